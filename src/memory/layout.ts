@@ -1,0 +1,260 @@
+/** Every shared offset, size and flag. One SharedArrayBuffer, the arena, holds all that threads share; this file says
+ *  where everything in it lies. `native/src/layout.h` is generated from it (`npm run generate`), a test checks that it is
+ *  fresh, and the addon compares magic, version and the header's figures when a thread attaches.
+ *
+ *  ```
+ *  byte 0      HEADER      the figures of this arena, written once by `createArena`
+ *              DISPATCHER  control words, the receive plan
+ *              SHARD × n   control words; ingress ring (dispatcher → shard); return ring (shard → dispatcher)
+ *              COUNTERS    Float64 × COUNTERS_PER_THREAD for each thread, written by that thread only
+ *              SPILL       where recvmmsg puts what does not fit a slot, one per batch position
+ *              SLOTS       header + payload, stride an odd number of cache lines
+ *              JUMBOS      the same with room for the largest datagram
+ *              EGRESS × n  per shard: messages waiting for sendmmsg, as spans of the arena
+ *              SCRATCH × n per shard: text of our own that those spans point at
+ *  ```
+ *  Offsets are in bytes from the start of the arena unless the name ends in `_WORD` (an index of Int32 words).
+ *  A slot is known by its number: 0 … slotCount − 1 are ordinary, slotCount … slotCount + jumboCount − 1 are jumbos. */
+
+import { assert } from '../base/assert.ts';
+
+export const LAYOUT_MAGIC = 0x53747267; // "Strg"
+export const LAYOUT_VERSION = 1;
+
+/** Two cache lines: the adjacent-line prefetcher makes pairs of 64-byte lines travel together. */
+export const PADDING_BYTES = 128;
+const PAGE_BYTES = 4096;
+
+// ---- Header: what this arena looks like -----------------------------------------------------------------------------
+
+export const HEADER_BYTES = 512;
+export const HEADER = {
+  MAGIC_WORD: 0,
+  VERSION_WORD: 1,
+  TOTAL_KIB_WORD: 2,
+  SHARD_COUNT_WORD: 3,
+  SLOT_COUNT_WORD: 4,
+  JUMBO_COUNT_WORD: 5,
+  RING_CAPACITY_WORD: 6,
+  SLOTS_WORD: 7, // offset of slot 0, in bytes
+  JUMBOS_WORD: 8, // offset of the first jumbo, in bytes
+  SPILL_WORD: 9, // offset of spill area 0, in bytes
+  EGRESS_WORD: 10, // offset of shard 0's egress table, in bytes
+  SCRATCH_WORD: 11, // offset of shard 0's scratch, in bytes
+  PLAN_WORD: 12, // offset of the receive plan, in bytes
+} as const;
+
+// ---- Slots ----------------------------------------------------------------------------------------------------------
+
+/** ```
+ *  word 0 length | 1 socket | 2 family (4, 6) | 3 source port | 4…7 source address | 8…11 local address | 12 scope id
+ *       13 receive time, ms, low 32 bits | 14 owner | 15 flags
+ *  ```
+ *  Addresses are bytes in network order, IPv4 in the first word. The local address is all zeros unless the socket is
+ *  bound to a wildcard. An IPv4 datagram on a dual-stack socket has family 4. The payload follows the header. */
+export const SLOT = {
+  LENGTH_WORD: 0,
+  SOCKET_WORD: 1,
+  FAMILY_WORD: 2,
+  PORT_WORD: 3,
+  SOURCE_WORD: 4,
+  LOCAL_WORD: 8,
+  SCOPE_WORD: 12,
+  TIME_WORD: 13,
+  OWNER_WORD: 14,
+  FLAGS_WORD: 15,
+} as const;
+export const SLOT_HEADER_BYTES = 64;
+
+/** Payload room of an ordinary slot. 37 cache lines in all: odd, so that slots spread over all cache sets. */
+export const SLOT_PAYLOAD_BYTES = 2304;
+export const SLOT_STRIDE_BYTES = SLOT_HEADER_BYTES + SLOT_PAYLOAD_BYTES;
+
+/** The largest UDP datagram is 65,507 bytes (IPv4) or 65,527 (IPv6). */
+export const MAX_DATAGRAM_BYTES = 65_535;
+export const JUMBO_PAYLOAD_BYTES = 65_536;
+export const JUMBO_STRIDE_BYTES = SLOT_HEADER_BYTES + JUMBO_PAYLOAD_BYTES;
+export const SPILL_BYTES = 65_536;
+
+/** The dispatcher's own mark in SLOT.OWNER_WORD; a shard's is its index. */
+export const OWNER_DISPATCHER = -1;
+
+// ---- Receive plan ---------------------------------------------------------------------------------------------------
+
+/** Datagrams per recvmmsg at the most. Word i of the plan names the slot for the i-th datagram of the batch. */
+export const RECEIVE_BATCH = 64;
+
+// ---- Dispatcher and shard control -----------------------------------------------------------------------------------
+
+export const DISPATCHER = {
+  STOP_WORD: 0, // 1: take no more datagrams and return
+  SWEEP_REQUEST_WORD: 1, // shard index + 1 whose slots are to be swept, 0: none
+  SWEEP_DONE_WORD: 2, // count of sweeps done, for Atomics.wait
+  FREE_SLOTS_WORD: 3, // slots in the dispatcher's hand, for statistics
+} as const;
+export const DISPATCHER_BYTES = 512;
+
+export const SHARD = {
+  /** Sequence number (as the ring counts) of the datagram after the one in hand: what a successor starts from. */
+  CURSOR_WORD: 0,
+  /** The slot in hand + 1, 0: none. Saved as a crash vector by the supervisor. */
+  IN_HAND_WORD: 1,
+  /** Counts duty cycles, so that the supervisor can tell a stuck shard from an idle one. */
+  CYCLES_WORD: 2,
+  /** How often this shard was started. */
+  INCARNATION_WORD: 3,
+  /** 0 not running, 1 running, 2 stopped on request. */
+  STATE_WORD: 4,
+} as const;
+export const SHARD_CONTROL_BYTES = PADDING_BYTES;
+
+/** A single-producer single-consumer ring of Int32. Producer's and consumer's words lie two cache lines apart.
+ *  ```
+ *  byte 0    tail (producer)                | padding
+ *  byte 128  head (consumer), sleep (both)  | padding
+ *  byte 256  entries, Int32 × capacity
+ *  ``` */
+export const RING = {
+  TAIL_WORD: 0,
+  HEAD_WORD: PADDING_BYTES / 4,
+  SLEEP_WORD: PADDING_BYTES / 4 + 1,
+  ENTRIES_WORD: (2 * PADDING_BYTES) / 4,
+} as const;
+
+// ---- Counters -------------------------------------------------------------------------------------------------------
+
+export const COUNTERS_PER_THREAD = 256;
+
+// ---- Egress ---------------------------------------------------------------------------------------------------------
+
+/** Messages a shard can hold for one flush. */
+export const EGRESS_ENTRIES = 256;
+/** Pieces a message can be made of (iovecs of its sendmmsg). */
+export const EGRESS_SPANS = 40;
+
+/** ```
+ *  word 0 span count | 1 socket | 2 family | 3 port | 4…7 address | 8…11 local address | 12 scope id
+ *       13 result: 0 sent, else errno | 14 tag for the caller | 15 spare
+ *       16… spans: (offset in bytes, length in bytes) × EGRESS_SPANS
+ *  ``` */
+export const EGRESS = {
+  SPAN_COUNT_WORD: 0,
+  SOCKET_WORD: 1,
+  FAMILY_WORD: 2,
+  PORT_WORD: 3,
+  ADDRESS_WORD: 4,
+  LOCAL_WORD: 8,
+  SCOPE_WORD: 12,
+  RESULT_WORD: 13,
+  TAG_WORD: 14,
+  SPANS_WORD: 16,
+} as const;
+export const EGRESS_STRIDE_BYTES = (EGRESS.SPANS_WORD + 2 * EGRESS_SPANS) * 4;
+export const EGRESS_BYTES = EGRESS_ENTRIES * EGRESS_STRIDE_BYTES;
+
+/** Text of our own for one flush: Via lines, whole local responses. One message needs MAX_DATAGRAM_BYTES at the most. */
+export const SCRATCH_BYTES = 512 * 1024;
+
+// ---- Limits ---------------------------------------------------------------------------------------------------------
+
+export const MAX_SHARDS = 64;
+export const MAX_SOCKETS = 64;
+
+// ---- The map of one arena -------------------------------------------------------------------------------------------
+
+export interface ArenaShape {
+  /** 1 … MAX_SHARDS. */
+  readonly shardCount: number;
+  /** Ordinary slots, at least 2 × RECEIVE_BATCH. */
+  readonly slotCount: number;
+  /** Slots for datagrams longer than SLOT_PAYLOAD_BYTES, at least 1. */
+  readonly jumboCount: number;
+}
+
+export interface ArenaMap extends ArenaShape {
+  readonly totalBytes: number;
+  /** A power of two that holds every slot number at once, so that a ring is never the reason to lose one. */
+  readonly ringCapacity: number;
+  readonly ringBytes: number;
+  readonly dispatcher: number;
+  readonly plan: number;
+  readonly shards: number;
+  readonly shardBytes: number;
+  readonly counters: number;
+  readonly spill: number;
+  readonly slots: number;
+  readonly jumbos: number;
+  readonly egress: number;
+  readonly scratch: number;
+}
+
+function roundUp(value: number, step: number): number {
+  return Math.ceil(value / step) * step;
+}
+
+/** Where everything lies in an arena of this shape. Pure: every thread computes the same map. */
+export function mapArena(shape: ArenaShape): ArenaMap {
+  const { shardCount, slotCount, jumboCount } = shape;
+  assert(shardCount >= 1 && shardCount <= MAX_SHARDS, 'shardCount out of range');
+  assert(slotCount >= 2 * RECEIVE_BATCH, 'slotCount too small');
+  assert(jumboCount >= 1, 'jumboCount too small');
+  let ringCapacity = 1;
+  while (ringCapacity < slotCount + jumboCount) ringCapacity *= 2;
+  const ringBytes = RING.ENTRIES_WORD * 4 + roundUp(ringCapacity * 4, PADDING_BYTES);
+  const shardBytes = SHARD_CONTROL_BYTES + 2 * ringBytes;
+  const dispatcher = HEADER_BYTES;
+  const plan = dispatcher + DISPATCHER_BYTES;
+  const shards = plan + roundUp(RECEIVE_BATCH * 4, PADDING_BYTES);
+  const counters = shards + shardCount * shardBytes;
+  const threadCount = shardCount + 2;
+  const spill = roundUp(counters + threadCount * COUNTERS_PER_THREAD * 8, PAGE_BYTES);
+  const slots = spill + RECEIVE_BATCH * SPILL_BYTES;
+  const jumbos = roundUp(slots + slotCount * SLOT_STRIDE_BYTES, PAGE_BYTES);
+  const egress = roundUp(jumbos + jumboCount * JUMBO_STRIDE_BYTES, PAGE_BYTES);
+  const scratch = roundUp(egress + shardCount * EGRESS_BYTES, PAGE_BYTES);
+  const totalBytes = roundUp(scratch + shardCount * SCRATCH_BYTES, PAGE_BYTES);
+  assert(totalBytes < 2 ** 31, 'an arena must be smaller than 2 GiB');
+  return {
+    shardCount,
+    slotCount,
+    jumboCount,
+    totalBytes,
+    ringCapacity,
+    ringBytes,
+    dispatcher,
+    plan,
+    shards,
+    shardBytes,
+    counters,
+    spill,
+    slots,
+    jumbos,
+    egress,
+    scratch,
+  };
+}
+
+/** Offset of a slot's header. */
+export function slotOffset(map: ArenaMap, slot: number): number {
+  return slot < map.slotCount
+    ? map.slots + slot * SLOT_STRIDE_BYTES
+    : map.jumbos + (slot - map.slotCount) * JUMBO_STRIDE_BYTES;
+}
+
+/** Offset of shard `shard`'s control words; its ingress ring and then its return ring follow. */
+export function shardOffset(map: ArenaMap, shard: number): number {
+  return map.shards + shard * map.shardBytes;
+}
+
+export function ingressRingOffset(map: ArenaMap, shard: number): number {
+  return shardOffset(map, shard) + SHARD_CONTROL_BYTES;
+}
+
+export function returnRingOffset(map: ArenaMap, shard: number): number {
+  return shardOffset(map, shard) + SHARD_CONTROL_BYTES + map.ringBytes;
+}
+
+/** Offset of a thread's counters: the shards' first, then the dispatcher's, then the main thread's. */
+export function countersOffset(map: ArenaMap, thread: number): number {
+  return map.counters + thread * COUNTERS_PER_THREAD * 8;
+}
