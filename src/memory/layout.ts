@@ -103,9 +103,10 @@ export const SHARD = {
   CYCLES_WORD: 2,
   /** How often this shard was started. */
   INCARNATION_WORD: 3,
-  /** 0 not running, 1 running, 2 stopped on request. */
+  /** One of SHARD_STATE. */
   STATE_WORD: 4,
 } as const;
+export const SHARD_STATE = { DOWN: 0, RUNNING: 1, STOPPED: 2 } as const;
 export const SHARD_CONTROL_BYTES = PADDING_BYTES;
 
 /** A single-producer single-consumer ring of Int32. Producer's and consumer's words lie two cache lines apart.

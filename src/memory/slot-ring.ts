@@ -64,6 +64,11 @@ export class RingProducer {
     this.#head = Atomics.load(this.#words, this.#headWord);
     return (this.#tail - this.#head) | 0;
   }
+
+  /** True if more than `mark` entries wait. Asks the consumer's word only when the last known head does not settle it. */
+  isAbove(mark: number): boolean {
+    return ((this.#tail - this.#head) | 0) > mark && this.depth() > mark;
+  }
 }
 
 /** The consumer's end. One thread at a time. */

@@ -1,0 +1,93 @@
+// What the .node exports, and an env's beginning and end. Documented in src/runtime/udp-socket.ts, its typed face.
+
+#include "addon.h"
+
+#include <napi.h>
+
+#include "arguments.h"
+#include "errors.h"
+#include "thread.h"
+
+namespace strowger {
+
+Addon::~Addon() {
+  if (arena_bytes != nullptr) napi_delete_reference(env, arena_bytes);
+}
+
+bool Addon::has_arena(napi_env env) const {
+  if (arena.is_attached()) return true;
+  throw_error(env, "no arena: call attach first");
+  return false;
+}
+
+namespace {
+
+napi_value attach(napi_env env, napi_callback_info info) {
+  const Arguments<1> arguments(env, info);
+  const Napi::Value value(env, arguments[0]);
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+    throw_type_error(env, "bytes must be a Uint8Array");
+    return nullptr;
+  }
+  size_t length;
+  void* bytes;
+  napi_value buffer;
+  napi_get_typedarray_info(env, value, nullptr, &length, &bytes, &buffer, nullptr);
+  // An ordinary ArrayBuffer could be detached, and its memory be gone while we hold it.
+  if (Napi::Value(env, buffer).IsArrayBuffer()) {
+    throw_type_error(env, "bytes must lie in a SharedArrayBuffer");
+    return nullptr;
+  }
+  Addon& addon = arguments.addon();
+  const char* complaint = addon.arena.attach(static_cast<uint8_t*>(bytes), length);
+  if (complaint != nullptr) {
+    throw_error(env, "%s", complaint);
+    return nullptr;
+  }
+  addon.receiver.attach(addon.arena);
+  if (addon.arena_bytes != nullptr) napi_delete_reference(env, addon.arena_bytes);
+  napi_create_reference(env, value, 1, &addon.arena_bytes);
+  return nullptr;
+}
+
+struct Export {
+  const char* name;
+  napi_callback function;
+};
+
+constexpr Export EXPORTS[] = {
+    {"attach", attach},
+    {"openUdp", open_udp},
+    {"close", close_fd},
+    {"addSocket", add_socket},
+    {"removeSocket", remove_socket},
+    {"setWake", set_wake},
+    {"receiveBatch", receive_batch},
+    {"receiveDrops", receive_drops},
+    {"socketErrors", socket_errors},
+    {"createEventFd", create_event_fd},
+    {"signal", signal_event_fd},
+    {"watch", watch_event_fd},
+    {"sendBatch", send_batch},
+    {"scheduleThread", schedule_thread},
+    {"nap", nap},
+    {"threadCpuNs", thread_cpu_ns},
+};
+
+Napi::Object set_up(Napi::Env env, Napi::Object exports) {
+  auto* addon = new Addon(env);
+  env.SetInstanceData(addon);  // which deletes it when the env ends
+  for (const auto& [name, function] : EXPORTS) {
+    napi_value value;
+    if (napi_create_function(env, name, NAPI_AUTO_LENGTH, function, addon, &value) != napi_ok) break;
+    exports.Set(name, value);
+  }
+  return exports;
+}
+
+}  // namespace
+}  // namespace strowger
+
+static Napi::Object Init(Napi::Env env, Napi::Object exports) { return strowger::set_up(env, exports); }
+
+NODE_API_MODULE(strowger, Init)

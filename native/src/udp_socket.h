@@ -1,0 +1,93 @@
+// UDP sockets as one env knows them, and addresses on their way between sockaddr and words of the arena.
+#pragma once
+
+#include <netinet/in.h>
+#include <node_api.h>
+#include <sys/socket.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "layout.h"
+
+namespace strowger {
+
+// Either kind of address: a socket's names are all of its own family.
+union SocketAddress {
+  sockaddr any;
+  sockaddr_in v4;
+  sockaddr_in6 v6;
+};
+
+struct UdpSocket {
+  int fd = -1;  // −1: no socket under this index.
+  int family = 0;
+  bool is_wildcard = false;
+  double error_count = 0;  // taken off the error queue by this env so far
+
+  socklen_t name_bytes() const { return family == 4 ? sizeof(sockaddr_in) : sizeof(sockaddr_in6); }
+};
+
+// The sockets this env was told of. They are opened and closed elsewhere: an env that ends leaves them as they are.
+class SocketTable {
+ public:
+  void add(int32_t index, int fd, int family, bool is_wildcard);
+  void remove(int32_t index);
+  // nullptr where there is none. Any index.
+  UdpSocket* find(int32_t index) {
+    if (index < 0 || index >= layout::MAX_SOCKETS || sockets_[index].fd < 0) return nullptr;
+    return &sockets_[index];
+  }
+  // The sockets in the order of service, positions 0 … count() − 1.
+  int32_t count() const { return count_; }
+  int32_t index_at(int32_t position) const { return order_[position]; }
+  UdpSocket& at(int32_t position) { return sockets_[order_[position]]; }
+
+ private:
+  UdpSocket sockets_[layout::MAX_SOCKETS];
+  int32_t order_[layout::MAX_SOCKETS];
+  int32_t count_ = 0;
+};
+
+// Takes what ICMP reported off the socket's error queue and counts it. At most 1,024 at a time, so that a flood of ICMP
+// cannot hold a thread. Needed because the queue's memory counts against the receive buffer.
+void drain_error_queue(UdpSocket& socket);
+
+constexpr uint8_t V4_MAPPED_PREFIX[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+// Writes an IPv6 address to four words of the arena and returns its family there: 4 for a v4-mapped one.
+inline int32_t store_v6(int32_t* words, const in6_addr& address) {
+  if (memcmp(address.s6_addr, V4_MAPPED_PREFIX, sizeof V4_MAPPED_PREFIX) == 0) {
+    memcpy(words, address.s6_addr + 12, 4);
+    words[1] = words[2] = words[3] = 0;
+    return 4;
+  }
+  memcpy(words, address.s6_addr, 16);
+  return 6;
+}
+
+inline void store_v4(int32_t* words, const in_addr& address) {
+  memcpy(words, &address, 4);
+  words[1] = words[2] = words[3] = 0;
+}
+
+// The reverse of `store_v6`: an address of `family` (4, 6) as a socket of family 6 wants it.
+inline in6_addr load_v6(const int32_t* words, int32_t family) {
+  in6_addr address;
+  if (family == 4) {
+    memcpy(address.s6_addr, V4_MAPPED_PREFIX, sizeof V4_MAPPED_PREFIX);
+    memcpy(address.s6_addr + 12, words, 4);
+  } else {
+    memcpy(address.s6_addr, words, 16);
+  }
+  return address;
+}
+
+napi_value open_udp(napi_env env, napi_callback_info info);
+napi_value close_fd(napi_env env, napi_callback_info info);
+napi_value add_socket(napi_env env, napi_callback_info info);
+napi_value remove_socket(napi_env env, napi_callback_info info);
+napi_value receive_drops(napi_env env, napi_callback_info info);
+napi_value socket_errors(napi_env env, napi_callback_info info);
+
+}  // namespace strowger

@@ -1,0 +1,145 @@
+/** `npm test`: sets up what is missing, SIPp included, then runs every check in order and stops at the first that fails.
+ *  `npm test -- sip/uri` or `npm test -- -t 'name'` passes the filter to vitest and runs nothing else (the SIPp tests when
+ *  the filter mentions sipp). Plain JavaScript for an old Node; the steps themselves run on the pinned one. */
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { environmentFor, fail, root, setUp } from './setup.mjs';
+
+/** No step may hang the run: it is killed and counts as failed. */
+const STEP_TIMEOUT_MS = 600_000;
+
+const VITEST = 'node_modules/vitest/vitest.mjs';
+
+const filters = process.argv.slice(2);
+const node = setUp();
+const startedMs = Date.now();
+const resultFolder = mkdtempSync(join(tmpdir(), 'strowger-test-'));
+process.on('exit', () => rmSync(resultFolder, { recursive: true, force: true }));
+
+const failedStep = runSteps(filters.length > 0 ? filteredSteps(filters) : allSteps());
+printSummary(failedStep);
+process.exitCode = failedStep === undefined ? 0 : 1;
+
+// ---- The steps ------------------------------------------------------------------------------------------------------
+
+/** A step: `args` for the pinned Node; `isQuiet` steps print only when they fail. */
+function allSteps() {
+  ensureSipp();
+  return [
+    {
+      name: 'format and lint',
+      args: ['node_modules/@biomejs/biome/bin/biome', 'ci', '--error-on-warnings', '.'],
+      isQuiet: true,
+    },
+    { name: 'types', args: ['node_modules/typescript/bin/tsc', '--noEmit'], isQuiet: true },
+    { name: 'generated files', args: ['scripts/generate.ts', '--check'], isQuiet: true },
+    vitest('unit', []),
+    { name: 'native, under ASan and UBSan', args: ['scripts/test-native-sanitized.mjs'] },
+    vitest('sipp', []),
+    ...microBenchmarks().map((path) => ({ name: path, args: [path, '--quick'], isQuiet: true })),
+  ];
+}
+
+function filteredSteps(args) {
+  const wantsSipp = args.some((arg) => arg.includes('sipp'));
+  if (wantsSipp) ensureSipp();
+  return [vitest(wantsSipp ? 'sipp' : 'unit', args)];
+}
+
+function vitest(project, args) {
+  const results = join(resultFolder, `${project}.json`);
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${results}`];
+  return { name: `vitest ${project}`, args: [VITEST, 'run', `--project=${project}`, ...reporters, ...args], results };
+}
+
+function microBenchmarks() {
+  const found = [];
+  const folders = ['perf/micro'];
+  while (folders.length > 0) {
+    const folder = folders.pop();
+    if (!existsSync(join(root, folder))) continue;
+    for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
+      const path = `${folder}/${entry.name}`;
+      if (entry.isDirectory()) folders.push(path);
+      else if (path.endsWith('.bench.ts')) found.push(path);
+    }
+  }
+  return found.sort();
+}
+
+// ---- Running --------------------------------------------------------------------------------------------------------
+
+/** Runs the steps until one fails, and returns that one. */
+function runSteps(steps) {
+  for (const step of steps) {
+    if (!step.isQuiet) process.stdout.write(`\n── ${step.name}\n`);
+    const stepStartedMs = Date.now();
+    const run = spawnSync(node, step.args, {
+      cwd: root,
+      env: environmentFor(node),
+      encoding: 'utf8',
+      timeout: STEP_TIMEOUT_MS,
+      killSignal: 'SIGKILL',
+      maxBuffer: 64 * 1024 * 1024,
+      stdio: step.isQuiet ? ['ignore', 'pipe', 'pipe'] : ['ignore', 'inherit', 'inherit'],
+    });
+    const passed = run.status === 0;
+    if (!passed && step.isQuiet) process.stdout.write(`\n── ${step.name}\n${run.stdout ?? ''}${run.stderr ?? ''}`);
+    const tookSec = ((Date.now() - stepStartedMs) / 1000).toFixed(1);
+    process.stdout.write(`${passed ? '✓' : '✗'} ${step.name}, ${tookSec} s${passed ? '' : ` (${reasonOf(run)})`}\n`);
+    if (!passed) return step;
+  }
+  return undefined;
+}
+
+function reasonOf(run) {
+  if (run.error?.code === 'ETIMEDOUT') return `no end after ${STEP_TIMEOUT_MS / 1000} s, killed`;
+  if (run.error) return run.error.message;
+  return run.signal === null ? `exit code ${run.status}` : `died of ${run.signal}`;
+}
+
+/** The last line is read by machines. It counts vitest's tests and nothing else. */
+function printSummary(failedStep) {
+  const total = { passed: 0, failed: 0, skipped: 0 };
+  let counted = 0;
+  for (const file of readdirSync(resultFolder)) {
+    const results = JSON.parse(readFileSync(join(resultFolder, file), 'utf8'));
+    total.passed += results.numPassedTests;
+    total.failed += results.numFailedTests;
+    total.skipped += results.numPendingTests + results.numTodoTests;
+    counted++;
+  }
+  const tookSec = ((Date.now() - startedMs) / 1000).toFixed(0);
+  const verdict = failedStep === undefined ? 'All steps passed' : `Stopped at "${failedStep.name}"`;
+  process.stdout.write(`\n${verdict}, ${tookSec} s in all. Tests run by vitest:\n`);
+  const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : '';
+  if (counted > 0) process.stdout.write(`${total.passed} passed, ${total.failed} failed${skipped}\n`);
+  else process.stdout.write('none\n');
+}
+
+// ---- SIPp -----------------------------------------------------------------------------------------------------------
+
+/** The load tests need SIPp. Installed where that is ours to do; elsewhere one line says how. */
+function ensureSipp() {
+  if (isOnPath('sipp')) return;
+  if (isOnPath('apt-get') && process.getuid() === 0) {
+    process.stderr.write('Installing SIPp (Debian package sip-tester) …\n');
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+    const apt = (args) => spawnSync('apt-get', args, { env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+    // A failed update may still leave an index that knows the package.
+    apt(['update', '-qq']);
+    const install = apt(['install', '-y', '-qq', '--no-install-recommends', 'sip-tester']);
+    if (isOnPath('sipp')) return;
+    process.stderr.write(install.stderr ?? '');
+  }
+  fail(
+    'The tests need SIPp, which is not on PATH. Run `sudo apt-get install sip-tester` (Debian, Ubuntu; elsewhere see https://sipp.readthedocs.io) and then `npm test` again.',
+  );
+}
+
+function isOnPath(program) {
+  return (process.env.PATH ?? '').split(':').some((folder) => folder !== '' && existsSync(join(folder, program)));
+}

@@ -1,0 +1,57 @@
+/** The one hash: MurmurHash3 (x86, 32 bits) over bytes of the arena, read four at a time whatever their alignment.
+ *  Any thread. Hot: several times per datagram, allocates nothing. Not cryptographic: it spreads, it does not protect. */
+
+type Words = Int32Array<SharedArrayBuffer>;
+
+const C1 = 0xcc9e2d51 | 0;
+const C2 = 0x1b873593;
+
+/** Hash of the bytes [start, end) that `words` lies over, as a signed 32-bit integer. The same bytes hash alike wherever
+ *  they lie. `words` must reach at least one word beyond `end`. */
+export function hashBytes(words: Words, start: number, end: number, seed: number): number {
+  let hash = seed;
+  let word = start >> 2;
+  const shift = (start & 3) << 3;
+  let left = end - start;
+  if (shift === 0) {
+    for (; left >= 4; left -= 4) hash = mix(hash, words[word++]!);
+    if (left > 0) hash ^= scramble(words[word]! & ((1 << (left << 3)) - 1));
+  } else {
+    // Each unaligned word is put together from two aligned ones.
+    const back = 32 - shift;
+    let low = words[word]!;
+    for (; left >= 4; left -= 4) {
+      const high = words[++word]!;
+      hash = mix(hash, (low >>> shift) | (high << back));
+      low = high;
+    }
+    if (left > 0) {
+      const tail = (low >>> shift) | (words[word + 1]! << back);
+      hash ^= scramble(tail & ((1 << (left << 3)) - 1));
+    }
+  }
+  return finish(hash ^ (end - start));
+}
+
+/** Folds one more 32-bit value into a hash. */
+export function hashWord(hash: number, value: number): number {
+  return finish(mix(hash, value));
+}
+
+function scramble(value: number): number {
+  const k = Math.imul(value, C1);
+  return Math.imul((k << 15) | (k >>> 17), C2);
+}
+
+function mix(hash: number, value: number): number {
+  const h = hash ^ scramble(value);
+  return (Math.imul((h << 13) | (h >>> 19), 5) + 0xe6546b64) | 0;
+}
+
+function finish(hash: number): number {
+  let h = hash ^ (hash >>> 16);
+  h = Math.imul(h, 0x85ebca6b);
+  h ^= h >>> 13;
+  h = Math.imul(h, 0xc2b2ae35);
+  return h ^ (h >>> 16);
+}

@@ -1,0 +1,63 @@
+/** What `start` prints once the server is up: where it listens, and what to try next. */
+
+import { existsSync } from 'node:fs';
+import { basename, join, relative } from 'node:path';
+import { type ListenAddress, parseListenAddress } from '../config/listen-point.ts';
+import type { Config } from '../config/schema.ts';
+import type { ServerDescription } from '../runtime/running-server.ts';
+import { countOf, domainRows, warningsOf } from './check.ts';
+import { renderRows } from './table.ts';
+
+export interface BannerFacts {
+  readonly version: string;
+  readonly pid: number;
+  readonly config: Config;
+  readonly description: ServerDescription;
+  readonly controlPath: string | null;
+  /** How this command was called, for the lines to copy. */
+  readonly self: string;
+}
+
+export function renderBanner({ version, pid, config, description, controlPath, self }: BannerFacts): string {
+  const { listening, mode, shards, receiveBufferNotes } = description;
+  const warnings = [...receiveBufferNotes, ...warningsOf(config)];
+  const choice = config.control.socket === 'auto' ? '' : ` --control ${controlPath}`;
+  const statsLine = controlPath === null ? [] : [`${self} stats${choice}`];
+  const rows: [string, string][] = [
+    ...listening.map((text): [string, string] => ['listening', text]),
+    ...domainRows(config),
+    ['control', controlPath ?? 'off'],
+    ...warnings.map((warning): [string, string] => ['warning', warning]),
+    ...thingsToTry(listening, statsLine).map((line, i): [string, string] => [i === 0 ? 'try' : '', line]),
+  ];
+  return `Strowger ${version} is up: pid ${pid}, ${mode}, ${countOf(shards, 'shard')}\n${renderRows(rows, '  ')}`;
+}
+
+function thingsToTry(listening: readonly string[], statsLine: readonly string[]): string[] {
+  const point = listening.map(parseListenAddress).find((parsed): parsed is ListenAddress => typeof parsed !== 'string');
+  if (point === undefined) return [...statsLine];
+  const reach = reachableHost(point);
+  const local = reach.startsWith('[') ? ` -i ${reach}` : '';
+  const uasPort = point.port === 5070 ? 5072 : 5070;
+  return [
+    ...statsLine,
+    `sipp -sn uas${local} -p ${uasPort}`,
+    `sipp -sn uac${local} -rsa ${reach}:${point.port} -r 10 -m 100 ${reach}:${uasPort}   (calls through this server to that uas)`,
+  ];
+}
+
+/** A host that reaches this socket from this machine. */
+function reachableHost({ host, family, dualStack }: ListenAddress): string {
+  if (dualStack || host === '0.0.0.0') return '127.0.0.1';
+  if (host === '::') return '[::1]';
+  return family === 6 ? `[${host}]` : host;
+}
+
+/** `strowger` when it is installed as that, else the path of the script with a node that can run it. */
+export function selfCommand(argv: readonly string[] = process.argv, directory: string = process.cwd()): string {
+  const script = argv[1] ?? 'strowger';
+  if (basename(script) === 'strowger') return 'strowger';
+  const pinned = join(directory, 'node_modules', '.bin', 'node');
+  const node = existsSync(pinned) ? 'node_modules/.bin/node' : 'node';
+  return `${node} ${relative(directory, script) || script}`;
+}

@@ -1,0 +1,91 @@
+/** Asks a running server over its control socket (runtime/control.ts). */
+
+import { connect, type Socket } from 'node:net';
+import { createInterface } from 'node:readline';
+import { loadConfig } from '../config/load.ts';
+import { controlDirectories, findControlSockets, isControlSocketAlive } from '../runtime/control.ts';
+import type { Arguments } from './arguments.ts';
+
+const ANSWER_LIMIT_MS = 5000;
+
+/** An expected failure: one line, exit code 1. */
+export class ControlError extends Error {
+  override name = 'ControlError';
+}
+
+export interface ControlClient {
+  call(method: string): Promise<unknown>;
+  close(): void;
+}
+
+/** Where the server in question has its socket: told, derived from its configuration, or the only one there is. */
+export async function locateControlSocket({ config: file, flags }: Arguments): Promise<string> {
+  let port: number | null = null;
+  if (file !== undefined || flags.listen !== undefined || flags.control !== undefined) {
+    const { config, problems } = loadConfig({ file, flags });
+    if (problems !== undefined) throw new ControlError(problems.join('\n'));
+    if (config.control.socket === 'off')
+      throw new ControlError('control.socket is off: this server has no control socket');
+    if (config.control.socket !== 'auto') return config.control.socket;
+    if (file !== undefined || flags.listen !== undefined) port = config.listen[0]!.port || null;
+  }
+  const found = findControlSockets(port);
+  const alive: string[] = [];
+  for (const path of found) if (await isControlSocketAlive(path)) alive.push(path);
+  if (alive.length === 1) return alive[0]!;
+  if (alive.length > 1) {
+    throw new ControlError(`several servers are running; choose one with --control PATH: ${alive.join(', ')}`);
+  }
+  const where = controlDirectories().join(' and ');
+  const name = `strowger-${port ?? '*'}.sock`;
+  throw new ControlError(`no running server found (no live ${name} in ${where}); give its socket with --control PATH`);
+}
+
+export async function openControlClient(path: string): Promise<ControlClient> {
+  const socket = await connected(path);
+  const lines = createInterface({ input: socket })[Symbol.asyncIterator]();
+  let lastId = 0;
+  return {
+    async call(method) {
+      lastId++;
+      socket.write(`${JSON.stringify({ jsonrpc: '2.0', id: lastId, method })}\n`);
+      const timer = setTimeout(() => socket.destroy(), ANSWER_LIMIT_MS);
+      const line = await lines.next();
+      clearTimeout(timer);
+      if (line.done === true) throw new ControlError(`${path}: the server went away without an answer`);
+      return resultOf(line.value, path);
+    },
+    close: () => socket.destroy(),
+  };
+}
+
+function resultOf(line: string, path: string): unknown {
+  let answer: { result?: unknown; error?: { message?: unknown } } | null;
+  try {
+    answer = JSON.parse(line);
+  } catch {
+    throw new ControlError(`${path}: this is not a Strowger that answers there`);
+  }
+  if (answer?.error !== undefined) throw new ControlError(`${path}: ${String(answer.error.message)}`);
+  return answer?.result;
+}
+
+function connected(path: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    socket.once('connect', () => {
+      socket.removeAllListeners('error');
+      socket.on('error', () => socket.destroy()); // seen by `call` as the end of the lines
+      resolve(socket);
+    });
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => reject(new ControlError(`${path}: ${sayErrno(code)}`)));
+  });
+}
+
+function sayErrno(code: string | undefined): string {
+  if (code === 'ENOENT') return 'there is no such socket; is the server running?';
+  if (code === 'ECONNREFUSED') return 'nobody answers there any more; the server is gone';
+  if (code === 'EACCES') return 'belongs to another user; ask as the user that runs the server';
+  if (code === 'ENOTSOCK') return 'is not a socket';
+  return `cannot be reached (${code})`;
+}

@@ -1,0 +1,137 @@
+/** `strowger start`: from a configuration to a running server, and to an orderly end. */
+
+import { networkInterfaces } from 'node:os';
+import type { Logger } from 'pino';
+import { parseListenAddress } from '../config/listen-point.ts';
+import { loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { controlMethods, controlPath, openControlSocket } from '../runtime/control.ts';
+import { createLog } from '../runtime/log.ts';
+import type { ListenError, RunningServer } from '../runtime/running-server.ts';
+import type { Arguments } from './arguments.ts';
+import { renderBanner, selfCommand } from './banner.ts';
+import { renderCounters } from './table.ts';
+
+/** The server promises to stop within 2 s; a process that hangs for longer is ended all the same. */
+const STOP_LIMIT_MS = 5000;
+
+export type StartServer = (config: Config, log: Logger) => Promise<RunningServer>;
+
+/** Runs until a signal or the server's own end. The exit code. */
+export async function start({ config: file, flags, sets }: Arguments, version: string): Promise<number> {
+  const { config, problems } = loadConfig({ file, flags, sets });
+  if (problems !== undefined) {
+    console.error(problems.join('\n'));
+    return 1;
+  }
+  const log = createLog(config.log);
+  let server: RunningServer;
+  try {
+    server = await (await importStartServer())(config, log);
+  } catch (error) {
+    console.error(`strowger: ${explainStartError(error, config)}`);
+    return 1;
+  }
+  return runUntilEnd(server, config, log, version);
+}
+
+/** Imported late: `--help` and `check` need neither the addon nor the threads. */
+async function importStartServer(): Promise<StartServer> {
+  const { startServer } = await import('../runtime/main.ts');
+  return startServer;
+}
+
+async function runUntilEnd(server: RunningServer, config: Config, log: Logger, version: string): Promise<number> {
+  const ended = endOf(server, log);
+  process.on('SIGUSR2', () => process.stderr.write(`${renderCounters(server.stats())}\n`));
+  const description = server.describe();
+  const path = controlPath(config.control.socket, firstPort(description.listening, config));
+  const control = path === null ? null : await openControlSocket(path, controlMethods(server), log);
+  console.log(
+    renderBanner({
+      version,
+      pid: process.pid,
+      config,
+      description,
+      controlPath: control?.path ?? null,
+      self: selfCommand(),
+    }),
+  );
+  const code = await ended;
+  await control?.close();
+  return code;
+}
+
+/** The exit code, once a signal has stopped the server or it has ended by itself. A second signal exits at once. */
+function endOf(server: RunningServer, log: Logger): Promise<number> {
+  return new Promise((resolve) => {
+    let isStopping = false;
+    const stop = (signal: NodeJS.Signals) => {
+      if (isStopping) process.exit(1);
+      isStopping = true;
+      log.info({ signal }, 'stopping');
+      const limit = setTimeout(() => {
+        log.fatal({ limitMs: STOP_LIMIT_MS }, 'the server does not stop; ended anyway');
+        resolve(1);
+      }, STOP_LIMIT_MS);
+      server.stop().then(
+        () => {
+          clearTimeout(limit);
+          log.info('stopped');
+          resolve(0);
+        },
+        (error: unknown) => {
+          clearTimeout(limit);
+          log.fatal({ err: error }, 'the stop failed');
+          resolve(1);
+        },
+      );
+    };
+    process.on('SIGTERM', stop);
+    process.on('SIGINT', stop);
+    server.finished.then(
+      (code) => {
+        if (!isStopping) resolve(code);
+      },
+      (error: unknown) => {
+        log.fatal({ err: error }, 'the server failed');
+        if (!isStopping) resolve(1);
+      },
+    );
+  });
+}
+
+function firstPort(listening: readonly string[], config: Config): number {
+  const bound = parseListenAddress(listening[0] ?? '');
+  return typeof bound === 'string' ? config.listen[0]!.port : bound.port;
+}
+
+/** One line that says what to do; a stack only for our own mistakes, which carry no code. */
+export function explainStartError(error: unknown, config: Config): string {
+  if (!(error instanceof Error)) return String(error);
+  const { code, listen } = error as Partial<ListenError>;
+  const text = listen ?? config.listen.map((point) => point.text).join(' or ');
+  const point = config.listen.find((candidate) => candidate.text === text) ?? config.listen[0]!;
+  const another = 'choose another with --listen udp:ADDRESS:PORT';
+  switch (code) {
+    case 'EADDRINUSE':
+      return `${text} is taken by another program; "ss -lunp sport = :${point.port}" shows which: stop it, or ${another}`;
+    case 'EACCES':
+    case 'EPERM':
+      if (point.port === 0 || point.port >= 1024) break;
+      return `${text}: ports below 1024 need root or CAP_NET_BIND_SERVICE; grant it, or ${another}`;
+    case 'EADDRNOTAVAIL':
+      return `${text}: this machine has no address ${point.host}, it has ${localAddresses().join(', ')}; ${another}`;
+    case 'EAFNOSUPPORT':
+      return `${text}: IPv${point.family} is switched off on this machine; ${another}`;
+  }
+  // runtime/udp-socket.ts says it in one line, with what to do.
+  if (error.message.startsWith('The native addon')) return error.message;
+  return code === undefined ? (error.stack ?? error.message) : error.message;
+}
+
+function localAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap((addresses) =>
+    (addresses ?? []).filter(({ address }) => !address.startsWith('fe80:')).map(({ address }) => address),
+  );
+}

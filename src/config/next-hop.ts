@@ -1,0 +1,31 @@
+/** Next hops of the configuration: SIP URIs that a datagram can be sent to (RFC 3261 19.1.1). Cold. */
+
+import { HOST_KIND, parseUri, SCHEME, TRANSPORT, UriView } from '../sip/uri.ts';
+
+const MAX_URI_BYTES = 512;
+// A SharedArrayBuffer like everywhere else, so that parseUri only ever meets one kind of array.
+const bytes = new Uint8Array(new SharedArrayBuffer(MAX_URI_BYTES));
+const view = new UriView();
+
+/** null when `text` can serve as a next hop, else a sentence that says why not. */
+export function nextHopProblem(text: string): string | null {
+  const shown = JSON.stringify(text);
+  const encoded = new TextEncoder().encode(text);
+  if (encoded.length > MAX_URI_BYTES) return `a URI longer than ${MAX_URI_BYTES} bytes`;
+  bytes.set(encoded);
+  if (parseUri(bytes, 0, encoded.length, view) < 0) {
+    return /^sips?:/i.test(text)
+      ? `${shown} is not a valid SIP URI`
+      : `${shown} is not a SIP URI; write sip:HOST or sip:HOST:PORT`;
+  }
+  if (view.scheme === SCHEME.SIPS) return `${shown}: sips needs TLS, which is not there yet; use sip:`;
+  if (view.scheme !== SCHEME.SIP) return `${shown} is not a SIP URI`;
+  if (view.transport !== TRANSPORT.NONE && view.transport !== TRANSPORT.UDP) {
+    return `${shown}: only UDP is there yet; leave the transport parameter out`;
+  }
+  if (view.headersStart >= 0) return `${shown}: a next hop cannot carry headers (?…)`;
+  if (view.hostKind === HOST_KIND.NAME && /^[\d.]+$/.test(text.slice(view.hostStart, view.hostEnd))) {
+    return `${shown} has a broken IPv4 address`;
+  }
+  return null;
+}

@@ -1,0 +1,18 @@
+/** A socket this server listens on, as the roles see it: plain data, the same on every thread. */
+
+export interface BoundSocket {
+  /** Index in the socket table and in slot headers. */
+  readonly socket: number;
+  readonly family: 4 | 6;
+  /** Also takes IPv4, which slot headers show as IPv4. */
+  readonly isDualStack: boolean;
+  /** Literal, without brackets. */
+  readonly address: string;
+  readonly port: number;
+  /** Bound to all addresses of the machine. */
+  readonly isWildcard: boolean;
+  /** What goes into our Via instead of the address, IPv6 in brackets; null: the address itself. */
+  readonly advertisedHost: string | null;
+  /** null: the port itself. */
+  readonly advertisedPort: number | null;
+}

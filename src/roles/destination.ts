@@ -1,0 +1,117 @@
+/** Where a message goes: address, port and the socket it leaves by (RFC 3261 16.6 step 7, 18.2.2; RFC 3263). Runs on the
+ *  shard. Hot for literals; a host name costs one string. */
+
+import { parseIpAddress } from '../sip/ip-address.ts';
+import type { BoundSocket } from './bound-socket.ts';
+import { DEFAULT_PORT } from './own-addresses.ts';
+import { FOUND, newResolvedAddress, PENDING, type ResolverPort } from './ports.ts';
+
+type Bytes = Uint8Array<SharedArrayBuffer>;
+
+/** No socket of the destination's address family. */
+export const NO_SOCKET = -1;
+
+/** An address and port found for a message, and the name that is still being looked up. Reused. */
+export class Destination {
+  readonly #bytes: Bytes;
+  readonly #sockets: readonly BoundSocket[];
+  readonly #isLoopbackSocket: readonly boolean[];
+  readonly #resolver: ResolverPort;
+  readonly #literal = new Int32Array(new SharedArrayBuffer(16));
+  readonly #resolved = newResolvedAddress();
+  family = 0;
+  port = 0;
+  a0 = 0;
+  a1 = 0;
+  a2 = 0;
+  a3 = 0;
+  scope = 0;
+  /** What `find` was looking up when it returned PENDING. */
+  pendingHost = '';
+  pendingPort = -1;
+
+  constructor(bytes: Bytes, sockets: readonly BoundSocket[], resolver: ResolverPort) {
+    this.#bytes = bytes;
+    this.#sockets = sockets;
+    this.#isLoopbackSocket = sockets.map(({ address }) => address.startsWith('127.') || address === '::1');
+    this.#resolver = resolver;
+  }
+
+  /** Host and port (−1: none given) of a URI, a maddr or a sent-by. `selector` makes the choice among several servers the
+   *  same for every message of a call. Returns FOUND, NOT_FOUND or PENDING. */
+  find(hostStart: number, hostEnd: number, port: number, selector: number): number {
+    const literal = this.#literal;
+    const family = parseIpAddress(this.#bytes, hostStart, hostEnd, literal, 0);
+    if (family !== 0) {
+      this.family = family;
+      this.port = port === -1 ? DEFAULT_PORT : port;
+      this.a0 = literal[0]!;
+      this.a1 = literal[1]!;
+      this.a2 = literal[2]!;
+      this.a3 = literal[3]!;
+      this.scope = 0;
+      return FOUND;
+    }
+    return this.findName(this.#hostText(hostStart, hostEnd), port, selector);
+  }
+
+  /** The same for a name known as a string. */
+  findName(host: string, port: number, selector: number): number {
+    const resolved = this.#resolved;
+    const result = this.#resolver.find(host, port, selector, resolved);
+    if (result === FOUND) {
+      this.family = resolved.family;
+      this.port = resolved.port;
+      this.a0 = resolved.words[0]!;
+      this.a1 = resolved.words[1]!;
+      this.a2 = resolved.words[2]!;
+      this.a3 = resolved.words[3]!;
+      this.scope = 0;
+    } else if (result === PENDING) {
+      this.pendingHost = host;
+      this.pendingPort = port;
+    }
+    return result;
+  }
+
+  /** An address known beforehand; `port` −1: the default. */
+  setAddress(family: number, port: number, words: Int32Array): void {
+    this.family = family;
+    this.port = port === -1 ? DEFAULT_PORT : port;
+    this.a0 = words[0]!;
+    this.a1 = words[1]!;
+    this.a2 = words[2]!;
+    this.a3 = words[3]!;
+    this.scope = 0;
+  }
+
+  /** The socket to send by: the one the message came to if it can reach the family and, being bound to loopback or not,
+   *  the place; else the first that can. */
+  socketFrom(ingress: number): number {
+    const sockets = this.#sockets;
+    if (this.#canReach(sockets[ingress]!)) return ingress;
+    for (const socket of sockets) if (this.#canReach(socket)) return socket.socket;
+    for (const socket of sockets) if (hasFamily(socket, this.family)) return socket.socket;
+    return NO_SOCKET;
+  }
+
+  #canReach(socket: BoundSocket): boolean {
+    if (!hasFamily(socket, this.family)) return false;
+    return socket.isWildcard || this.#isLoopbackSocket[socket.socket] === this.#isLoopback();
+  }
+
+  #isLoopback(): boolean {
+    if (this.family === 4) return (this.a0 & 0xff) === 127;
+    return this.a0 === 0 && this.a1 === 0 && this.a2 === 0 && this.a3 === 0x0100_0000;
+  }
+
+  #hostText(start: number, end: number): string {
+    let text = '';
+    for (let i = start; i < end; i++) text += String.fromCharCode(this.#bytes[i]!);
+    return text;
+  }
+}
+
+function hasFamily(socket: BoundSocket, family: number): boolean {
+  return socket.family === family || (family === 4 && socket.isDualStack);
+}

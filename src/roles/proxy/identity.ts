@@ -1,0 +1,77 @@
+/** Which transaction a request belongs to, and whether it has been here before (RFC 3261 16.3 step 4, 16.6 step 8, 16.11;
+ *  RFC 5393 4.2). Runs on the shard. Hot: once per request, allocates nothing. */
+
+import type { Arena } from '../../memory/arena.ts';
+import { BRANCH_PREFIX, hasMagicCookie, isHex, LOOP_DIGITS, readHex, TRANSACTION_DIGITS } from '../../sip/branch.ts';
+import { HEADER_ID } from '../../sip/header-table.ts';
+import { parseNameAddr } from '../../sip/name-addr.ts';
+import { parseVia, ViaView } from '../../sip/via.ts';
+import type { OwnAddresses } from '../own-addresses.ts';
+import type { ReceivedRequest } from '../received-request.ts';
+
+const SPACE = 0x20;
+const LOOP_AT = BRANCH_PREFIX.length + TRANSACTION_DIGITS;
+const LOOP_END = LOOP_AT + LOOP_DIGITS;
+
+const earlierVia = new ViaView();
+
+/** Fills the request's transaction key. With the magic cookie it is the branch with its sent-by; without (RFC 2543) the
+ *  fields of which one always varies between transactions (section 16.11). Missing headers count as empty. */
+export function identify(arena: Arena, request: ReceivedRequest): void {
+  const { words, bytes } = arena;
+  const { topVia: via, transaction: key, index } = request;
+  key.begin();
+  if (via.branchStart !== -1 && hasMagicCookie(bytes, via.branchStart, via.branchEnd)) {
+    key.fold(words, via.branchStart, via.branchEnd);
+    key.fold(words, via.sentByStart, via.sentByEnd);
+    return;
+  }
+  const { first } = index;
+  key.fold(words, index.valueStart(first[HEADER_ID.VIA]!), via.end);
+  for (let id = 0; id < 2; id++) {
+    const header = first[id === 0 ? HEADER_ID.TO : HEADER_ID.FROM]!;
+    if (header === -1) continue;
+    const view = id === 0 ? request.to : request.from;
+    const isRead = parseNameAddr(bytes, index.valueStart(header), index.valueEnd(header), view) >= 0;
+    if (isRead && view.tagStart !== -1) key.fold(words, view.tagStart, view.tagEnd);
+  }
+  const callId = first[HEADER_ID.CALL_ID]!;
+  if (callId !== -1) key.fold(words, index.valueStart(callId), index.valueEnd(callId));
+  const cseq = first[HEADER_ID.CSEQ]!;
+  if (cseq !== -1) {
+    // The number but not the method.
+    let end = index.valueStart(cseq);
+    while (end < index.valueEnd(cseq) && bytes[end]! > SPACE) end++;
+    key.fold(words, index.valueStart(cseq), end);
+  }
+  key.fold(words, index.uriStart, index.uriEnd);
+}
+
+/** True if a Via of ours carries the loop part this request would get again: nothing that decides about its routing has
+ *  changed since, so it would go round for ever. A changed one makes a legitimate spiral. */
+export function isLoop(arena: Arena, request: ReceivedRequest, own: OwnAddresses): boolean {
+  const { index } = request;
+  const { bytes } = arena;
+  for (let header = index.first[HEADER_ID.VIA]!; header !== -1; header = index.next(header)) {
+    const end = index.valueEnd(header);
+    for (let start = index.valueStart(header); start < end; start = earlierVia.end + 1) {
+      // Only the Vias of elements before the last one can be ours or be broken without being noticed.
+      if (parseVia(bytes, start, end, earlierVia) < 0) break;
+      if (isSameLoop(arena, request, earlierVia) && own.isOwnAddress(earlierVia, earlierVia.port, request.slotWord)) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+function isSameLoop(arena: Arena, request: ReceivedRequest, via: ViaView): boolean {
+  const { branchStart, branchEnd } = via;
+  if (branchStart === -1 || branchEnd - branchStart < LOOP_END) return false;
+  const { bytes } = arena;
+  // The mark behind the cookie tells most foreign branches away.
+  if (bytes[branchStart + BRANCH_PREFIX.length - 1] !== BRANCH_PREFIX.charCodeAt(BRANCH_PREFIX.length - 1))
+    return false;
+  if (!isHex(bytes, branchStart + BRANCH_PREFIX.length, branchStart + LOOP_END)) return false;
+  return readHex(bytes, branchStart + LOOP_AT, branchStart + LOOP_END) === request.loop;
+}

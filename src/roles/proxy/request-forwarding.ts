@@ -1,0 +1,174 @@
+/** Request forwarding (RFC 3261 16.6): the steps that change the message, as edits over the bytes that arrived. Everything
+ *  else leaves byte for byte as it came. Runs on the shard. Hot: once per request, allocates nothing. */
+
+import type { Arena } from '../../memory/arena.ts';
+import { SLOT } from '../../memory/layout.ts';
+import { HEADER_ID } from '../../sip/header-table.ts';
+import type { MessageEdits } from '../../sip/message-edits.ts';
+import type { Outbound } from '../../sip/outbound.ts';
+import type { Destination } from '../destination.ts';
+import { DEFAULT_PORT } from '../own-addresses.ts';
+import type { ReceivedRequest } from '../received-request.ts';
+import type { ViaMarker } from '../via-marker.ts';
+import { endOfRoutes } from './route-preprocessing.ts';
+import type { ViaTemplates } from './via-templates.ts';
+
+const text = (ascii: string) => new TextEncoder().encode(ascii);
+const ROUTE = text('Route: <');
+const ROUTE_END = text('>\r\n');
+const MAX_FORWARDS = text('Max-Forwards: ');
+const CRLF = text('\r\n');
+const SEMICOLON = 0x3b;
+const MADDR = 0x6d61_6464;
+const TRANSPORT_NAME = 0x7472_616e;
+
+export class RequestForwarding {
+  readonly #arena: Arena;
+  readonly #outbound: Outbound;
+  readonly #edits: MessageEdits;
+  readonly #marker: ViaMarker;
+  readonly #templates: ViaTemplates;
+  readonly #maxForwards: number;
+
+  /** `maxForwards`: what a request gets that came without (step 3). */
+  constructor(
+    arena: Arena,
+    outbound: Outbound,
+    edits: MessageEdits,
+    marker: ViaMarker,
+    templates: ViaTemplates,
+    maxForwards: number,
+  ) {
+    this.#arena = arena;
+    this.#outbound = outbound;
+    this.#edits = edits;
+    this.#marker = marker;
+    this.#templates = templates;
+    this.#maxForwards = maxForwards;
+  }
+
+  /** Sends the request to `destination` by `socket`. `isNextHopStrict`: the first Route has no lr (step 6). `tag` comes back
+   *  if the kernel refuses it. */
+  forward(
+    request: ReceivedRequest,
+    destination: Destination,
+    socket: number,
+    isNextHopStrict: boolean,
+    strictUriStart: number,
+    strictUriEnd: number,
+    tag: number,
+  ): void {
+    const { index, slotWord } = request;
+    const outbound = this.#outbound;
+    const edits = this.#edits;
+    outbound.begin();
+    edits.clear();
+
+    // Step 2, and step 6 for a strict next hop: what the start line says.
+    if (isNextHopStrict) {
+      edits.replace(index.uriStart, index.uriEnd, strictUriStart, strictUriEnd);
+    } else if (request.isMaddrStripped) {
+      const from = outbound.cursor;
+      this.#putStrippedUri(request);
+      edits.replace(index.uriStart, index.uriEnd, from, outbound.cursor);
+    } else if (request.targetStart !== index.uriStart) {
+      edits.replace(index.uriStart, index.uriEnd, request.targetStart, request.targetEnd);
+    }
+
+    // Step 8, before the Vias that are there; and section 18.2.1 on the topmost of those.
+    const via = index.lineStart(index.first[HEADER_ID.VIA]!);
+    const words = this.#arena.words;
+    const template = this.#templates.of(socket, destination.family, slotWord);
+    const ours = outbound.stampVia(
+      template,
+      request.transaction.high,
+      request.transaction.low,
+      request.loop,
+      words[slotWord + SLOT.SOCKET_WORD]!,
+    );
+    edits.insert(via, ours, ours + template.bytes.length);
+    this.#marker.mark(request.topVia, slotWord, edits);
+
+    this.#editMaxForwards(request);
+    if (index.first[HEADER_ID.ROUTE] !== -1) this.#editRoutes(request, isNextHopStrict);
+
+    edits.apply(outbound, index.start, index.end);
+    const { family, port, a0, a1, a2, a3, scope } = destination;
+    outbound.to(socket, family, port, a0, a1, a2, a3, scope);
+    outbound.commit(tag);
+  }
+
+  /** Step 3. */
+  #editMaxForwards(request: ReceivedRequest): void {
+    const { index, maxForwardsHeader: header } = request;
+    const outbound = this.#outbound;
+    const from = outbound.cursor;
+    if (header !== -1) {
+      outbound.putDecimal(request.maxForwards - 1);
+      this.#edits.replace(index.valueStart(header), index.valueEnd(header), from, outbound.cursor);
+      return;
+    }
+    outbound.put(MAX_FORWARDS);
+    outbound.putDecimal(this.#maxForwards);
+    outbound.put(CRLF);
+    this.#edits.insert(index.lineStart(index.first[HEADER_ID.VIA]!), from, outbound.cursor);
+  }
+
+  /** Section 16.4 and step 6: values popped at the front, one cut off at the end, for a strict next hop the target added as
+   *  the last. */
+  #editRoutes(request: ReceivedRequest, isNextHopStrict: boolean): void {
+    const { index } = request;
+    const edits = this.#edits;
+    let hasReached = false;
+    let last = -1;
+    for (let header = index.first[HEADER_ID.ROUTE]!; header !== -1; header = index.next(header)) {
+      last = header;
+      const start = index.valueStart(header);
+      if (header === request.routeHeader) hasReached = true;
+      const end = endOfRoutes(request, header);
+      const from = header === request.routeHeader ? request.routeStart : start;
+      if (!hasReached || from >= end) {
+        edits.remove(index.lineStart(header), index.lineEnd(header));
+        continue;
+      }
+      if (from > start) edits.remove(start, from);
+      if (end < index.valueEnd(header)) edits.remove(end, index.valueEnd(header));
+    }
+    if (!isNextHopStrict) return;
+    const outbound = this.#outbound;
+    const from = outbound.cursor;
+    outbound.put(ROUTE);
+    if (request.isMaddrStripped) this.#putStrippedUri(request);
+    else outbound.putCopy(request.targetStart, request.targetEnd);
+    outbound.put(ROUTE_END);
+    edits.insert(index.lineEnd(last), from, outbound.cursor);
+  }
+
+  /** The Request-URI without its maddr, its transport and a port that is not the default (section 16.4). Cold. */
+  #putStrippedUri(request: ReceivedRequest): void {
+    const { uri, targetStart, targetEnd } = request;
+    const { bytes } = this.#arena;
+    const outbound = this.#outbound;
+    const isDefaultPort = uri.port === DEFAULT_PORT;
+    const hostEnd = isDefaultPort && uri.paramsStart !== -1 ? uri.paramsStart : uri.hostEnd;
+    outbound.putCopy(targetStart, hostEnd);
+    if (uri.paramsStart === -1) return;
+    for (let start = uri.paramsStart; start < targetEnd; ) {
+      let end = start + 1;
+      while (end < targetEnd && bytes[end] !== SEMICOLON) end++;
+      const name = lowerLetters(bytes, start + 1);
+      if (name !== MADDR && name !== TRANSPORT_NAME) outbound.putCopy(start, end);
+      start = end;
+    }
+  }
+}
+
+/** Four bytes as lower-case letters; "madd" and "tran" begin no other parameter of a SIP URI that matters here. */
+function lowerLetters(bytes: Uint8Array<SharedArrayBuffer>, at: number): number {
+  return (
+    ((bytes[at]! | 0x20) << 24) |
+    ((bytes[at + 1]! | 0x20) << 16) |
+    ((bytes[at + 2]! | 0x20) << 8) |
+    (bytes[at + 3]! | 0x20)
+  );
+}

@@ -1,0 +1,146 @@
+/** Responses through a stateless proxy (RFC 3261 16.11): the topmost Via must be ours and is removed, the next one says where
+ *  to (18.2.2, RFC 3581 section 4). Nothing else is touched or kept. Runs on the shard. Hot, allocates nothing. */
+
+import type { Arena } from '../../memory/arena.ts';
+import { SLOT } from '../../memory/layout.ts';
+import { COUNTER, type Counters } from '../../observe/counters.ts';
+import { BRANCH_PREFIX, CHANGING_DIGITS, isHex, readHex, SOCKET_DIGITS } from '../../sip/branch.ts';
+import { HEADER_ID } from '../../sip/header-table.ts';
+import type { MessageEdits } from '../../sip/message-edits.ts';
+import type { MessageIndex } from '../../sip/message-index.ts';
+import type { Outbound } from '../../sip/outbound.ts';
+import { parseVia, ViaView } from '../../sip/via.ts';
+import type { BoundSocket } from '../bound-socket.ts';
+import { type Destination, NO_SOCKET } from '../destination.ts';
+import { DEFAULT_PORT, type OwnAddresses } from '../own-addresses.ts';
+import { FOUND, PENDING } from '../ports.ts';
+import { OUTCOME } from './stateless.ts';
+
+const SPACE = 0x20;
+const ORIGIN_AT = BRANCH_PREFIX.length + CHANGING_DIGITS - SOCKET_DIGITS;
+const LOCAL_AT = BRANCH_PREFIX.length + CHANGING_DIGITS;
+const WORD_DIGITS = 8;
+const MARK = BRANCH_PREFIX.charCodeAt(BRANCH_PREFIX.length - 1);
+
+export class ResponseForwarding {
+  readonly #arena: Arena;
+  readonly #own: OwnAddresses;
+  readonly #sockets: readonly BoundSocket[];
+  readonly #destination: Destination;
+  readonly #outbound: Outbound;
+  readonly #edits: MessageEdits;
+  readonly #counters: Counters;
+  readonly #ours = new ViaView();
+  readonly #next = new ViaView();
+
+  constructor(
+    arena: Arena,
+    own: OwnAddresses,
+    sockets: readonly BoundSocket[],
+    destination: Destination,
+    outbound: Outbound,
+    edits: MessageEdits,
+    counters: Counters,
+  ) {
+    this.#arena = arena;
+    this.#own = own;
+    this.#sockets = sockets;
+    this.#destination = destination;
+    this.#outbound = outbound;
+    this.#edits = edits;
+    this.#counters = counters;
+  }
+
+  /** Forwards the response in `index` or drops and counts it. PENDING: a host name is being looked up. */
+  forward(index: MessageIndex, slotWord: number): number {
+    const { bytes } = this.#arena;
+    const ours = this.#ours;
+    const next = this.#next;
+    const top = index.first[HEADER_ID.VIA]!;
+    if (top === -1) return this.#drop(COUNTER.malformed_responses_total);
+    const topEnd = index.valueEnd(top);
+    if (parseVia(bytes, index.valueStart(top), topEnd, ours) < 0) return this.#drop(COUNTER.malformed_responses_total);
+    if (!this.#own.isOwnAddress(ours, ours.port, slotWord)) return this.#drop(COUNTER.stray_responses_total);
+
+    // The next value: behind the comma, or in the next Via header.
+    this.#edits.clear();
+    let nextStart = -1;
+    let nextEnd = topEnd;
+    if (ours.end < topEnd) {
+      nextStart = ours.end + 1;
+      while (nextStart < topEnd && bytes[nextStart]! <= SPACE) nextStart++;
+      this.#edits.remove(index.valueStart(top), nextStart);
+    } else {
+      const header = index.next(top);
+      // Nothing below ours: the request was our own, and we send none.
+      if (header === -1) return this.#drop(COUNTER.stray_responses_total);
+      nextStart = index.valueStart(header);
+      nextEnd = index.valueEnd(header);
+      this.#edits.remove(index.lineStart(top), index.lineEnd(top));
+    }
+    if (parseVia(bytes, nextStart, nextEnd, next) < 0) return this.#drop(COUNTER.malformed_responses_total);
+
+    const found = this.#find(next);
+    if (found === PENDING) return OUTCOME.PENDING;
+    if (found !== FOUND) return this.#drop(COUNTER.unresolvable_total);
+    return this.#send(index, slotWord);
+  }
+
+  /** Section 18.2.2: maddr, else received with rport or the sent-by's port, else the sent-by by RFC 3263 section 5. */
+  #find(via: ViaView): number {
+    const destination = this.#destination;
+    if (via.maddrStart !== -1) {
+      return destination.find(via.maddrStart, via.maddrEnd, via.port === -1 ? DEFAULT_PORT : via.port, 0);
+    }
+    if (via.receivedStart !== -1) {
+      const sentByPort = via.port === -1 ? DEFAULT_PORT : via.port;
+      return destination.find(via.receivedStart, via.receivedEnd, via.rport > 0 ? via.rport : sentByPort, 0);
+    }
+    return destination.find(via.hostStart, via.hostEnd, via.port, 0);
+  }
+
+  /** From the socket, and on a wildcard the local address, at which the request arrived: our branch says which. */
+  #send(index: MessageIndex, slotWord: number): number {
+    const { bytes, words } = this.#arena;
+    const { branchStart, branchEnd } = this.#ours;
+    const destination = this.#destination;
+    const outbound = this.#outbound;
+    const isOurBranch =
+      branchEnd - branchStart >= LOCAL_AT &&
+      bytes[branchStart + BRANCH_PREFIX.length - 1] === MARK &&
+      isHex(bytes, branchStart + BRANCH_PREFIX.length, branchEnd);
+    let origin = isOurBranch ? readHex(bytes, branchStart + ORIGIN_AT, branchStart + LOCAL_AT) : -1;
+    if (origin >= this.#sockets.length) origin = -1;
+    const ingress = words[slotWord + SLOT.SOCKET_WORD]!;
+    const socket = destination.socketFrom(origin === -1 ? ingress : origin);
+    if (socket === NO_SOCKET) return this.#drop(COUNTER.send_errors_total);
+
+    outbound.begin();
+    this.#edits.apply(outbound, index.start, index.end);
+    const { family, port, a0, a1, a2, a3, scope } = destination;
+    outbound.to(socket, family, port, a0, a1, a2, a3, scope);
+    if (socket === origin && this.#sockets[socket]!.isWildcard) this.#setLocal(branchStart + LOCAL_AT, branchEnd);
+    outbound.commit(0);
+    this.#counters.count(COUNTER.responses_forwarded_total);
+    return OUTCOME.FORWARDED;
+  }
+
+  /** The local address written behind the changing digits, if it has the length of one of the destination's family. */
+  #setLocal(start: number, end: number): void {
+    const digits = end - start;
+    if (digits !== (this.#destination.family === 4 ? 1 : 4) * WORD_DIGITS) return;
+    const word = (i: number) => (digits > i * WORD_DIGITS ? this.#networkWord(start + i * WORD_DIGITS) : 0);
+    this.#outbound.from(word(0), word(1), word(2), word(3));
+  }
+
+  /** Eight digits, the first two being the first byte in the network. */
+  #networkWord(start: number): number {
+    const value = readHex(this.#arena.bytes, start, start + WORD_DIGITS);
+    return (value << 24) | ((value & 0xff00) << 8) | ((value >>> 8) & 0xff00) | (value >>> 24);
+  }
+
+  #drop(counter: number): number {
+    this.#counters.count(counter);
+    return OUTCOME.REJECTED;
+  }
+}

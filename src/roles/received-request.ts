@@ -1,0 +1,54 @@
+/** The request in hand: its index, the parts that were looked into, and what routing made of it. One per shard, reused for
+ *  every request. Hot, allocates nothing. */
+
+import { TransactionKey } from '../sip/branch.ts';
+import { CSeqView } from '../sip/cseq.ts';
+import { MessageIndex } from '../sip/message-index.ts';
+import { NameAddrView } from '../sip/name-addr.ts';
+import { UriView } from '../sip/uri.ts';
+import { ViaView } from '../sip/via.ts';
+
+export class ReceivedRequest {
+  readonly index = new MessageIndex();
+  slot = 0;
+  /** First word of the slot's header. */
+  slotWord = 0;
+
+  readonly topVia = new ViaView();
+  readonly uri = new UriView();
+  readonly from = new NameAddrView();
+  readonly to = new NameAddrView();
+  readonly cseq = new CSeqView();
+  /** Header of the Max-Forwards, −1: none. */
+  maxForwardsHeader = -1;
+  maxForwards = 0;
+
+  readonly transaction = new TransactionKey();
+  loop = 0;
+  /** Where option-tags of Proxy-Require that nobody here understands are listed, in scratch text; empty: none. */
+  unsupportedStart = 0;
+  unsupportedEnd = 0;
+
+  // ---- Routing (route-preprocessing.ts) ----
+  /** The Request-URI that counts: the received one or, behind a strict router, the last Route value. */
+  targetStart = 0;
+  targetEnd = 0;
+  /** First Route value that is left: its header and where it begins; −1: no Route is left. */
+  routeHeader = -1;
+  routeStart = 0;
+  /** The last Route value was made the Request-URI: its header and where the cut begins; −1: it was not. */
+  cutHeader = -1;
+  cutStart = 0;
+  /** maddr, port and transport are taken out of the Request-URI. */
+  isMaddrStripped = false;
+
+  begin(slot: number, slotWord: number): void {
+    this.slot = slot;
+    this.slotWord = slotWord;
+    this.maxForwardsHeader = -1;
+    this.unsupportedStart = this.unsupportedEnd = 0;
+    this.routeHeader = -1;
+    this.cutHeader = -1;
+    this.isMaddrStripped = false;
+  }
+}

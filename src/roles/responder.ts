@@ -1,0 +1,133 @@
+/** Responses of this server's own (RFC 3261 8.2.6, 8.2.7): status line, Vias, From, To with a tag, Call-ID and CSeq of the
+ *  request as spans of the request itself. Nothing is kept: a retransmission gets the same response again. Runs on the
+ *  shard. Hot for redirect servers and registrars; allocates nothing. */
+
+import type { Arena } from '../memory/arena.ts';
+import { SLOT } from '../memory/layout.ts';
+import { HEADER_ID } from '../sip/header-table.ts';
+import type { MessageEdits } from '../sip/message-edits.ts';
+import type { MessageIndex } from '../sip/message-index.ts';
+import { NameAddrView, parseNameAddr } from '../sip/name-addr.ts';
+import type { Outbound } from '../sip/outbound.ts';
+import { RPORT_ABSENT } from '../sip/via.ts';
+import type { Destination } from './destination.ts';
+import { DEFAULT_PORT } from './own-addresses.ts';
+import { FOUND } from './ports.ts';
+import type { ReceivedRequest } from './received-request.ts';
+import type { ViaMarker } from './via-marker.ts';
+
+const text = (ascii: string) => new TextEncoder().encode(ascii);
+const CRLF = text('\r\n');
+const TAG = text(';tag=');
+const CONTENT_LENGTH_0 = text('Content-Length: 0\r\n\r\n');
+const CR = 0x0d;
+
+export class Responder {
+  readonly #arena: Arena;
+  readonly #outbound: Outbound;
+  readonly #edits: MessageEdits;
+  readonly #marker: ViaMarker;
+  readonly #destination: Destination;
+  readonly #server: Uint8Array;
+  readonly #to = new NameAddrView();
+
+  /** `server`: value of the Server header, '' for none. */
+  constructor(
+    arena: Arena,
+    outbound: Outbound,
+    edits: MessageEdits,
+    marker: ViaMarker,
+    destination: Destination,
+    server: string,
+  ) {
+    this.#arena = arena;
+    this.#outbound = outbound;
+    this.#edits = edits;
+    this.#marker = marker;
+    this.#destination = destination;
+    this.#server = text(server === '' ? '' : `Server: ${server}\r\n`);
+  }
+
+  /** Answers a request whose top Via could be read. `headers`: whole lines of our own, or an empty array. */
+  respond(request: ReceivedRequest, statusLine: Uint8Array, headers: Uint8Array): void {
+    const { index } = request;
+    const outbound = this.#outbound;
+    outbound.begin();
+    outbound.keepText(statusLine);
+    this.#keepVias(request);
+    this.#keepLine(index, index.first[HEADER_ID.FROM]!);
+    this.#keepTo(request);
+    this.#keepLine(index, index.first[HEADER_ID.CALL_ID]!);
+    this.#keepLine(index, index.first[HEADER_ID.CSEQ]!);
+    const from = outbound.cursor;
+    outbound.put(headers);
+    outbound.put(this.#server);
+    outbound.put(CONTENT_LENGTH_0);
+    outbound.keep(from, outbound.cursor);
+    this.#address(request);
+    outbound.commit(0);
+  }
+
+  /** All Via lines in their order, the first with its marks (section 8.2.6.2). */
+  #keepVias(request: ReceivedRequest): void {
+    const { index } = request;
+    const top = index.first[HEADER_ID.VIA]!;
+    this.#edits.clear();
+    this.#marker.mark(request.topVia, request.slotWord, this.#edits);
+    this.#edits.apply(this.#outbound, index.lineStart(top), index.valueEnd(top));
+    this.#keepLineEnd(index, top);
+    for (let via = index.next(top); via !== -1; via = index.next(via)) this.#keepLine(index, via);
+  }
+
+  /** To with a tag: the request's, or one that is the same for every retransmission (section 8.2.7). */
+  #keepTo(request: ReceivedRequest): void {
+    const { index } = request;
+    const header = index.first[HEADER_ID.TO]!;
+    if (header === -1) return;
+    const outbound = this.#outbound;
+    const start = index.valueStart(header);
+    const end = index.valueEnd(header);
+    const isReadable = parseNameAddr(this.#arena.bytes, start, end, this.#to) >= 0;
+    outbound.keep(index.lineStart(header), end);
+    if (isReadable && this.#to.tagStart === -1) {
+      const from = outbound.cursor;
+      outbound.put(TAG);
+      outbound.putHex(request.transaction.high);
+      outbound.putHex(request.transaction.low);
+      outbound.keep(from, outbound.cursor);
+    }
+    this.#keepLineEnd(index, header);
+  }
+
+  #keepLine(index: MessageIndex, header: number): void {
+    if (header === -1) return;
+    this.#outbound.keep(index.lineStart(header), index.valueEnd(header));
+    this.#keepLineEnd(index, header);
+  }
+
+  /** The line's own CRLF where it has one, else ours. */
+  #keepLineEnd(index: MessageIndex, header: number): void {
+    const end = index.valueEnd(header);
+    const isPlain = index.lineEnd(header) === end + 2 && this.#arena.bytes[end] === CR;
+    if (isPlain) this.#outbound.keep(end, end + 2);
+    else this.#outbound.keepText(CRLF);
+  }
+
+  /** Section 18.2.2 and RFC 3581 section 4: to the maddr, else to the source; to its port if rport was asked for, else to
+   *  that of the sent-by. From the socket and address at which the request arrived. */
+  #address(request: ReceivedRequest): void {
+    const { topVia: via, slotWord } = request;
+    const outbound = this.#outbound;
+    const destination = this.#destination;
+    const sentByPort = via.port === -1 ? DEFAULT_PORT : via.port;
+    if (via.maddrStart !== -1 && destination.find(via.maddrStart, via.maddrEnd, sentByPort, 0) === FOUND) {
+      const ingress = this.#arena.words[slotWord + SLOT.SOCKET_WORD]!;
+      const socket = destination.socketFrom(ingress);
+      const { family, port, a0, a1, a2, a3, scope } = destination;
+      outbound.to(socket === -1 ? ingress : socket, family, port, a0, a1, a2, a3, scope);
+      return;
+    }
+    const isSymmetric = via.rport !== RPORT_ABSENT;
+    outbound.toSource(slotWord, isSymmetric ? this.#arena.words[slotWord + SLOT.PORT_WORD]! : sentByPort);
+  }
+}

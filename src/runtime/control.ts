@@ -1,0 +1,272 @@
+/** The control socket: JSON-RPC 2.0 over a unix socket, a request or response per line. Main thread, cold.
+ *
+ *  ```
+ *  → {"jsonrpc":"2.0","id":1,"method":"stats"}
+ *  ← {"jsonrpc":"2.0","id":1,"result":{"datagrams_received_total":12}}
+ *  ``` */
+
+import { accessSync, chmodSync, constants, lstatSync, readdirSync, unlinkSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { RunningServer } from './running-server.ts';
+
+/** Longest request; the methods take little. */
+export const MAX_REQUEST_BYTES = 64 * 1024;
+const MAX_CONNECTIONS = 32;
+const MAX_BATCH = 64;
+/** A client that does not read its answers is cut off beyond this. */
+const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
+const IDLE_LIMIT_MS = 60_000;
+const PROBE_LIMIT_MS = 1000;
+
+/** What a method returns is the result; what it throws as a RequestError is told to the client. */
+export type ControlMethods = Readonly<Record<string, (params: unknown) => unknown>>;
+
+export class RequestError extends Error {
+  override name = 'RequestError';
+  readonly code: number;
+
+  constructor(code: number, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+const PARSE_ERROR = -32700;
+const INVALID_REQUEST = -32600;
+const METHOD_NOT_FOUND = -32601;
+const INTERNAL_ERROR = -32603;
+
+export interface ControlSocket {
+  readonly path: string;
+  close(): Promise<void>;
+}
+
+/** The table of methods; a new one is a new line here. */
+export function controlMethods(server: RunningServer): ControlMethods {
+  return {
+    stats: () => server.stats(),
+    status: () => server.status(),
+  };
+}
+
+/** Directories for `auto`, best first. */
+export function controlDirectories(environment: NodeJS.ProcessEnv = process.env): string[] {
+  const { XDG_RUNTIME_DIR: own } = environment;
+  const system = process.getuid?.() === 0 ? ['/run'] : [];
+  return [...new Set([...(own === undefined || own === '' ? system : [own]), tmpdir()])];
+}
+
+export function controlFileName(port: number): string {
+  return `strowger-${port}.sock`;
+}
+
+/** Where a server puts its socket: the setting, or for `auto` the first writable directory; null for `off`. */
+export function controlPath(
+  setting: string,
+  port: number,
+  environment: NodeJS.ProcessEnv = process.env,
+): string | null {
+  if (setting === 'off') return null;
+  if (setting !== 'auto') return setting;
+  const directories = controlDirectories(environment);
+  return join(directories.find(isWritable) ?? tmpdir(), controlFileName(port));
+}
+
+/** The control sockets of `auto` that lie around, dead ones included; `port` narrows it to one server's. */
+export function findControlSockets(port: number | null, environment: NodeJS.ProcessEnv = process.env): string[] {
+  return controlDirectories(environment).flatMap((directory) => {
+    const names = listDirectory(directory).filter((name) =>
+      port === null ? /^strowger-\d+\.sock$/.test(name) : name === controlFileName(port),
+    );
+    return names.map((name) => join(directory, name));
+  });
+}
+
+/** Whether a process answers at `path`. */
+export function isControlSocketAlive(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    const settle = (isAlive: boolean) => {
+      socket.destroy();
+      resolve(isAlive);
+    };
+    socket.setTimeout(PROBE_LIMIT_MS, () => settle(true)); // connected to nobody's ear, but somebody holds it
+    socket.once('connect', () => settle(true));
+    // EACCES: it belongs to somebody else. Only a refused connection shows that nobody listens any more.
+    socket.once('error', (error: NodeJS.ErrnoException) =>
+      settle(error.code !== 'ECONNREFUSED' && error.code !== 'ENOENT'),
+    );
+  });
+}
+
+/** Opens the socket; null, with a warning in the log, where that is impossible: the server runs on without it. */
+export async function openControlSocket(
+  path: string,
+  methods: ControlMethods,
+  log: Logger,
+): Promise<ControlSocket | null> {
+  const refusal = await makeRoom(path);
+  if (refusal !== null) {
+    log.warn({ path }, `no control socket: ${refusal}`);
+    return null;
+  }
+  const connections = new Set<Socket>();
+  const server = createServer((socket) => {
+    connections.add(socket);
+    socket.once('close', () => connections.delete(socket));
+    serve(socket, methods, log);
+  });
+  server.maxConnections = MAX_CONNECTIONS;
+  try {
+    await listenAt(server, path);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    log.warn(
+      { path },
+      `no control socket: ${path} cannot be made (${code ?? message}); choose another with --control PATH`,
+    );
+    return null;
+  }
+  server.on('error', (error) => log.warn({ err: error }, 'control socket'));
+  return {
+    path,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const socket of connections) socket.destroy();
+      }),
+  };
+}
+
+/** Takes the leavings of a dead server away. Anything else at `path` stays, and the answer says what it is. */
+async function makeRoom(path: string): Promise<string | null> {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return null;
+  if (!stat.isSocket()) return `${path} is there already and is not a socket`;
+  if (await isControlSocketAlive(path))
+    return `${path} belongs to another running process; choose another with --control PATH`;
+  try {
+    unlinkSync(path);
+    return null;
+  } catch (error) {
+    return `the stale ${path} cannot be removed (${(error as NodeJS.ErrnoException).code})`;
+  }
+}
+
+function listenAt(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    // Others cannot connect in the instant before the chmod either: that needs write permission, which 022 takes away.
+    server.listen(path, () => {
+      server.removeListener('error', reject);
+      try {
+        chmodSync(path, 0o600);
+        resolve();
+      } catch (error) {
+        server.close();
+        reject(error);
+      }
+    });
+  });
+}
+
+/** Requests of one client, in order: the next is begun when the one before is answered. */
+function serve(socket: Socket, methods: ControlMethods, log: Logger): void {
+  let pending = '';
+  let answered: Promise<void> = Promise.resolve();
+  socket.setEncoding('utf8');
+  socket.setTimeout(IDLE_LIMIT_MS, () => socket.destroy());
+  socket.on('error', (error) => log.debug({ err: error }, 'control connection'));
+  socket.on('data', (chunk: string) => {
+    pending += chunk;
+    for (let newline = pending.indexOf('\n'); newline >= 0; newline = pending.indexOf('\n')) {
+      const line = pending.slice(0, newline);
+      pending = pending.slice(newline + 1);
+      if (line.length > MAX_REQUEST_BYTES) return refuseLine(socket);
+      if (line.trim() === '') continue;
+      answered = answered.then(async () => {
+        const answer = await answerLine(line, methods, log);
+        if (answer === null || socket.destroyed) return;
+        socket.write(`${JSON.stringify(answer)}\n`);
+        if (socket.writableLength > MAX_UNREAD_BYTES) socket.destroy();
+      });
+    }
+    if (pending.length > MAX_REQUEST_BYTES) refuseLine(socket);
+  });
+}
+
+function refuseLine(socket: Socket): void {
+  socket.removeAllListeners('data');
+  socket.resume();
+  socket.end(`${JSON.stringify(failure(null, INVALID_REQUEST, `a request is at most ${MAX_REQUEST_BYTES} bytes`))}\n`);
+}
+
+type Answer = object | null;
+
+async function answerLine(line: string, methods: ControlMethods, log: Logger): Promise<Answer> {
+  let request: unknown;
+  try {
+    request = JSON.parse(line);
+  } catch {
+    return failure(null, PARSE_ERROR, 'not JSON');
+  }
+  if (!Array.isArray(request)) return answerRequest(request, methods, log);
+  if (request.length === 0 || request.length > MAX_BATCH) {
+    return failure(null, INVALID_REQUEST, `a batch is 1 to ${MAX_BATCH} requests`);
+  }
+  const answers: object[] = [];
+  for (const one of request) {
+    const answer = await answerRequest(one, methods, log);
+    if (answer !== null) answers.push(answer);
+  }
+  return answers.length > 0 ? answers : null;
+}
+
+async function answerRequest(request: unknown, methods: ControlMethods, log: Logger): Promise<Answer> {
+  if (request === null || typeof request !== 'object' || Array.isArray(request)) {
+    return failure(null, INVALID_REQUEST, 'a request is an object');
+  }
+  const { jsonrpc, id, method, params } = request as Record<string, unknown>;
+  const isIdValid = id === undefined || id === null || typeof id === 'string' || typeof id === 'number';
+  if (jsonrpc !== '2.0' || typeof method !== 'string' || !isIdValid) {
+    return failure(isIdValid ? (id ?? null) : null, INVALID_REQUEST, 'not a JSON-RPC 2.0 request');
+  }
+  const isNotification = id === undefined;
+  try {
+    if (!Object.hasOwn(methods, method)) {
+      throw new RequestError(METHOD_NOT_FOUND, `no such method; there are ${Object.keys(methods).join(', ')}`);
+    }
+    const result = (await methods[method]!(params)) ?? null;
+    return isNotification ? null : { jsonrpc: '2.0', id, result };
+  } catch (error) {
+    if (!(error instanceof RequestError)) log.error({ err: error, method }, 'control method failed');
+    if (isNotification) return null;
+    return error instanceof RequestError
+      ? failure(id, error.code, error.message)
+      : failure(id, INTERNAL_ERROR, 'internal error; the log of the server says more');
+  }
+}
+
+function failure(id: unknown, code: number, message: string): object {
+  return { jsonrpc: '2.0', id, error: { code, message } };
+}
+
+function isWritable(directory: string): boolean {
+  try {
+    accessSync(directory, constants.W_OK | constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function listDirectory(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return []; // a directory of `auto` that does not exist holds no sockets
+  }
+}

@@ -1,0 +1,54 @@
+/** Logs: pino to stderr, JSON, or one readable line per event on a terminal. Any thread; never once per datagram. */
+
+import { isatty } from 'node:tty';
+import { type Logger, pino } from 'pino';
+import type { Config } from '../config/schema.ts';
+
+const STDERR = 2;
+
+/** A logger for this thread; `bindings` (e.g. `{shard: 2}`) go into each of its lines. Writes are synchronous, so that
+ *  the last line before an exit is not lost. */
+export function createLog(settings: Config['log'], bindings: Readonly<Record<string, unknown>> = {}): Logger {
+  const stderr = pino.destination({ fd: STDERR, sync: true });
+  // A reader of our stderr that went away is no reason to stop serving; there is nowhere left to say it.
+  stderr.on('error', () => undefined);
+  const isPretty = settings.format === 'pretty' || (settings.format === 'auto' && isatty(STDERR));
+  const sink = isPretty ? { write: (line: string) => void stderr.write(prettyLine(line)) } : stderr;
+  return pino(
+    {
+      level: settings.level,
+      base: bindings,
+      timestamp: () => `,"ts":"${new Date().toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    sink,
+  );
+}
+
+/** One JSON line as `12:00:00.000 WARN  message  key=value …`, an error's stack below it. */
+export function prettyLine(json: string): string {
+  let event: Record<string, unknown>;
+  try {
+    event = JSON.parse(json);
+  } catch {
+    return json; // not ours: passed on as it came
+  }
+  const { ts, level, msg, err, ...rest } = event;
+  const time = typeof ts === 'string' ? ts.slice(11, 23) : '';
+  const fields = Object.entries(rest).map(([key, value]) => ` ${key}=${showField(value)}`);
+  const error = err as { message?: string; stack?: string } | undefined;
+  const stack =
+    error === undefined ? '' : `\n  ${(error.stack ?? error.message ?? String(err)).replaceAll('\n', '\n  ')}`;
+  const gap = fields.length > 0 && msg !== undefined ? ' ' : '';
+  return `${time} ${String(level).toUpperCase().padEnd(5)} ${printable(String(msg ?? ''))}${gap}${fields.join('')}${stack}\n`;
+}
+
+function showField(value: unknown): string {
+  if (typeof value !== 'string') return JSON.stringify(value);
+  return /^[\w.:@/+-]+$/.test(value) ? value : JSON.stringify(value);
+}
+
+/** Text from the network may be quoted in a message; it must not steer the terminal. */
+function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`);
+}

@@ -1,0 +1,278 @@
+/** The supervisor: starts the dispatcher and the shards, brings a crashed one back, and stops them in order. Main thread,
+ *  cold. A crash of a shard is an ordinary event: its datagram in hand is saved, what it held is swept, and a successor
+ *  continues where its ring stood, while the other shards never notice. */
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import type { Logger } from 'pino';
+import { Piscina } from 'piscina';
+import type { Config } from '../config/schema.ts';
+import type { Arena } from '../memory/arena.ts';
+import { DISPATCHER, SHARD, SHARD_STATE, SLOT, SLOT_HEADER_BYTES, shardOffset, slotOffset } from '../memory/layout.ts';
+import { COUNTER, Counters } from '../observe/counters.ts';
+import type { BoundSocket } from '../roles/bound-socket.ts';
+import type { DispatcherTask } from './dispatcher.ts';
+import type { ShardTask } from './shard.ts';
+import { close, createEventFd, signal } from './udp-socket.ts';
+
+/** Crashes within the window that mean the cause does not go away by itself. */
+const CRASH_LOOP_COUNT = 5;
+const CRASH_LOOP_WINDOW_MS = 10_000;
+/** Pause before the next start while in a crash loop. */
+const CRASH_LOOP_PAUSE_MS = 1000;
+/** The dispatcher sweeps within a cycle; longer means that it is down itself, and its successor will sweep. */
+const SWEEP_TIMEOUT_MS = 1000;
+/** Crash vectors kept at the most by one process, so that a crash loop does not fill a disk. */
+const MAX_CRASH_FILES = 100;
+/** SIGTERM to exit takes 2 s at the most; what does not end by itself is ended. */
+const STOP_TIMEOUT_MS = 1500;
+
+export interface SupervisorOptions {
+  readonly arena: Arena;
+  readonly config: Config;
+  readonly sockets: readonly (BoundSocket & { readonly fd: number })[];
+  readonly localAddresses: readonly string[];
+  readonly log: Logger;
+}
+
+export interface ShardStatus {
+  readonly shard: number;
+  readonly isRunning: boolean;
+  readonly starts: number;
+  readonly crashes: number;
+}
+
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  readonly #arena: Arena;
+  readonly #log: Logger;
+  readonly #counters: Counters;
+  readonly #pool: Piscina;
+  readonly #wakeFd = createEventFd();
+  readonly #shardFds: number[];
+  readonly #ports: (MessagePort | null)[];
+  readonly #crashes: number[];
+  readonly #crashTimes: number[] = [];
+  readonly #shardEnds: Promise<void>[] = [];
+  #dispatcher: Worker | null = null;
+  #dispatcherEnd: Promise<void> = Promise.resolve();
+  #crashFiles = 0;
+  #isStopping = false;
+
+  constructor(options: SupervisorOptions) {
+    const { arena } = options;
+    const { shardCount } = arena.map;
+    this.#options = options;
+    this.#arena = arena;
+    this.#log = options.log;
+    this.#counters = new Counters(arena, shardCount + 1);
+    this.#shardFds = Array.from({ length: shardCount }, () => createEventFd());
+    this.#ports = new Array(shardCount).fill(null);
+    this.#crashes = new Array(shardCount).fill(0);
+    this.#pool = new Piscina({
+      filename: moduleBeside('shard'),
+      name: 'serve',
+      minThreads: shardCount,
+      maxThreads: shardCount,
+      concurrentTasksPerWorker: 1,
+      idleTimeout: Number.POSITIVE_INFINITY,
+      atomics: 'disabled',
+    });
+    // Every failure also rejects the run() of its shard, which is where it is handled.
+    this.#pool.on('error', () => undefined);
+  }
+
+  /** Starts everything; resolves when every shard serves. */
+  async start(): Promise<void> {
+    for (let shard = 0; shard < this.#shardFds.length; shard++) this.#shardEnds[shard] = this.#keepShard(shard);
+    await this.#untilShardsRun();
+    this.#startDispatcher();
+  }
+
+  /** False while some shard or the dispatcher is down, in a crash loop, and once stopping. */
+  get isReady(): boolean {
+    if (this.#isStopping || this.#dispatcher === null || this.#isCrashLooping()) return false;
+    return this.shards().every((shard) => shard.isRunning);
+  }
+
+  shards(): ShardStatus[] {
+    return this.#crashes.map((crashes, shard) => ({
+      shard,
+      isRunning: this.#state(shard) === SHARD_STATE.RUNNING,
+      starts: this.#control(shard, SHARD.INCARNATION_WORD),
+      crashes,
+    }));
+  }
+
+  /** Makes a shard throw: for tests of what follows. */
+  crashShard(shard: number): void {
+    this.#ports[shard]?.postMessage('crash');
+  }
+
+  /** No new datagrams, then the shards finish what they have. Resolves when all threads are gone. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    const { words, map } = this.#arena;
+    Atomics.store(words, (map.dispatcher >> 2) + DISPATCHER.STOP_WORD, 1);
+    signal(this.#wakeFd);
+    await inTime(this.#dispatcherEnd);
+    await this.#dispatcher?.terminate();
+    for (const port of this.#ports) port?.postMessage('stop');
+    await inTime(Promise.all(this.#shardEnds));
+    await this.#pool.destroy();
+    for (const fd of this.#shardFds) close(fd);
+    close(this.#wakeFd);
+  }
+
+  #startDispatcher(): void {
+    const { config, arena, sockets } = { ...this.#options, arena: this.#arena };
+    const workerData: DispatcherTask = {
+      arena: arena.buffer,
+      sockets,
+      wakeFd: this.#wakeFd,
+      shardFds: this.#shardFds,
+      napUs: config.dispatcher.nap === 'off' ? 0 : config.dispatcher.napUs,
+      batchScheduling: config.dispatcher.batchScheduling,
+      overloadMark: Math.floor(config.limits.overloadMark * arena.map.slotCount),
+    };
+    const dispatcher = new Worker(moduleBeside('dispatcher'), { workerData, name: 'dispatcher' });
+    this.#dispatcher = dispatcher;
+    dispatcher.on('error', (error) => this.#log.error({ err: error }, 'dispatcher crashed'));
+    this.#dispatcherEnd = new Promise((resolve) => {
+      dispatcher.on('exit', () => {
+        this.#dispatcher = null;
+        resolve();
+        if (this.#isStopping) return;
+        this.#noteCrash();
+        setTimeout(() => this.#startDispatcher(), this.#isCrashLooping() ? CRASH_LOOP_PAUSE_MS : 0);
+      });
+    });
+  }
+
+  /** Runs one shard for as long as the server lives. */
+  async #keepShard(shard: number): Promise<void> {
+    for (;;) {
+      const { port1, port2 } = new MessageChannel();
+      this.#ports[shard] = port1;
+      const task: ShardTask = {
+        arena: this.#arena.buffer,
+        shard,
+        sockets: this.#options.sockets,
+        localAddresses: this.#options.localAddresses,
+        eventFd: this.#shardFds[shard]!,
+        config: this.#options.config,
+        port: port2,
+      };
+      try {
+        // Piscina's type of the list is that of another overload of postMessage; a list is what it wants.
+        await this.#pool.run(task, { transferList: [port2] as never });
+        return;
+      } catch (error) {
+        if (this.#isStopping) return;
+        port1.close();
+        this.#ports[shard] = null;
+        await this.#recover(shard, error);
+      }
+    }
+  }
+
+  async #recover(shard: number, error: unknown): Promise<void> {
+    this.#crashes[shard]!++;
+    this.#counters.count(COUNTER.shard_crashes_total);
+    this.#noteCrash();
+    const { words, map } = this.#arena;
+    Atomics.store(words, (shardOffset(map, shard) >> 2) + SHARD.STATE_WORD, SHARD_STATE.DOWN);
+    const vector = this.#saveDatagramInHand(shard);
+    this.#log.error({ shard, err: error, vector }, 'shard crashed; starting it again');
+    await this.#sweep(shard);
+    if (this.#isCrashLooping()) {
+      this.#log.error({ shard, crashes: this.#crashTimes.length }, 'shards keep crashing: not ready');
+      await new Promise((resolve) => setTimeout(resolve, CRASH_LOOP_PAUSE_MS));
+    }
+  }
+
+  /** Writes the datagram the shard died on to the crash directory. Returns the file, or null if there was none. */
+  #saveDatagramInHand(shard: number): string | null {
+    const slot = this.#control(shard, SHARD.IN_HAND_WORD) - 1;
+    if (slot < 0 || this.#crashFiles >= MAX_CRASH_FILES) return null;
+    this.#crashFiles++;
+    const { bytes, words, map } = this.#arena;
+    const offset = slotOffset(map, slot);
+    const length = words[(offset >> 2) + SLOT.LENGTH_WORD]!;
+    const { directory } = this.#options.config.crash;
+    const file = join(
+      directory,
+      `${new Date().toISOString().replaceAll(':', '')}-shard${shard}-${this.#crashFiles}.sip`,
+    );
+    try {
+      mkdirSync(directory, { recursive: true });
+      writeFileSync(file, bytes.slice(offset + SLOT_HEADER_BYTES, offset + SLOT_HEADER_BYTES + length));
+      return file;
+    } catch (error) {
+      this.#log.error({ err: error, file }, 'the datagram in hand could not be saved');
+      return null;
+    }
+  }
+
+  /** Has the dispatcher take back the slots that the dead shard held. One at a time. */
+  async #sweep(shard: number): Promise<void> {
+    const { words, map } = this.#arena;
+    const request = (map.dispatcher >> 2) + DISPATCHER.SWEEP_REQUEST_WORD;
+    const done = (map.dispatcher >> 2) + DISPATCHER.SWEEP_DONE_WORD;
+    const deadline = Date.now() + SWEEP_TIMEOUT_MS;
+    while (Date.now() < deadline) {
+      const before = Atomics.load(words, done);
+      // Partner: the dispatcher's load of the request in its cycle.
+      const holder = Atomics.compareExchange(words, request, 0, shard + 1);
+      signal(this.#wakeFd);
+      await Atomics.waitAsync(words, done, before, 50).value;
+      if (holder === 0) {
+        while (Atomics.load(words, request) === shard + 1 && Date.now() < deadline) {
+          await Atomics.waitAsync(words, done, Atomics.load(words, done), 10).value;
+        }
+        return;
+      }
+    }
+  }
+
+  async #untilShardsRun(): Promise<void> {
+    while (!this.shards().every((shard) => shard.isRunning) && !this.#isCrashLooping()) {
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+  }
+
+  #noteCrash(): void {
+    this.#crashTimes.push(Date.now());
+    if (this.#crashTimes.length > CRASH_LOOP_COUNT) this.#crashTimes.shift();
+  }
+
+  #isCrashLooping(): boolean {
+    const [first] = this.#crashTimes;
+    return this.#crashTimes.length >= CRASH_LOOP_COUNT && Date.now() - first! < CRASH_LOOP_WINDOW_MS;
+  }
+
+  #state(shard: number): number {
+    return Atomics.load(this.#arena.words, (shardOffset(this.#arena.map, shard) >> 2) + SHARD.STATE_WORD);
+  }
+
+  #control(shard: number, word: number): number {
+    return this.#arena.words[(shardOffset(this.#arena.map, shard) >> 2) + word]!;
+  }
+}
+
+/** A module of this folder: .ts when run from the sources, .js from dist. */
+function moduleBeside(name: string): string {
+  return fileURLToPath(new URL(`./${name}${extname(import.meta.url)}`, import.meta.url));
+}
+
+/** Waits for `work`, but no longer than a stop may take. */
+async function inTime(work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, STOP_TIMEOUT_MS / 2);
+  });
+  await Promise.race([work, timeout]);
+  clearTimeout(timer);
+}

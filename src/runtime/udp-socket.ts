@@ -1,0 +1,141 @@
+/** The typed face of the native addon (native/README.md): batched UDP, eventfds, scheduling. Any thread; each thread that
+ *  imports it has state of its own (attached arena, sockets, watchers), which ends with the thread. File descriptors are
+ *  the process's: who opened one closes it.
+ *
+ *  Misuse throws a TypeError or RangeError; a system call that fails throws a `SystemError`. Hot: `receiveBatch`,
+ *  `sendBatch`, `signal` and `nap` are the addon's own functions, called without anything in between. */
+
+import { createRequire } from 'node:module';
+
+export interface UdpSocketOptions {
+  /** A numeric address, `0.0.0.0` or `::` for all; IPv6 without brackets, with its zone if link-local. */
+  readonly host: string;
+  /** 0: the kernel picks one. */
+  readonly port: number;
+  readonly family: 4 | 6;
+  /** IPv4 as well, on a socket of family 6. */
+  readonly dualStack: boolean;
+  /** What to ask for, 0 … 2³⁰. The kernel may give less, see `UdpSocket.receiveBufferBytes`. */
+  readonly receiveBufferBytes: number;
+  readonly sendBufferBytes: number;
+  /** Differentiated services code point of what is sent, 0 … 63. */
+  readonly dscp: number;
+  /** SO_REUSEPORT. */
+  readonly reusePort: boolean;
+}
+
+export interface UdpSocket {
+  readonly fd: number;
+  readonly port: number;
+  /** What the kernel gave, in the terms it was asked in. Less than asked for: `net.core.rmem_max` clamped it. */
+  readonly receiveBufferBytes: number;
+}
+
+export interface Watch {
+  /** Stops watching. May be called again, and from the callback. Leaves the eventfd open. */
+  close(): void;
+}
+
+/** What a failed system call throws. `errno` is negative, as elsewhere in Node. */
+export interface SystemError extends Error {
+  readonly code: string;
+  readonly errno: number;
+  readonly syscall: string;
+}
+
+interface Addon {
+  attach(bytes: Uint8Array<SharedArrayBuffer>): void;
+  openUdp(options: UdpSocketOptions): UdpSocket;
+  close(fd: number): void;
+  addSocket(index: number, fd: number, family: 4 | 6, wildcard: boolean): void;
+  removeSocket(index: number): void;
+  setWake(fd: number): void;
+  receiveBatch(count: number, waitMs: number): number;
+  receiveDrops(index: number): number;
+  socketErrors(index: number): number;
+  createEventFd(): number;
+  signal(fd: number): void;
+  watch(fd: number, callback: () => void): Watch;
+  sendBatch(shard: number, first: number, count: number): number;
+  scheduleThread(options: { readonly batch: boolean; readonly timerSlackNs: number }): void;
+  nap(microseconds: number): void;
+  threadCpuNs(): number;
+}
+
+const addon = loadAddon();
+
+/** Shows this thread's addon the arena. Checks magic, layout version and every region against the length; keeps the
+ *  memory alive until the thread ends or attaches another. */
+export const attach = addon.attach;
+
+/** Opens and binds a non-blocking socket. A wildcard one (`0.0.0.0`, `::`) is set up to tell each datagram's local address;
+ *  pass `wildcard: true` to `addSocket` then. Throws a SystemError, `code` EADDRINUSE, EADDRNOTAVAIL, EACCES … */
+export const openUdp = addon.openUdp;
+
+/** Closes a socket or eventfd. Close its watch first. */
+export const close = addon.close;
+
+/** Tells this thread of a socket: `index` (0 … MAX_SOCKETS − 1) is its name in slots and egress entries. An index used
+ *  again takes the new socket. `family` is the socket's own: 6 for dual stack, whose IPv4 peers have family 4 in slots
+ *  and egress entries all the same. */
+export const addSocket = addon.addSocket;
+
+/** Forgets a socket before its descriptor is closed. One that is not there is fine. */
+export const removeSocket = addon.removeSocket;
+
+/** Sets the eventfd that ends a waiting `receiveBatch`, which then reads it empty. */
+export const setWake = addon.setWake;
+
+/** Receives up to `count` (1 … RECEIVE_BATCH) datagrams into the slots that the receive plan names first, in order, and
+ *  returns how many came. Goes round the sockets until the batch is full, starting after the one served last. When all are
+ *  empty it waits `waitMs` (−1: without limit, 0: not at all) for the first datagram; woken, interrupted by a signal or
+ *  out of time, it returns 0.
+ *
+ *  Writes words 0 … 13 of the slot headers. LENGTH is the true length: what exceeds SLOT_PAYLOAD_BYTES lies in the spill
+ *  area of the datagram's position in the batch, until the next call. */
+export const receiveBatch = addon.receiveBatch;
+
+/** Datagrams the kernel dropped so far because the socket's receive buffer was full (32 bits, wraps). */
+export const receiveDrops = addon.receiveDrops;
+
+/** ICMP errors this thread has taken off the socket's error queue so far. Another thread may have taken others. */
+export const socketErrors = addon.socketErrors;
+
+/** A new eventfd, non-blocking. Closed by `close`. */
+export const createEventFd = addon.createEventFd;
+
+/** Makes an eventfd readable: wakes whoever watches it or waits with it. */
+export const signal = addon.signal;
+
+/** Calls `callback` on this thread's event loop after each `signal` of the eventfd (several may become one call). Keeps
+ *  the loop alive until closed; ends with the thread. One watch per thread and eventfd. */
+export const watch = addon.watch;
+
+/** Sends egress entries `first` … `first + count − 1` of a shard and returns how many failed. RESULT of each becomes 0 or
+ *  a (positive) errno; one that fails never stops the others. A full send buffer is waited for, 5 ms at most per call.
+ *  ICMP errors of earlier datagrams are counted (`socketErrors`), not laid at the door of these. An entry that is itself
+ *  wrong (no such socket, a span outside of the arena …) throws a RangeError before anything is sent. */
+export const sendBatch = addon.sendBatch;
+
+/** Scheduling of the calling thread: SCHED_BATCH or the ordinary class, and how exact its sleeps are. */
+export const scheduleThread = addon.scheduleThread;
+
+/** Sleeps, 0 … 1,000,000 µs. */
+export const nap = addon.nap;
+
+/** CPU time the calling thread has used, in nanoseconds. */
+export const threadCpuNs = addon.threadCpuNs;
+
+/** The addon lies in the package root, two floors up from src/runtime as well as from dist/runtime. STROWGER_ADDON names
+ *  another file: the tests' sanitized build. */
+function loadAddon(): Addon {
+  const require = createRequire(import.meta.url);
+  const path = process.env['STROWGER_ADDON'] ?? '../../build/Release/strowger.node';
+  try {
+    return require(path) as Addon;
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const reason = code === 'MODULE_NOT_FOUND' ? 'is not built' : `does not load (${message.split('\n')[0]})`;
+    throw new Error(`The native addon ${reason}: run 'npm run install'`);
+  }
+}

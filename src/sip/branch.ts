@@ -1,0 +1,99 @@
+/** Branches of a stateless proxy (RFC 3261 16.6 step 8, 16.11): a function of the message only, so that retransmissions,
+ *  the CANCEL and the ACK of an INVITE get the branch of the INVITE. Runs on the shard. Hot, allocates nothing.
+ *
+ *  ```
+ *  z9hG4bKs TTTTTTTTTTTTTTTT LLLLLLLL SS [A…]     all hexadecimal, without the blanks
+ *           |                |        |  local address the request came to, on a wildcard socket: 8 or 32 digits
+ *           |                |        socket it came to, so that the response leaves from there (RFC 3581 section 4)
+ *           |                loop part: what decided about the routing (RFC 5393 section 4.2.1)
+ *           transaction part: 64 bits
+ *  ``` */
+
+import { hashBytes } from '../base/hash.ts';
+import { HEADER_ID } from './header-table.ts';
+import type { MessageIndex } from './message-index.ts';
+
+type Bytes = Uint8Array<SharedArrayBuffer>;
+type Words = Int32Array<SharedArrayBuffer>;
+
+/** Magic cookie (section 8.1.1.7) and our own mark. */
+export const BRANCH_PREFIX = 'z9hG4bKs';
+const COOKIE = new TextEncoder().encode('z9hg4bk');
+export const TRANSACTION_DIGITS = 16;
+export const LOOP_DIGITS = 8;
+export const SOCKET_DIGITS = 2;
+export const CHANGING_DIGITS = TRANSACTION_DIGITS + LOOP_DIGITS + SOCKET_DIGITS;
+
+const SEED_HIGH = 0x53747267;
+const SEED_LOW = 0x6f776765;
+const SEED_LOOP = 0x6c6f6f70;
+
+/** The 64 bits that tell transactions apart; filled by `identifyTransaction`. */
+export class TransactionKey {
+  high = 0;
+  low = 0;
+
+  fold(words: Words, start: number, end: number): void {
+    this.high = hashBytes(words, start, end, this.high);
+    this.low = hashBytes(words, start, end, this.low);
+  }
+
+  begin(): void {
+    this.high = SEED_HIGH;
+    this.low = SEED_LOW;
+  }
+}
+
+/** True if a branch begins with the magic cookie, in any case (as robust elements read it). */
+export function hasMagicCookie(bytes: Bytes, start: number, end: number): boolean {
+  if (end - start < COOKIE.length) return false;
+  for (let i = 0; i < COOKIE.length; i++) {
+    const byte = bytes[start + i]!;
+    if ((byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte) !== COOKIE[i]) return false;
+  }
+  return true;
+}
+
+/** RFC 3261 16.11 with a magic cookie: the received branch, with the sent-by that makes it unique (17.2.3). */
+export function identifyByBranch(
+  words: Words,
+  branchStart: number,
+  branchEnd: number,
+  sentByStart: number,
+  sentByEnd: number,
+  key: TransactionKey,
+): void {
+  key.begin();
+  key.fold(words, branchStart, branchEnd);
+  key.fold(words, sentByStart, sentByEnd);
+}
+
+/** Hash of what decides about the routing of a request, whatever its method: Request-URI and Route as received
+ *  (RFC 3261 16.6 step 8, RFC 5393 4.2.1). Proxy-Require and Proxy-Authorization decide nothing here, and a CANCEL, which
+ *  must get the branch of its INVITE, does not repeat them. */
+export function loopHash(words: Words, index: MessageIndex): number {
+  let hash = hashBytes(words, index.uriStart, index.uriEnd, SEED_LOOP);
+  for (let header = index.first[HEADER_ID.ROUTE]!; header !== -1; header = index.next(header)) {
+    hash = hashBytes(words, index.valueStart(header), index.valueEnd(header), hash);
+  }
+  return hash;
+}
+
+/** The number written in hexadecimal in [start, end), at most eight digits; only after `isHex`. */
+export function readHex(bytes: Bytes, start: number, end: number): number {
+  let value = 0;
+  for (let i = start; i < end; i++) value = (value << 4) | (hexDigit(bytes[i]!) & 15);
+  return value;
+}
+
+/** True if [start, end) is nothing but hexadecimal digits. */
+export function isHex(bytes: Bytes, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) if (hexDigit(bytes[i]!) === -1) return false;
+  return end > start;
+}
+
+function hexDigit(byte: number): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const letter = byte | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
+}

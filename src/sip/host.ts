@@ -1,0 +1,94 @@
+/** host and port, as they stand in URIs and in Via (RFC 3261 25.1). Runs on the shard.
+ *  Hot: several times per datagram, allocates nothing. */
+
+import { DIGIT, HOST, HOST_DIGIT, HOST_DOT, HOST_HYPHEN } from '../base/char-class.ts';
+import { isIpv6, scanIpv4 } from './ip-address.ts';
+
+type Bytes = Uint8Array<SharedArrayBuffer>;
+
+/** NONE: there is no host. An IPv6 reference includes its brackets. */
+export const HOST_KIND = { NONE: 0, NAME: 1, IPV4: 2, IPV6: 3 } as const;
+
+const ZERO = 0x30;
+const NINE = 0x39;
+const DOT = 0x2e;
+const LEFT_BRACKET = 0x5b;
+const RIGHT_BRACKET = 0x5d;
+/** The longest IPv6 address, "0000:0000:0000:0000:0000:ffff:255.255.255.255", and one colon more. */
+const MAX_IPV6_BYTES = 46;
+
+/** End of the host that begins at `start`, or −1 if there is none. What may follow a host is the caller's business.
+ *
+ *  Departs from RFC 3261 25.1: labels may hold `_`, and the last label may begin with a digit as RFC 1123 section 2.1
+ *  allows (containers are named so), provided it is not a number, which only an IPv4 address ends with. */
+export function scanHost(bytes: Bytes, start: number, end: number): number {
+  if (start >= end) return -1;
+  const first = bytes[start]!;
+  if (first === LEFT_BRACKET) return scanIpv6Reference(bytes, start, end);
+  if (HOST[first] === HOST_DIGIT) {
+    const at = scanIpv4(bytes, start, end);
+    if (at !== -1 && (at === end || HOST[bytes[at]!] === 0)) return at;
+  }
+  return scanHostname(bytes, start, end);
+}
+
+/** *( domainlabel "." ) toplabel [ "." ] */
+function scanHostname(bytes: Bytes, start: number, end: number): number {
+  let at = start;
+  let label = start;
+  for (;;) {
+    // A label begins and ends with a letter or digit.
+    label = at;
+    let kind = 0;
+    let last = HOST_HYPHEN;
+    for (; at < end; at++) {
+      kind = HOST[bytes[at]!]!;
+      if (kind === 0 || kind === HOST_DOT) break;
+      if (kind === HOST_HYPHEN && at === label) return -1;
+      last = kind;
+    }
+    if (last === HOST_HYPHEN) return -1;
+    if (at === end || kind === 0) return isNumber(bytes, label, at) ? -1 : at;
+    at++;
+    // The dot may be the last.
+    if (at === end || HOST[bytes[at]!] === 0) return isNumber(bytes, label, at - 1) ? -1 : at;
+  }
+}
+
+function isNumber(bytes: Bytes, start: number, end: number): boolean {
+  return scanDigits(bytes, start, end) === end;
+}
+
+/** HOST_KIND of a host that `scanHost` accepted. Only an IPv4 address has nothing but digits after its last dot. */
+export function hostKindOf(bytes: Bytes, start: number, end: number): number {
+  if (bytes[start] === LEFT_BRACKET) return HOST_KIND.IPV6;
+  let at = end - 1;
+  while (at > start && DIGIT[bytes[at]!] === 1) at--;
+  return at < end - 1 && bytes[at] === DOT ? HOST_KIND.IPV4 : HOST_KIND.NAME;
+}
+
+/** The port in [start, end), 1 … 65535 with any leading zeros, or −1 if it is none. */
+export function parsePort(bytes: Bytes, start: number, end: number): number {
+  let port = 0;
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at]!;
+    if (byte < ZERO || byte > NINE) return -1;
+    port = port * 10 + byte - ZERO;
+    if (port > 65_535) return -1;
+  }
+  return port > 0 ? port : -1;
+}
+
+/** End of the digits that begin at `start`. */
+export function scanDigits(bytes: Bytes, start: number, end: number): number {
+  let at = start;
+  while (at < end && DIGIT[bytes[at]!] === 1) at++;
+  return at;
+}
+
+function scanIpv6Reference(bytes: Bytes, start: number, end: number): number {
+  let at = start + 1;
+  const limit = Math.min(end, at + MAX_IPV6_BYTES + 1);
+  while (at < limit && bytes[at] !== RIGHT_BRACKET) at++;
+  return at < limit && isIpv6(bytes, start + 1, at) ? at + 1 : -1;
+}

@@ -1,0 +1,272 @@
+/** Messages on their way out of one shard: each a destination and a list of spans of the arena, sent together by one
+ *  sendmmsg per flush. Spans point at the datagram as it arrived, or at text of our own in the shard's scratch.
+ *  Runs on the shard. Hot: once per message sent, allocates nothing. */
+
+import { assert } from '../base/assert.ts';
+import type { Arena } from '../memory/arena.ts';
+import {
+  EGRESS,
+  EGRESS_BYTES,
+  EGRESS_ENTRIES,
+  EGRESS_SPANS,
+  EGRESS_STRIDE_BYTES,
+  MAX_DATAGRAM_BYTES,
+  SCRATCH_BYTES,
+  SLOT,
+} from '../memory/layout.ts';
+
+/** Each entry has a place of its own for a Via line, so that only the branch changes from one message to the next. */
+export const VIA_BYTES = 384;
+const TEXT_OFFSET = EGRESS_ENTRIES * VIA_BYTES;
+/** A message and its collapsed copy fit into what `begin` leaves. */
+const TEXT_RESERVE_BYTES = 2 * (MAX_DATAGRAM_BYTES + 1);
+
+const ZERO = 0x30;
+const HEX = new TextEncoder().encode('0123456789abcdef');
+
+/** A Via line of ours up to and after its branch's value, ready to be stamped. */
+export interface ViaTemplate {
+  /** Unique among the templates of one shard, at least 1. */
+  readonly id: number;
+  readonly bytes: Uint8Array;
+  /** Where in `bytes` the changing part of the branch begins. */
+  readonly branchAt: number;
+}
+
+export class Outbound {
+  readonly #bytes: Uint8Array<SharedArrayBuffer>;
+  readonly #words: Int32Array<SharedArrayBuffer>;
+  readonly #egressWord: number;
+  readonly #viaArea: number;
+  readonly #textStart: number;
+  readonly #textLimit: number;
+  readonly #flush: () => void;
+  /** Template whose bytes an entry's Via area holds. */
+  readonly #viaOwner = new Int32Array(EGRESS_ENTRIES);
+  /** First word of the entry being made. */
+  #entry: number;
+  #spanCount = 0;
+  #cursor: number;
+  /** Messages committed and not yet flushed. */
+  count = 0;
+
+  /** `flush` sends entries 0 … count − 1 and calls `clear`; it is called when the table or the scratch is full. */
+  constructor(arena: Arena, shard: number, flush: () => void) {
+    this.#bytes = arena.bytes;
+    this.#words = arena.words;
+    this.#egressWord = (arena.map.egress + shard * EGRESS_BYTES) >> 2;
+    this.#viaArea = arena.map.scratch + shard * SCRATCH_BYTES;
+    this.#textStart = this.#viaArea + TEXT_OFFSET;
+    this.#textLimit = this.#viaArea + SCRATCH_BYTES - TEXT_RESERVE_BYTES;
+    this.#flush = flush;
+    this.#entry = this.#egressWord;
+    this.#cursor = this.#textStart;
+  }
+
+  /** Begins a message. What was begun and not committed is forgotten. */
+  begin(): void {
+    if (this.count === EGRESS_ENTRIES || this.#cursor > this.#textLimit) {
+      this.#flush();
+      assert(this.count === 0, 'a flush must clear the outbound table');
+    }
+    this.#entry = this.#egressWord + this.count * (EGRESS_STRIDE_BYTES >> 2);
+    this.#spanCount = 0;
+  }
+
+  /** Appends the arena's bytes [start, end). A span that continues the last one is joined to it. */
+  keep(start: number, end: number): void {
+    if (end <= start) return;
+    const words = this.#words;
+    let span = this.#entry + EGRESS.SPANS_WORD + (this.#spanCount << 1);
+    if (this.#spanCount > 0 && words[span - 2]! + words[span - 1]! === start) {
+      words[span - 1]! += end - start;
+      return;
+    }
+    if (this.#spanCount === EGRESS_SPANS) {
+      this.#collapse();
+      span = this.#entry + EGRESS.SPANS_WORD + (this.#spanCount << 1);
+    }
+    words[span] = start;
+    words[span + 1] = end - start;
+    this.#spanCount++;
+  }
+
+  /** Writes a Via line of ours into the entry's own place: `template` with 26 hexadecimal digits in its branch, `high` `low`
+   *  `loop` and the low byte of `origin`. Returns where it begins; it is `template.bytes.length` long. */
+  stampVia(template: ViaTemplate, high: number, low: number, loop: number, origin: number): number {
+    const area = this.#viaArea + this.count * VIA_BYTES;
+    if (this.#viaOwner[this.count] !== template.id) {
+      for (let i = 0; i < template.bytes.length; i++) this.#bytes[area + i] = template.bytes[i]!;
+      this.#viaOwner[this.count] = template.id;
+    }
+    const at = area + template.branchAt;
+    this.#hexWord(at, high);
+    this.#hexWord(at + 8, low);
+    this.#hexWord(at + 16, loop);
+    this.#bytes[at + 24] = HEX[(origin >>> 4) & 15]!;
+    this.#bytes[at + 25] = HEX[origin & 15]!;
+    return area;
+  }
+
+  /** Where the next text goes. Text is written with `put…` and appended with `keep(from, outbound.cursor)`. */
+  get cursor(): number {
+    return this.#cursor;
+  }
+
+  /** Writes constant text. */
+  put(ascii: Uint8Array): void {
+    const from = this.#cursor;
+    const bytes = this.#bytes;
+    for (let i = 0; i < ascii.length; i++) bytes[from + i] = ascii[i]!;
+    this.#cursor = from + ascii.length;
+  }
+
+  /** Writes a copy of the arena's bytes [start, end). */
+  putCopy(start: number, end: number): void {
+    const bytes = this.#bytes;
+    let at = this.#cursor;
+    for (let i = start; i < end; i++) bytes[at++] = bytes[i]!;
+    this.#cursor = at;
+  }
+
+  /** Writes a non-negative integer in decimal. */
+  putDecimal(value: number): void {
+    const from = this.#cursor;
+    let digits = 1;
+    for (let rest = value; rest >= 10; rest = (rest / 10) | 0) digits++;
+    let rest = value;
+    for (let i = from + digits - 1; i >= from; i--) {
+      const next = (rest / 10) | 0;
+      this.#bytes[i] = ZERO + rest - next * 10;
+      rest = next;
+    }
+    this.#cursor = from + digits;
+  }
+
+  /** Writes eight hexadecimal digits. */
+  putHex(value: number): void {
+    this.#hexWord(this.#cursor, value);
+    this.#cursor += 8;
+  }
+
+  /** Takes over text that somebody else wrote at `cursor`, up to `end`. */
+  putWritten(end: number): void {
+    this.#cursor = end;
+  }
+
+  /** Writes and appends constant text. */
+  keepText(ascii: Uint8Array): void {
+    const from = this.#cursor;
+    this.put(ascii);
+    this.keep(from, this.#cursor);
+  }
+
+  /** Bytes of the message so far. */
+  length(): number {
+    let sum = 0;
+    const span = this.#entry + EGRESS.SPANS_WORD;
+    for (let i = 0; i < this.#spanCount; i++) sum += this.#words[span + 2 * i + 1]!;
+    return sum;
+  }
+
+  /** Sends from `socket` to an address: four words in network order, IPv4 in the first. The kernel chooses the local
+   *  address unless `from` is called. */
+  to(
+    socket: number,
+    family: number,
+    port: number,
+    a0: number,
+    a1: number,
+    a2: number,
+    a3: number,
+    scope: number,
+  ): void {
+    const words = this.#words;
+    const entry = this.#entry;
+    words[entry + EGRESS.SOCKET_WORD] = socket;
+    words[entry + EGRESS.FAMILY_WORD] = family;
+    words[entry + EGRESS.PORT_WORD] = port;
+    words[entry + EGRESS.ADDRESS_WORD] = a0;
+    words[entry + EGRESS.ADDRESS_WORD + 1] = a1;
+    words[entry + EGRESS.ADDRESS_WORD + 2] = a2;
+    words[entry + EGRESS.ADDRESS_WORD + 3] = a3;
+    words[entry + EGRESS.SCOPE_WORD] = scope;
+    this.from(0, 0, 0, 0);
+  }
+
+  /** Sends back to `port` of the source of a datagram, from where it arrived. `slotWord`: first word of its header. */
+  toSource(slotWord: number, port: number): void {
+    const words = this.#words;
+    const source = slotWord + SLOT.SOURCE_WORD;
+    this.to(
+      words[slotWord + SLOT.SOCKET_WORD]!,
+      words[slotWord + SLOT.FAMILY_WORD]!,
+      port,
+      words[source]!,
+      words[source + 1]!,
+      words[source + 2]!,
+      words[source + 3]!,
+      words[slotWord + SLOT.SCOPE_WORD]!,
+    );
+    this.fromLocalOf(slotWord);
+  }
+
+  /** The local address to send from, on a wildcard socket; all zeros leave it to the kernel. */
+  from(l0: number, l1: number, l2: number, l3: number): void {
+    const words = this.#words;
+    const local = this.#entry + EGRESS.LOCAL_WORD;
+    words[local] = l0;
+    words[local + 1] = l1;
+    words[local + 2] = l2;
+    words[local + 3] = l3;
+  }
+
+  /** Sends from the local address at which the datagram of a slot arrived. */
+  fromLocalOf(slotWord: number): void {
+    const words = this.#words;
+    const local = slotWord + SLOT.LOCAL_WORD;
+    this.from(words[local]!, words[local + 1]!, words[local + 2]!, words[local + 3]!);
+  }
+
+  /** Adds the message to the flush. `tag` comes back with its result; 0 if nobody asks. */
+  commit(tag: number): void {
+    this.#words[this.#entry + EGRESS.SPAN_COUNT_WORD] = this.#spanCount;
+    this.#words[this.#entry + EGRESS.TAG_WORD] = tag;
+    this.count++;
+  }
+
+  /** errno of a flushed entry, 0 if it was sent. */
+  resultOf(entry: number): number {
+    return this.#words[this.#egressWord + entry * (EGRESS_STRIDE_BYTES >> 2) + EGRESS.RESULT_WORD]!;
+  }
+
+  tagOf(entry: number): number {
+    return this.#words[this.#egressWord + entry * (EGRESS_STRIDE_BYTES >> 2) + EGRESS.TAG_WORD]!;
+  }
+
+  /** Forgets every message after a flush. */
+  clear(): void {
+    this.count = 0;
+    this.#cursor = this.#textStart;
+  }
+
+  /** Cold: more pieces than an iovec list holds; they are copied into one. */
+  #collapse(): void {
+    const span = this.#entry + EGRESS.SPANS_WORD;
+    const from = this.#cursor;
+    for (let i = 0; i < this.#spanCount; i++) {
+      const start = this.#words[span + 2 * i]!;
+      const length = this.#words[span + 2 * i + 1]!;
+      this.#bytes.copyWithin(this.#cursor, start, start + length);
+      this.#cursor += length;
+    }
+    this.#words[span] = from;
+    this.#words[span + 1] = this.#cursor - from;
+    this.#spanCount = 1;
+  }
+
+  #hexWord(at: number, value: number): void {
+    const bytes = this.#bytes;
+    for (let i = 0, shift = 28; i < 8; i++, shift -= 4) bytes[at + i] = HEX[(value >>> shift) & 15]!;
+  }
+}

@@ -1,0 +1,226 @@
+/** The control socket, end to end with a stand-in for the server. */
+
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  type ControlMethods,
+  type ControlSocket,
+  controlDirectories,
+  controlMethods,
+  controlPath,
+  findControlSockets,
+  isControlSocketAlive,
+  MAX_REQUEST_BYTES,
+  openControlSocket,
+  RequestError,
+} from '../../src/runtime/control.ts';
+import type { RunningServer } from '../../src/runtime/running-server.ts';
+
+const server: RunningServer = {
+  describe: () => ({ listening: [], mode: 'stateless', shards: 1, receiveBufferNotes: [] }),
+  stats: () => ({ datagrams_received_total: 12 }),
+  status: () => ({ ready: true }),
+  stop: async () => undefined,
+  finished: new Promise(() => undefined),
+};
+
+let directory = '';
+let logged: Record<string, unknown>[] = [];
+let open: ControlSocket[] = [];
+const log = pino({ level: 'debug' }, { write: (line: string) => void logged.push(JSON.parse(line)) });
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'strowger-control-'));
+  logged = [];
+});
+afterEach(async () => {
+  for (const control of open) await control.close();
+  open = [];
+  rmSync(directory, { recursive: true });
+});
+
+async function opened(methods: ControlMethods = controlMethods(server), name = 'a.sock'): Promise<ControlSocket> {
+  const control = await openControlSocket(join(directory, name), methods, log);
+  if (control === null) throw new Error(`not opened: ${JSON.stringify(logged)}`);
+  open.push(control);
+  return control;
+}
+
+/** Sends the text, reads `count` lines, or until the server hangs up. */
+async function exchange(path: string, text: string, count: number): Promise<unknown[]> {
+  const socket = connect(path);
+  socket.on('error', () => undefined); // a server that hangs up while we still write
+  socket.write(text);
+  const answers: unknown[] = [];
+  for await (const line of createInterface({ input: socket })) {
+    answers.push(JSON.parse(line));
+    if (answers.length === count) break;
+  }
+  socket.destroy();
+  return answers;
+}
+
+const request = (id: unknown, method: unknown) => `${JSON.stringify({ jsonrpc: '2.0', id, method })}\n`;
+
+describe('requests', () => {
+  it('are answered in their order', async () => {
+    const { path } = await opened();
+    expect(await exchange(path, request(1, 'stats') + request('two', 'status'), 2)).toEqual([
+      { jsonrpc: '2.0', id: 1, result: { datagrams_received_total: 12 } },
+      { jsonrpc: '2.0', id: 'two', result: { ready: true } },
+    ]);
+  });
+
+  it('may come in pieces, with empty lines between them', async () => {
+    const { path } = await opened();
+    const socket = connect(path);
+    const lines = createInterface({ input: socket })[Symbol.asyncIterator]();
+    for (const piece of ['\r\n\n{"jsonrpc":"2.0",', '"id":1,"method":"sta', 'tus"}\n']) {
+      await new Promise((resolve) => socket.write(piece, resolve));
+    }
+    expect(JSON.parse((await lines.next()).value ?? '')).toEqual({ jsonrpc: '2.0', id: 1, result: { ready: true } });
+    socket.destroy();
+  });
+
+  it('in a batch are answered as a batch; notifications get no answer', async () => {
+    const { path } = await opened();
+    const batch = [{ jsonrpc: '2.0', id: 1, method: 'status' }, { jsonrpc: '2.0', method: 'stats' }, 3];
+    const notification = { jsonrpc: '2.0', method: 'nothing' };
+    const text = `${JSON.stringify(batch)}\n${JSON.stringify(notification)}\n[]\n`;
+    expect(await exchange(path, text, 2)).toMatchObject([
+      [
+        { id: 1, result: { ready: true } },
+        { id: null, error: { code: -32600 } },
+      ],
+      { id: null, error: { code: -32600 } },
+    ]);
+  });
+
+  it.each([
+    ['not json', -32700, null],
+    ['"text"', -32600, null],
+    ['null', -32600, null],
+    ['{"id":1,"method":"stats"}', -32600, 1],
+    ['{"jsonrpc":"2.0","id":{},"method":"stats"}', -32600, null],
+    ['{"jsonrpc":"2.0","id":7,"method":4}', -32600, 7],
+    ['{"jsonrpc":"2.0","id":7,"method":"nonsense"}', -32601, 7],
+    ['{"jsonrpc":"2.0","id":7,"method":"constructor"}', -32601, 7],
+    ['{"jsonrpc":"2.0","id":7,"method":"__proto__"}', -32601, 7],
+  ])('%s get error %i, and the connection lives on', async (line, code, id) => {
+    const { path } = await opened();
+    const [error, next] = await exchange(path, `${line}\n${request(8, 'status')}`, 2);
+    expect(error).toMatchObject({ jsonrpc: '2.0', id, error: { code, message: expect.any(String) } });
+    expect(next).toMatchObject({ id: 8, result: { ready: true } });
+  });
+
+  it.each([
+    ['with', `${'x'.repeat(MAX_REQUEST_BYTES + 1)}\n`],
+    ['without', 'x'.repeat(MAX_REQUEST_BYTES * 3)],
+  ])('beyond the limit, %s an end, are refused and the connection closed', async (_, text) => {
+    const { path } = await opened();
+    const answers = await exchange(path, text, 5);
+    expect(answers).toMatchObject([{ id: null, error: { code: -32600 } }]);
+    expect(await exchange(path, request(1, 'status'), 1)).toMatchObject([{ id: 1 }]);
+  });
+
+  it('whose method fails get an error, and the server lives', async () => {
+    const { path } = await opened({
+      bug: () => {
+        throw new TypeError('secret');
+      },
+      late: () => Promise.reject(new RequestError(-32602, 'shard must be a number')),
+      nothing: () => undefined,
+    });
+    expect(await exchange(path, request(1, 'bug') + request(2, 'late') + request(3, 'nothing'), 3)).toEqual([
+      { jsonrpc: '2.0', id: 1, error: { code: -32603, message: expect.not.stringContaining('secret') } },
+      { jsonrpc: '2.0', id: 2, error: { code: -32602, message: 'shard must be a number' } },
+      { jsonrpc: '2.0', id: 3, result: null },
+    ]);
+    expect(logged).toMatchObject([{ msg: 'control method failed', method: 'bug' }]);
+  });
+});
+
+describe('the socket', () => {
+  it('is for its owner only, and gone after close', async () => {
+    const control = await opened();
+    expect(statSync(control.path).mode & 0o777).toBe(0o600);
+    await control.close();
+    expect(statSync(control.path, { throwIfNoEntry: false })).toBeUndefined();
+  });
+
+  it('closes though clients are connected', async () => {
+    const control = await opened();
+    const socket = connect(control.path);
+    await new Promise((resolve) => socket.once('connect', resolve));
+    const hungUp = new Promise((resolve) => socket.once('close', resolve));
+    await control.close();
+    await hungUp;
+  });
+
+  it('of a dead process is replaced', async () => {
+    const path = join(directory, 'stale.sock');
+    const { spawnSync } = await import('node:child_process');
+    // Bound and then killed, so that nobody removes the file.
+    const script = `require('net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
+    spawnSync(process.execPath, ['-e', script]);
+    expect(statSync(path).isSocket()).toBe(true);
+    expect(await isControlSocketAlive(path)).toBe(false);
+    const control = await opened(undefined, 'stale.sock');
+    expect(await exchange(control.path, request(1, 'status'), 1)).toMatchObject([{ id: 1 }]);
+  });
+
+  it('of a living process is left alone, with a warning', async () => {
+    const path = join(directory, 'live.sock');
+    const other = createServer((socket) => {
+      socket.on('error', () => undefined); // the probe hangs up without reading
+      socket.end('{"mine":true}\n');
+    });
+    await new Promise<void>((resolve) => other.listen(path, resolve));
+    expect(await openControlSocket(path, controlMethods(server), log)).toBeNull();
+    expect(logged).toMatchObject([{ level: 40, msg: expect.stringContaining('belongs to another running process') }]);
+    expect(await exchange(path, '', 1)).toEqual([{ mine: true }]);
+    await new Promise((resolve) => other.close(resolve));
+  });
+
+  it.each([
+    ['a file', 'file', /is not a socket/],
+    ['a missing directory', 'none/a.sock', /cannot be made \(\w+\)/],
+  ])('cannot be at %s: a warning, and the server runs on', async (_, name, expected) => {
+    writeFileSync(join(directory, 'file'), 'precious');
+    expect(await openControlSocket(join(directory, name), controlMethods(server), log)).toBeNull();
+    expect(logged).toMatchObject([{ level: 40, msg: expect.stringMatching(expected) }]);
+    expect(statSync(join(directory, 'file')).size).toBe(8);
+  });
+});
+
+describe('where it lies', () => {
+  it('is told, off, or made from the port', () => {
+    const environment = { XDG_RUNTIME_DIR: directory };
+    expect(controlPath('/a/b.sock', 5060, environment)).toBe('/a/b.sock');
+    expect(controlPath('off', 5060, environment)).toBeNull();
+    expect(controlPath('auto', 5060, environment)).toBe(join(directory, 'strowger-5060.sock'));
+  });
+
+  it('is the temporary directory where the first choice cannot be written', () => {
+    const environment = { XDG_RUNTIME_DIR: join(directory, 'none') };
+    expect(controlPath('auto', 5060, environment)).toBe(join(tmpdir(), 'strowger-5060.sock'));
+  });
+
+  it('is found by port, or as one of all', () => {
+    for (const name of ['strowger-5060.sock', 'strowger-5062.sock', 'strowger-x.sock', 'other.sock']) {
+      writeFileSync(join(directory, name), '');
+    }
+    const environment = { XDG_RUNTIME_DIR: directory };
+    const here = (paths: string[]) =>
+      paths.filter((path) => path.startsWith(directory)).map((path) => path.slice(directory.length));
+    expect(controlDirectories(environment)[0]).toBe(directory);
+    expect(here(findControlSockets(null, environment))).toEqual(['/strowger-5060.sock', '/strowger-5062.sock']);
+    expect(here(findControlSockets(5062, environment))).toEqual(['/strowger-5062.sock']);
+    expect(here(findControlSockets(1, environment))).toEqual([]);
+  });
+});

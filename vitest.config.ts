@@ -1,0 +1,36 @@
+/** Two projects. `unit` is everything that needs no load generator; its files run side by side. `sipp` drives the real
+ *  process with SIPp over loopback, one file at a time, because two loads at once would measure each other.
+ *  Modules are loaded by Node itself, as in production, and not rewritten by vite: an `import` that vite rewrites is a
+ *  property access, which would make tests of allocation and speed measure something else. */
+
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    // A process per file: shared memory, worker threads and the addon's per-environment state never meet another file's.
+    pool: 'forks',
+    maxWorkers: 2,
+    experimental: { viteModuleRunner: false },
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/sipp/**'],
+          testTimeout: 10_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'sipp',
+          include: ['test/sipp/**/*.test.ts'],
+          fileParallelism: false,
+          testTimeout: 120_000,
+          hookTimeout: 30_000,
+        },
+      },
+    ],
+  },
+});
