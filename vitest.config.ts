@@ -5,12 +5,16 @@
 
 import { defineConfig } from 'vitest/config';
 
+if (Number(process.versions.node.split('.')[0]) < 24) {
+  throw new Error(`tests need Node.js 24 or newer, this is ${process.version}: use \`npm test\` or \`npx vitest\``);
+}
+
 export default defineConfig({
   test: {
     // A process per file: shared memory, worker threads and the addon's per-environment state never meet another file's.
     pool: 'forks',
     maxWorkers: 2,
-    experimental: { viteModuleRunner: false },
+    experimental: { viteModuleRunner: false, nodeLoader: false },
     projects: [
       {
         extends: true,

@@ -19,6 +19,9 @@ const ADDON = join(root, 'build', 'Release', 'strowger.node');
 /** npm's own patience with a dead network is over a minute. */
 const NPM_PATIENCE = ['--fetch-retries=2', '--fetch-retry-mintimeout=1000', '--fetch-retry-maxtimeout=5000'];
 
+const NETWORK_ERROR =
+  /\b(?:ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET_TIMEOUT)\b/;
+
 /** What npm may print about a failure before our own line; the rest is in npm's log. */
 const MAX_NPM_LINES = 12;
 
@@ -71,14 +74,15 @@ export function fail(line) {
 function installDependencies() {
   process.stderr.write('Installing dependencies (once, about 20 s) …\n');
   const install = npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund', ...NPM_PATIENCE]);
-  if (install.status !== 0) {
-    printNpmErrors(install);
+  if (install.status === 0) return;
+  const networkError = NETWORK_ERROR.exec(install.stderr);
+  if (networkError) {
     fail(
-      isNetworkError(install)
-        ? 'Could not install the dependencies: the npm registry cannot be reached. Check the network (or `npm config get registry`, `npm config get proxy`) and run the same command again.'
-        : 'Could not install the dependencies: `npm ci` failed as shown above. Mend that and run the same command again.',
+      `Could not install the dependencies: the npm registry cannot be reached (${networkError[0]}). Check the network and \`npm config get registry\`, then run the same command again.`,
     );
   }
+  printNpmErrors(install);
+  fail('Could not install the dependencies: `npm ci` failed as shown above. Mend that and run the same command again.');
 }
 
 /** True if someone already ran `npm ci` or `npm install`: npm's own record of what it installed agrees with the lock. */
@@ -135,12 +139,6 @@ function npm(args) {
 function printNpmErrors({ stderr }) {
   const lines = stderr.split('\n').filter((line) => /^npm (error|ERR!)/.test(line));
   for (const line of lines.slice(0, MAX_NPM_LINES)) process.stderr.write(`${line}\n`);
-}
-
-function isNetworkError({ stderr }) {
-  return /\b(ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EAI_AGAIN|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET_TIMEOUT)\b/.test(
-    stderr,
-  );
 }
 
 // ---- The stamp ------------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ function allSteps() {
   return [
     {
       name: 'format and lint',
-      args: ['node_modules/@biomejs/biome/bin/biome', 'ci', '--error-on-warnings', '.'],
+      args: ['node_modules/@biomejs/biome/bin/biome', 'ci', '--error-on-warnings', '--colors=off', '.'],
       isQuiet: true,
     },
     { name: 'types', args: ['node_modules/typescript/bin/tsc', '--noEmit'], isQuiet: true },

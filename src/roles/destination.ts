@@ -4,7 +4,7 @@
 import { parseIpAddress } from '../sip/ip-address.ts';
 import type { BoundSocket } from './bound-socket.ts';
 import { DEFAULT_PORT } from './own-addresses.ts';
-import { FOUND, newResolvedAddress, PENDING, type ResolverPort } from './ports.ts';
+import { FOUND, NOT_FOUND, newResolvedAddress, PENDING, type ResolverPort } from './ports.ts';
 
 type Bytes = Uint8Array<SharedArrayBuffer>;
 
@@ -50,7 +50,7 @@ export class Destination {
       this.a2 = literal[2]!;
       this.a3 = literal[3]!;
       this.scope = 0;
-      return FOUND;
+      return this.#isSomewhere() ? FOUND : NOT_FOUND;
     }
     return this.findName(this.#hostText(hostStart, hostEnd), port, selector);
   }
@@ -93,6 +93,11 @@ export class Destination {
     for (const socket of sockets) if (this.#canReach(socket)) return socket.socket;
     for (const socket of sockets) if (hasFamily(socket, this.family)) return socket.socket;
     return NO_SOCKET;
+  }
+
+  /** 0.0.0.0 and :: are this machine to the kernel and nobody to SIP; 255.255.255.255 is everybody (RFC 4475 3.3.10). */
+  #isSomewhere(): boolean {
+    return this.family === 4 ? this.a0 !== 0 && this.a0 !== -1 : (this.a0 | this.a1 | this.a2 | this.a3) !== 0;
   }
 
   #canReach(socket: BoundSocket): boolean {

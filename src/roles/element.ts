@@ -143,7 +143,7 @@ export class Element {
     if (mayPark) counters.count(COUNTER.requests_received_total);
     request.begin(slot, slotWord);
     if (!this.#readTopVia()) {
-      counters.count(COUNTER.unanswerable_total);
+      this.#answerBrokenVia();
       return true;
     }
     switch (this.#proxy.process(request, error)) {
@@ -236,6 +236,17 @@ export class Element {
     const { index, topVia } = this.#request;
     const header = index.first[HEADER_ID.VIA]!;
     return header !== -1 && parseVia(this.#arena.bytes, index.valueStart(header), index.valueEnd(header), topVia) >= 0;
+  }
+
+  /** Without a Via nobody can tell what an answer belongs to; with a broken one it can, and the datagram has a source. */
+  #answerBrokenVia(): void {
+    const request = this.#request;
+    if (request.index.first[HEADER_ID.VIA] === -1 || request.index.method === METHOD.ACK) {
+      this.#counters.count(COUNTER.unanswerable_total);
+      return;
+    }
+    this.#counters.count(REJECT.malformedVia.counter);
+    this.#responder.respondToSource(request, REJECT.malformedVia.statusLine);
   }
 
   #reject(rejection: Rejection): void {

@@ -37,6 +37,8 @@ export class OwnAddresses {
   readonly #addresses: Int32Array;
   /** Port of a wildcard socket by socket number, 0 for others. */
   readonly #wildcardPorts: Int32Array;
+  /** Port of each socket. */
+  readonly #portOf: readonly number[];
   readonly #advertised: readonly OwnName[];
   readonly #domains: readonly Uint8Array[];
   /** Domains that are addresses: (family, domain, four words). */
@@ -80,6 +82,7 @@ export class OwnAddresses {
       }
     }
     this.#addresses = Int32Array.from(addresses);
+    this.#portOf = sockets.map(({ port }) => port);
     this.#wildcardPorts = Int32Array.from(wildcardPorts, (port) => port ?? 0);
     this.#advertised = advertised;
     this.#domains = domains.map((name) => new TextEncoder().encode(name));
@@ -108,6 +111,12 @@ export class OwnAddresses {
 
   /** True if a maddr parameter names this server and the port of its URI is the one the request came to (section 16.4). */
   isOwnMaddr(uri: UriView, slotWord: number): boolean {
+    const port = uri.port === -1 ? DEFAULT_PORT : uri.port;
+    return port === this.#portOf[this.#words[slotWord + SLOT.SOCKET_WORD]!] && this.isMaddrOurs(uri, slotWord);
+  }
+
+  /** True if a maddr parameter is an address or a domain of ours, at the port of its URI. Cold. */
+  isMaddrOurs(uri: UriView, slotWord: number): boolean {
     const port = uri.port === -1 ? DEFAULT_PORT : uri.port;
     const family = parseIpAddress(this.#bytes, uri.maddrStart, uri.maddrEnd, this.#host, 0);
     if (family !== 0) return this.#isListening(family, port, slotWord);

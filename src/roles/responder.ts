@@ -18,6 +18,7 @@ import type { ViaMarker } from './via-marker.ts';
 
 const text = (ascii: string) => new TextEncoder().encode(ascii);
 const CRLF = text('\r\n');
+const NO_HEADERS = text('');
 const TAG = text(';tag=');
 const CONTENT_LENGTH_0 = text('Content-Length: 0\r\n\r\n');
 const CR = 0x0d;
@@ -50,11 +51,28 @@ export class Responder {
 
   /** Answers a request whose top Via could be read. `headers`: whole lines of our own, or an empty array. */
   respond(request: ReceivedRequest, statusLine: Uint8Array, headers: Uint8Array): void {
+    this.#outbound.begin();
+    this.#outbound.keepText(statusLine);
+    this.#keepVias(request);
+    this.#keepRest(request, headers);
+    this.#address(request);
+    this.#outbound.commit(0);
+  }
+
+  /** Answers a request whose top Via is broken: every Via as it is, to where the datagram came from. */
+  respondToSource(request: ReceivedRequest, statusLine: Uint8Array): void {
+    const { index, slotWord } = request;
+    this.#outbound.begin();
+    this.#outbound.keepText(statusLine);
+    for (let via = index.first[HEADER_ID.VIA]!; via !== -1; via = index.next(via)) this.#keepLine(index, via);
+    this.#keepRest(request, NO_HEADERS);
+    this.#outbound.toSource(slotWord, this.#arena.words[slotWord + SLOT.PORT_WORD]!);
+    this.#outbound.commit(0);
+  }
+
+  #keepRest(request: ReceivedRequest, headers: Uint8Array): void {
     const { index } = request;
     const outbound = this.#outbound;
-    outbound.begin();
-    outbound.keepText(statusLine);
-    this.#keepVias(request);
     this.#keepLine(index, index.first[HEADER_ID.FROM]!);
     this.#keepTo(request);
     this.#keepLine(index, index.first[HEADER_ID.CALL_ID]!);
@@ -64,8 +82,6 @@ export class Responder {
     outbound.put(this.#server);
     outbound.put(CONTENT_LENGTH_0);
     outbound.keep(from, outbound.cursor);
-    this.#address(request);
-    outbound.commit(0);
   }
 
   /** All Via lines in their order, the first with its marks (section 8.2.6.2). */

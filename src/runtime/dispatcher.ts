@@ -58,6 +58,7 @@ class Dispatcher {
   readonly #returns: RingConsumer[] = [];
   /** Shards that got something in this batch. */
   readonly #touched: Uint8Array;
+  readonly #returned: Int32Array;
   readonly #freeSlots: Int32Array;
   #freeSlotCount = 0;
   readonly #freeJumbos: Int32Array;
@@ -74,6 +75,7 @@ class Dispatcher {
     this.#counters = new Counters(arena, map.shardCount);
     this.#nap = new Nap(task.napUs);
     this.#touched = new Uint8Array(map.shardCount);
+    this.#returned = new Int32Array(map.ringCapacity);
     this.#freeSlots = new Int32Array(map.slotCount);
     this.#freeJumbos = new Int32Array(map.jumboCount);
     for (let shard = 0; shard < map.shardCount; shard++) {
@@ -82,7 +84,7 @@ class Dispatcher {
     }
     // What no shard owns is free: all of it at the start, the rest after the death of a predecessor.
     for (let slot = map.slotCount + map.jumboCount - 1; slot >= 0; slot--) {
-      if (words[this.#ownerWord(slot)] === OWNER_DISPATCHER) this.#free(slot);
+      if (words[this.#ownerWord(slot)] === OWNER_DISPATCHER) this.#keep(slot);
     }
   }
 
@@ -93,6 +95,8 @@ class Dispatcher {
     setWake(this.#task.wakeFd);
     // SCHED_BATCH: on a shared core the dispatcher must not preempt its own shards at every arrival.
     scheduleThread({ batch: this.#task.batchScheduling, timerSlackNs: TIMER_SLACK_NS });
+    // A predecessor may have died between publishing and signalling: whoever sleeps on, looks once unasked.
+    for (const fd of this.#task.shardFds) signal(fd);
     let planned = 0;
     while (Atomics.load(words, this.#control + DISPATCHER.STOP_WORD) === 0) {
       const request = Atomics.load(words, this.#control + DISPATCHER.SWEEP_REQUEST_WORD);
@@ -158,7 +162,7 @@ class Dispatcher {
     const kind = classifyDatagram(bytes, start, end);
     if (kind > DATAGRAM.STUN) {
       this.#counters.count(kind === DATAGRAM.KEEPALIVE ? COUNTER.keepalives_total : COUNTER.junk_datagrams_total);
-      this.#free(taken);
+      this.#keep(taken);
       return;
     }
     // The hash of a Call-ID, reduced to a shard without division: the high bits of hash × shardCount.
@@ -167,7 +171,7 @@ class Dispatcher {
     const ring = this.#rings[shard]!;
     if (ring.isAbove(this.#task.overloadMark) && isSheddable(bytes, words, start, end)) {
       this.#counters.count(COUNTER.shed_requests_total);
-      this.#free(taken);
+      this.#keep(taken);
       return;
     }
     words[(offset >> 2) + SLOT.OWNER_WORD] = shard;
@@ -182,7 +186,7 @@ class Dispatcher {
     const length = words[(source >> 2) + SLOT.LENGTH_WORD]!;
     if (this.#freeJumboCount === 0) {
       this.#counters.count(COUNTER.jumbo_exhausted_total);
-      this.#free(slot);
+      this.#keep(slot);
       return -1;
     }
     const jumbo = this.#freeJumbos[--this.#freeJumboCount]!;
@@ -192,7 +196,7 @@ class Dispatcher {
     bytes.copyWithin(target, source, source + head);
     bytes.copyWithin(target + head, spill, spill + length - SLOT_PAYLOAD_BYTES);
     this.#counters.count(COUNTER.jumbo_datagrams_total);
-    this.#free(slot);
+    this.#keep(slot);
     return jumbo;
   }
 
@@ -202,14 +206,25 @@ class Dispatcher {
       const ring = returns[shard]!;
       const count = ring.poll();
       if (count === 0) continue;
-      for (let i = 0; i < count; i++) this.#free(ring.take());
+      for (let i = 0; i < count; i++) this.#returned[i] = ring.take();
+      // Released first: should this thread die here, the slots still belong to the shard and are swept one day.
       ring.release();
+      for (let i = 0; i < count; i++) this.#takeBack(this.#returned[i]!);
     }
   }
 
-  #free(slot: number): void {
-    const { words, map } = this.#arena;
-    words[this.#ownerWord(slot)] = OWNER_DISPATCHER;
+  /** A slot comes home from a shard. */
+  #takeBack(slot: number): void {
+    const { words } = this.#arena;
+    const owner = this.#ownerWord(slot);
+    assert(words[owner] !== OWNER_DISPATCHER, 'a slot came home twice');
+    words[owner] = OWNER_DISPATCHER;
+    this.#keep(slot);
+  }
+
+  /** A slot that is the dispatcher's goes to the free ones. */
+  #keep(slot: number): void {
+    const { map } = this.#arena;
     if (slot < map.slotCount) this.#freeSlots[this.#freeSlotCount++] = slot;
     else this.#freeJumbos[this.#freeJumboCount++] = slot;
   }
@@ -226,7 +241,7 @@ class Dispatcher {
     let swept = 0;
     for (let slot = 0; slot < map.slotCount + map.jumboCount; slot++) {
       if (words[this.#ownerWord(slot)] === shard && !waiting.has(slot)) {
-        this.#free(slot);
+        this.#takeBack(slot);
         swept++;
       }
     }

@@ -27,7 +27,12 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     arena.words[(slotOffset(arena.map, slot) >> 2) + SLOT.OWNER_WORD] = OWNER_DISPATCHER;
   }
   const supervisor = new Supervisor({ arena, config, sockets, localAddresses: localAddresses(), log });
-  await supervisor.start();
+  try {
+    await supervisor.start();
+  } catch (error) {
+    for (const socket of sockets) close(socket.fd);
+    throw error;
+  }
 
   let reportExit: (code: number) => void = () => undefined;
   const finished = new Promise<number>((resolve) => {

@@ -105,8 +105,8 @@ function compareText(a: string, b: string): number {
 /** Index of the record RFC 2782 chooses among `targets[from … end)`, which are of one priority and in order, with the
  *  selector for its random number: the first whose running sum of weights reaches a number between 0 and the sum.
  *
- *  Departs from RFC 2782 where all weights are 0: it leaves the order open, and the first in our order would get all
- *  the load. They share it equally. */
+ *  Departs from RFC 2782, weights that are all 0: by its words the first in order would get all the load, and ours is
+ *  the same order every time. They share it equally. */
 export function selectSrvTarget(targets: readonly SrvTarget[], from: number, end: number, selector: number): number {
   let sum = 0;
   for (let i = from; i < end; i++) sum += targets[i]!.weight;
@@ -376,8 +376,8 @@ export class Resolver implements ResolverPort {
 
   /** Several addresses of a host share its transactions by the selector: DNS round robin, but without the chance.
    *
-   *  Departs from RFC 7984 4.2, which goes by RFC 6724's table: with sockets of both families IPv6 is used only for hosts
-   *  that have no IPv4 address. A wrong guess would be a lost call here, since a stateless proxy cannot try the next. */
+   *  Departs from RFC 7984 3.1, addresses of both families in one list: IPv6 is used only for hosts that have no IPv4
+   *  address. A wrong guess would be a lost call here, since a stateless proxy cannot try the next. */
   #findAddress(name: string, port: number, selector: number, nowMs: number, out: ResolvedAddress): number {
     const { families } = this.#options;
     if (families !== 6) {

@@ -136,8 +136,9 @@ class Shard {
       if (element.serve(slot)) this.#done[this.#doneCount++] = slot;
     }
     words[control + SHARD.IN_HAND_WORD] = 0;
-    this.#flush();
+    // The head advances before the slots go home: an entry is free before its number can be offered again.
     ingress.release();
+    this.#flush();
   }
 
   /** Sends what waits and lets the served slots go home. The slots last: sendmmsg reads them. */
@@ -176,7 +177,9 @@ class Shard {
 
   /** The dispatcher has stopped before: an empty ring stays empty. Parked messages are given up. */
   #stopWhenIdle(): void {
-    this.#watch?.close();
+    if (this.#watch === null) return;
+    this.#watch.close();
+    this.#watch = null;
     clearInterval(this.#housekeeping);
     this.#countErrors();
     this.#resolver.close();

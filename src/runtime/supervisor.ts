@@ -22,8 +22,8 @@ const CRASH_LOOP_COUNT = 5;
 const CRASH_LOOP_WINDOW_MS = 10_000;
 /** Pause before the next start while in a crash loop. */
 const CRASH_LOOP_PAUSE_MS = 1000;
-/** The dispatcher sweeps within a cycle; longer means that it is down itself, and its successor will sweep. */
-const SWEEP_TIMEOUT_MS = 1000;
+/** The dispatcher says when it has swept; this is for the case that it died before it could. */
+const SWEEP_POLL_MS = 20;
 /** Crash vectors kept at the most by one process, so that a crash loop does not fill a disk. */
 const MAX_CRASH_FILES = 100;
 /** SIGTERM to exit takes 2 s at the most; what does not end by itself is ended. */
@@ -60,6 +60,9 @@ export class Supervisor {
   #dispatcherEnd: Promise<void> = Promise.resolve();
   #crashFiles = 0;
   #isStopping = false;
+  /** Every shard has served. */
+  #isUp = false;
+  #firstCrash: unknown = null;
 
   constructor(options: SupervisorOptions) {
     const { arena } = options;
@@ -174,11 +177,17 @@ export class Supervisor {
         port1.close();
         this.#ports[shard] = null;
         await this.#recover(shard, error);
+        if (this.#isStopping) return;
       }
     }
   }
 
   async #recover(shard: number, error: unknown): Promise<void> {
+    if (!this.#isUp) {
+      this.#firstCrash ??= error;
+      this.#isStopping = true;
+      return;
+    }
     this.#crashes[shard]!++;
     this.#counters.count(COUNTER.shard_crashes_total);
     this.#noteCrash();
@@ -216,31 +225,34 @@ export class Supervisor {
     }
   }
 
-  /** Has the dispatcher take back the slots that the dead shard held. One at a time. */
+  /** Has the dispatcher take back the slots that the dead shard held, however long it takes: a shard that ran while its
+   *  slots are swept would lose them. A dispatcher that is down itself does it when it is back. One at a time. */
   async #sweep(shard: number): Promise<void> {
     const { words, map } = this.#arena;
     const request = (map.dispatcher >> 2) + DISPATCHER.SWEEP_REQUEST_WORD;
     const done = (map.dispatcher >> 2) + DISPATCHER.SWEEP_DONE_WORD;
-    const deadline = Date.now() + SWEEP_TIMEOUT_MS;
-    while (Date.now() < deadline) {
+    let isMine = false;
+    while (!this.#isStopping) {
       const before = Atomics.load(words, done);
-      // Partner: the dispatcher's load of the request in its cycle.
-      const holder = Atomics.compareExchange(words, request, 0, shard + 1);
+      // Partner: the dispatcher's load of the request in its cycle, and its store of 0 after the sweep.
+      if (!isMine) isMine = Atomics.compareExchange(words, request, 0, shard + 1) === 0;
+      else if (Atomics.load(words, request) !== shard + 1) return;
       signal(this.#wakeFd);
-      await Atomics.waitAsync(words, done, before, 50).value;
-      if (holder === 0) {
-        while (Atomics.load(words, request) === shard + 1 && Date.now() < deadline) {
-          await Atomics.waitAsync(words, done, Atomics.load(words, done), 10).value;
-        }
-        return;
-      }
+      await Atomics.waitAsync(words, done, before, SWEEP_POLL_MS).value;
     }
   }
 
+  /** Rejects if a shard dies before it has ever served: it would die again. */
   async #untilShardsRun(): Promise<void> {
-    while (!this.shards().every((shard) => shard.isRunning) && !this.#isCrashLooping()) {
+    while (!this.shards().every((shard) => shard.isRunning)) {
+      if (this.#firstCrash !== null) {
+        const error = this.#firstCrash;
+        await this.stop();
+        throw error;
+      }
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
+    this.#isUp = true;
   }
 
   #noteCrash(): void {

@@ -44,9 +44,10 @@ export class TransactionKey {
   }
 }
 
-/** True if a branch begins with the magic cookie, in any case (as robust elements read it). */
-export function hasMagicCookie(bytes: Bytes, start: number, end: number): boolean {
-  if (end - start < COOKIE.length) return false;
+/** True if a branch begins with the magic cookie, in any case, and goes on: only then is it unique to its transaction
+ *  (RFC 3261 8.1.1.7; the cookie alone: RFC 4475 3.2.1). */
+export function isUniqueBranch(bytes: Bytes, start: number, end: number): boolean {
+  if (end - start <= COOKIE.length) return false;
   for (let i = 0; i < COOKIE.length; i++) {
     const byte = bytes[start + i]!;
     if ((byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte) !== COOKIE[i]) return false;

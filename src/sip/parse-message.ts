@@ -26,6 +26,7 @@ export const MESSAGE_ERROR = {
   SHORT_BODY: -8,
   STATUS_LINE: -9,
   SEVERAL_CONTENT_LENGTHS: -10,
+  LINE_END: -11,
 } as const;
 
 const CR = 0x0d;
@@ -46,9 +47,11 @@ export function parseMessage(bytes: Bytes, words: Words, start: number, end: num
   // Section 7.5: CRLF before the start line is ignored.
   while (at < end && (bytes[at] === CR || bytes[at] === LF)) at++;
   index.reset(at, end);
-  const newline = findNewline(bytes, words, at, end);
+  const newline = findNewline(words, at, end);
   if (newline === end) return MESSAGE_ERROR.NOT_SIP;
-  const lineEnd = bytes[newline - 1] === CR ? newline - 1 : newline;
+  // Lines end in CRLF (section 7). A lone LF would be a line end to some and none to others: a way to smuggle headers.
+  if (bytes[newline - 1] !== CR) return rejectLineEnd(bytes, words, at, end, newline, index);
+  const lineEnd = newline - 1;
   index.headersStart = newline + 1;
   const startLineError =
     (unalignedWord(words, at) | SIP_SLASH_CASE) === SIP_SLASH
@@ -59,6 +62,25 @@ export function parseMessage(bytes: Bytes, words: Words, start: number, end: num
   if (startLineError !== MESSAGE_ERROR.NONE) return startLineError;
   if (headerError !== MESSAGE_ERROR.NONE) return headerError;
   return readContentLength(bytes, index);
+}
+
+/** Cold: a start line that ends in LF alone. What follows is still read, so that a request can be answered. */
+function rejectLineEnd(
+  bytes: Bytes,
+  words: Words,
+  start: number,
+  end: number,
+  newline: number,
+  index: MessageIndex,
+): number {
+  index.headersStart = newline + 1;
+  const isResponse = (unalignedWord(words, start) | SIP_SLASH_CASE) === SIP_SLASH;
+  const error = isResponse
+    ? readStatusLine(bytes, start, newline, index)
+    : readRequestLine(bytes, start, newline, index);
+  if (error === MESSAGE_ERROR.NOT_SIP) return error;
+  readHeaders(bytes, words, newline + 1, end, index);
+  return MESSAGE_ERROR.LINE_END;
 }
 
 /** Request-Line = Method SP Request-URI SP SIP-Version CRLF; exactly one SP each (section 7.1). */
@@ -78,6 +100,7 @@ function readRequestLine(bytes: Bytes, start: number, end: number, index: Messag
   // The usual case first: one space and "SIP/2.0" up to the end of the line.
   if (at > uriStart && bytes[at] === SPACE && end - version === 7 && isSipSlash(bytes, version)) {
     if (bytes[version + 4] === 0x32 && bytes[version + 5] === 0x2e && bytes[version + 6] === ZERO) {
+      index.hasOddVersion = ((bytes[version]! | bytes[version + 1]! | bytes[version + 2]!) & 0x20) !== 0;
       return MESSAGE_ERROR.NONE;
     }
   }
@@ -140,7 +163,7 @@ function readHeaders(bytes: Bytes, words: Words, start: number, end: number, ind
     if (byte === LF) {
       index.headersEnd = line;
       index.bodyStart = line + 1;
-      return error;
+      return MESSAGE_ERROR.LINE_END;
     }
     if (index.headerCount === MAX_HEADERS) {
       index.headersEnd = index.bodyStart = line;
@@ -167,9 +190,11 @@ function readHeaders(bytes: Bytes, words: Words, start: number, end: number, ind
     }
 
     // The end of the value, over any folds.
-    let newline = findNewline(bytes, words, value, end);
+    let newline = findNewline(words, value, end);
+    if (newline < end && bytes[newline - 1] !== CR) error = MESSAGE_ERROR.LINE_END;
     while (newline + 1 < end && (bytes[newline + 1] === SPACE || bytes[newline + 1] === TAB)) {
-      newline = findNewline(bytes, words, newline + 1, end);
+      newline = findNewline(words, newline + 1, end);
+      if (newline < end && bytes[newline - 1] !== CR) error = MESSAGE_ERROR.LINE_END;
     }
     let valueEnd = newline;
     while (valueEnd > value && bytes[valueEnd - 1]! <= SPACE && isBlank(bytes[valueEnd - 1]!)) valueEnd--;
@@ -207,15 +232,17 @@ function readContentLength(bytes: Bytes, index: MessageIndex): number {
 /** Names of four letters and more, in buckets by their first word; built once per thread from the header table. */
 const BUCKET_BITS = 8;
 const WORDS_PER_NAME = 8;
+const MAX_NAMES = 256;
 const buckets = new Int32Array(1 << BUCKET_BITS).fill(-1);
-const nextInBucket: number[] = [];
-const idOfName: number[] = [];
-const lengthOfName: number[] = [];
+const nextInBucket = new Int32Array(MAX_NAMES);
+const idOfName = new Int32Array(MAX_NAMES);
+const lengthOfName = new Int32Array(MAX_NAMES);
 /** Lower-cased words of each name and, per byte, 0x20 where it is a letter, so that case folds and nothing else does. */
-const wordsOfName: number[] = [];
-const foldOfName: number[] = [];
+const wordsOfName = new Int32Array(MAX_NAMES * WORDS_PER_NAME);
+const foldOfName = new Int32Array(MAX_NAMES * WORDS_PER_NAME);
 /** Ids of the compact forms, by their letter. */
 const compactId = new Int32Array(128).fill(-1);
+let nameCount = 0;
 
 for (const [id, names] of HEADER_NAMES) {
   for (const name of names) addName(id, name.toLowerCase());
@@ -225,7 +252,7 @@ function addName(id: number, name: string): void {
   if (name.length === 1) compactId[name.charCodeAt(0)] = id;
   // "To" and "Via" are compared in place; a name too long for the table is read as an unknown header.
   if (name.length < 4 || name.length > WORDS_PER_NAME * 4) return;
-  const entry = idOfName.length;
+  const entry = nameCount++;
   for (let word = 0; word < WORDS_PER_NAME; word++) {
     let letters = 0;
     let fold = 0;
@@ -234,13 +261,13 @@ function addName(id: number, name: string): void {
       letters |= code << (byte * 8);
       if (code >= 0x61 && code <= 0x7a) fold |= 0x20 << (byte * 8);
     }
-    wordsOfName.push(letters);
-    foldOfName.push(fold);
+    wordsOfName[entry * WORDS_PER_NAME + word] = letters;
+    foldOfName[entry * WORDS_PER_NAME + word] = fold;
   }
   const bucket = bucketOf(wordsOfName[entry * WORDS_PER_NAME]!);
-  idOfName.push(id);
-  lengthOfName.push(name.length);
-  nextInBucket.push(buckets[bucket]!);
+  idOfName[entry] = id;
+  lengthOfName[entry] = name.length;
+  nextInBucket[entry] = buckets[bucket]!;
   buckets[bucket] = entry;
 }
 

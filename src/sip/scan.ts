@@ -38,7 +38,7 @@ export function hashCallId(bytes: Bytes, words: Words, start: number, end: numbe
   let line = start;
   while (line < end && (bytes[line] === CR || bytes[line] === LF)) line++;
   for (;;) {
-    line = findNewline(bytes, words, line, end) + 1;
+    line = findNewline(words, line, end) + 1;
     if (line >= end) return 0;
     const letter = bytes[line]! | 0x20;
     if (letter === 0x63) {
@@ -63,7 +63,7 @@ export function isSheddable(bytes: Bytes, words: Words, start: number, end: numb
   const isResponse = bytes[line + 3] === 0x2f && (bytes[line]! | 0x20) === 0x73; // "SIP/"
   if (isResponse || isPartOfSomething(bytes, line)) return false;
   for (;;) {
-    line = findNewline(bytes, words, line, end) + 1;
+    line = findNewline(words, line, end) + 1;
     if (line >= end || bytes[line] === CR || bytes[line] === LF) return true;
     if ((bytes[line]! | 0x20) !== 0x74) continue;
     const value = valueAfterColon(bytes, line + ((bytes[line + 1]! | 0x20) === 0x6f ? 2 : 1), end);

@@ -193,8 +193,8 @@ function readParams(bytes: Bytes, start: number, end: number, view: ViaView): nu
 function readUsualBranch(bytes: Bytes, at: number, end: number, view: ViaView): number {
   const valueStart = at + 7;
   const isUsual =
-    bytes[at] === 0x62 &&
     valueStart < end &&
+    bytes[at] === 0x62 &&
     bytes[at + 1] === 0x72 &&
     bytes[at + 2] === 0x61 &&
     bytes[at + 3] === 0x6e &&

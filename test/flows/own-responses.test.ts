@@ -53,6 +53,13 @@ describe('8.2.6.2, headers and tags', () => {
     expect(parameterOf(via!, 'branch')).toBe('z9hG4bK1');
   });
 
+  it('copies 60 Vias and goes where a long request came from', () => {
+    const via = Array.from({ length: 60 }, (_, i) => `SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK${i}`);
+    const sent = answer({ via, headers: Array.from({ length: 40 }, (_, i) => `X-${i}: ${'y'.repeat(60)}`) });
+    expect(valuesOf(sent.text, 'Via')).toEqual(via);
+    expect(sent.to).toEqual(ALICE);
+  });
+
   it('has no Via of its own', () => {
     expect(valuesOf(answer().text, 'Via')).toHaveLength(1);
   });
@@ -233,9 +240,14 @@ describe('17, ACK is never answered', () => {
     ['a short body', { contentLength: 10 }],
     ['a host that does not resolve', { uri: 'sip:carol@nowhere.example' }],
     ['a transport that is not there', { uri: 'sip:carol@chicago.example;transport=tcp' }],
-    ['the server itself as target', { uri: 'sip:192.0.2.254' }],
   ])('%s', (_, parts) => {
     silent(element.receive(request({ method: 'ACK', ...parts }), ALICE));
+  });
+
+  it('not even with the server itself as target', () => {
+    const lonely = createElement({ nextHops: [] });
+    silent(lonely.receive(request({ method: 'ACK', uri: 'sip:192.0.2.254' }), ALICE));
+    silent(lonely.receive(request({ method: 'ACK' }), ALICE));
   });
 
   it('not even when broken beyond its first line', () => {

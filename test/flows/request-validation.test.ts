@@ -46,7 +46,6 @@ describe('16.3 step 1, reasonable syntax', () => {
     ['a port beyond 65535', 'SIP/2.0/UDP 192.0.2.10:65536;branch=z9hG4bKa'],
     ['an unclosed IPv6 reference', 'SIP/2.0/UDP [2001:db8::1;branch=z9hG4bKa'],
     ['empty parameters', 'SIP/2.0/UDP 192.0.2.10;;branch=z9hG4bKa'],
-    ['another protocol', 'HTTP/1.1/UDP 192.0.2.10;branch=z9hG4bKa'],
   ])('answers 400 and names Via when the top one has %s', (_, via) => {
     for (const sent of receive(request({ via }))) refused([sent], 400, /via/i);
   });
@@ -131,6 +130,19 @@ describe('16.3 step 1, reasonable syntax', () => {
   it('answers 400 to a broken top Route, which it would need', () => {
     refused(receive(request({ route: ['<sip:p1.example'] })), 400, /route/i);
     refused(receive(request({ route: ['not a route'] })), 400, /route/i);
+  });
+
+  it('does not pass on a line that ends in LF alone (7: CRLF, a MUST): the next element would read other lines', () => {
+    for (const text of [
+      request({ headers: ['X: a\nY: b'] }),
+      request({ headers: ['X: a\n\r\nY: b'] }),
+      request().replaceAll('\r\n', '\n'),
+    ]) {
+      for (const sent of receive(text)) {
+        if (startLineOf(sent.text).startsWith('SIP/2.0 400')) continue;
+        expect(sent.text).not.toMatch(/[^\r]\n/);
+      }
+    }
   });
 
   it('ignores CRLF before the start line (7.5)', () => {
@@ -278,6 +290,11 @@ describe('16.3 step 5, Proxy-Require', () => {
     expect(valuesOf(sent.text, 'Unsupported')).toEqual(['foo', 'bar', 'baz']);
   });
 
+  it('lists tags of folded lines in one well-formed list', () => {
+    const sent = answered(receive(request({ headers: ['Proxy-Require: foo,\r\n bar', 'proxy-require :baz'] })), 420);
+    expect(valuesOf(sent.text, 'Unsupported')).toEqual(['foo', 'bar', 'baz']);
+  });
+
   it('leaves Require to the endpoint', () => {
     forwarded(receive(request({ headers: ['Require: 100rel, nothingSupportsThis'] })), BOB);
   });
@@ -329,6 +346,21 @@ describe('7.3.1, the many ways to write a header field', () => {
     expect(sent.text).toContain(
       '\r\nf:"A, \\"B;tag=x" <sip:alice@atlanta.example>\r\n ;tag=1\r\nT:\r\n <sip:bob@biloxi.example>\r\n',
     );
+  });
+
+  it('reads separators inside quotes as text', () => {
+    const via = 'SIP/2.0/UDP 192.0.2.10:5060;x="a;received=1.2.3.4, SIP/2.0/UDP b";branch=z9hG4bKq';
+    const from = '"<sip:x>;tag=0, \\" y" <sip:alice@atlanta.example>;tag=1';
+    const route = ['"x>, <sip:y;lr>" <sip:192.0.2.254;lr>, "p, q" <sip:edge.chicago.example;lr>'];
+    const sent = forwarded(receive(request({ via, from, route })), { address: '198.51.100.10', port: 5060 });
+    expect(fieldsOf(sent.text, 'Via').slice(1)).toEqual([via]);
+    expect(fieldsOf(sent.text, 'From')).toEqual([from]);
+    expect(fieldsOf(sent.text, 'Route')).toEqual(['"p, q" <sip:edge.chicago.example;lr>']);
+  });
+
+  it('reads a folded Max-Forwards', () => {
+    const sent = forwarded(receive(request({ maxForwards: '\r\n  70' })), BOB);
+    expect(fieldsOf(sent.text, 'Max-Forwards')).toEqual(['69']);
   });
 
   it('reads several Vias in one line', () => {

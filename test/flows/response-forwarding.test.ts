@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { ALICE_VIA, message, replyTo, request, startLineOf, valuesOf, withoutTopViaLine } from './messages.ts';
 import { answered, forwarded, silent, sole } from './sole.ts';
-import { ALICE, BOB, createElement, type Endpoint } from './virtual-network.ts';
+import { ALICE, BOB, createElement, type Endpoint, PROXY } from './virtual-network.ts';
 
 const element = createElement();
 
@@ -69,9 +69,9 @@ describe('16.11, a response whose top Via is ours', () => {
   it('goes back through two passes of a spiral, one Via at a time', () => {
     const first = forwarded(element.receive(request(), ALICE));
     const spiral = first.text.replace('INVITE sip:bob@biloxi.example', 'INVITE sip:carol@chicago.example');
-    const second = forwarded(element.receive(spiral, BOB));
+    const second = forwarded(element.receive(spiral, PROXY));
     const back = sole(receive(replyTo(second.text)));
-    expect(back.to).toEqual({ address: '192.0.2.254', port: 5060 });
+    expect(back.to).toEqual(PROXY);
     expect(sole(element.receive(back.text, back.to)).to).toEqual(ALICE);
   });
 
@@ -97,6 +97,28 @@ describe('16.11, a response whose top Via is ours', () => {
       OWN.replace('SIP/2.0/UDP', 'sip / 2.0 / udp'),
     ])
       expect(sole(receive(response([`Via: ${own}`, `Via: ${ALICE_VIA}`]))).to).toEqual(ALICE);
+  });
+
+  it('is taken out far from the next one', () => {
+    const lines = [`Via: ${OWN}`, 'Server: x', `v: ${ALICE_VIA}`];
+    expect(sole(receive(response(lines))).text).toBe(response(lines.slice(1)));
+  });
+
+  it('is recognised on a port that is not the default only with that port', () => {
+    const other = createElement({ listen: ['udp:192.0.2.254:5070'] });
+    const own = valuesOf(forwarded(other.receive(request(), ALICE)).text, 'Via')[0]!;
+    expect(own).toContain('192.0.2.254:5070;');
+    expect(sole(other.receive(response([`Via: ${own}`, `Via: ${ALICE_VIA}`]), BOB)).to).toEqual(ALICE);
+    silent(other.receive(response([`Via: ${own.replace(':5070', '')}`, `Via: ${ALICE_VIA}`]), BOB));
+  });
+
+  it('reads quoted parameters with separators in them', () => {
+    const odd = 'SIP/2.0/UDP 192.0.2.10:5060;x="a;maddr=192.0.2.99, SIP/2.0/UDP b";branch=z9hG4bK1';
+    for (const lines of [[`Via: ${OWN}`, `Via: ${odd}`], [`Via: ${OWN}, ${odd}`], [`Via: ${OWN};y="p, q", ${odd}`]]) {
+      const back = sole(receive(response(lines)));
+      expect(back.to).toEqual(ALICE);
+      expect(back.text.replace(/Via:\s+/, 'Via: ')).toBe(response([`Via: ${odd}`]));
+    }
   });
 
   it('keeps the other Vias in order', () => {
@@ -201,7 +223,7 @@ describe('18.2.2, where a response goes', () => {
     silent(receive(replyVia('SIP/2.0/UDP nowhere.example;branch=z9hG4bK1')));
   });
 
-  it.each(['255.255.255.255', '0.0.0.0'])('is not %s (RFC 4475 3.3.10)', (address) => {
+  it.each(['255.255.255.255', '0.0.0.0'])('is not %s, in sent-by, received or maddr (RFC 4475 3.3.10)', (address) => {
     silent(receive(replyVia(`SIP/2.0/UDP ${address};branch=z9hG4bK1`)));
     silent(receive(replyVia(`SIP/2.0/UDP 192.0.2.10;received=${address};branch=z9hG4bK1`)));
     silent(receive(replyVia(`SIP/2.0/UDP 192.0.2.10;maddr=${address};branch=z9hG4bK1`)));

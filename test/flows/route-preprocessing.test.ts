@@ -78,6 +78,13 @@ describe('16.4, a Route of ours on top', () => {
     expect(valuesOf(sent.text, 'Route')).toEqual(['<sip:edge.chicago.example;lr>']);
   });
 
+  it('with a foreign maddr is not ours: the maddr is where it points', () => {
+    const route = ['<sip:biloxi.example;lr;maddr=198.51.100.77>'];
+    expect(
+      valuesOf(forwarded(receive(request({ route })), { address: '198.51.100.77', port: 5060 }).text, 'Route'),
+    ).toEqual(route);
+  });
+
   it('only counts on top: a later Route of ours stays', () => {
     const route = ['<sip:edge.chicago.example;lr>', '<sip:192.0.2.254;lr>'];
     expect(valuesOf(forwarded(receive(request({ route })), EDGE).text, 'Route')).toEqual(route);
@@ -139,6 +146,11 @@ describe('16.4, maddr in the Request-URI', () => {
     const uri = 'sip:bob@biloxi.example:5070;user=phone;maddr=192.0.2.254;transport=udp;x';
     const sent = forwarded(element.receive(request({ uri }), ALICE, 1), BOB);
     expect(uriOf(sent.text)).toMatch(/^sip:bob@biloxi\.example;user=phone(;transport=udp)?;x$/);
+  });
+
+  it('of ours is as if it had not been there: a foreign domain is reached as one', () => {
+    const sent = forwarded(receive(request({ uri: 'sip:carol@chicago.example;maddr=192.0.2.254' })), CHICAGO);
+    expect(uriOf(sent.text)).toBe('sip:carol@chicago.example');
   });
 
   it('of ours on a port that the request did not come by goes to that port', () => {

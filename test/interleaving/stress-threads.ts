@@ -23,6 +23,8 @@ export interface StressTask {
   readonly role: 'dispatcher' | 'shard';
   readonly shard: number;
   readonly durationMs: number;
+  /** A shard that sleeps this long while slots are out has missed its wake-up. */
+  readonly watchdogMs: number;
   readonly seed: number;
   readonly mutation: Mutation | null;
   /** What a shard does wrong on purpose. */
@@ -39,15 +41,17 @@ export interface StressReport {
   readonly signals: number;
 }
 
-/** A shard that sleeps this long while slots are out has missed its wake-up. */
-const WATCHDOG_MS = 1000;
 const PATTERN_WORDS = 64;
 const MAX_BURST = 8;
-const SPIN_COUNT = 3000;
+/** Widens the gap that a mutation opens, so that it is hit soon on a busy machine too. */
+const SPIN_COUNT = 20_000;
 
 /** Words of our own, in the scratch of each shard. */
 const WAKE_WORD = 0;
 const STOP_WORD = 32;
+const READY_WORD = 64;
+
+const START_MS = 8000;
 
 class Xorshift {
   #state: number;
@@ -137,7 +141,7 @@ function dispatch(task: StressTask, arena: Arena, { RingProducer, RingConsumer }
   }
 
   function awaitAll(): void {
-    const deadline = performance.now() + WATCHDOG_MS;
+    const deadline = performance.now() + task.watchdogMs;
     for (let polls = 0; free.length < map.slotCount; polls++) {
       takeHome();
       if ((polls & 1023) === 1023) assert(performance.now() < deadline, 'lost wake-up: slots stay out');
@@ -145,6 +149,9 @@ function dispatch(task: StressTask, arena: Arena, { RingProducer, RingConsumer }
     trials++;
   }
 
+  for (let shard = 0; shard < map.shardCount; shard++) {
+    Atomics.wait(words, scratchWord(arena, shard) + READY_WORD, 0, START_MS);
+  }
   try {
     const end = performance.now() + task.durationMs;
     while (performance.now() < end) {
@@ -179,6 +186,7 @@ function serve(task: StressTask, arena: Arena, { RingProducer, RingConsumer }: R
   const inHand: number[] = [];
   let lastSerial = 0;
   let slotsMoved = 0;
+  let givenBack = 0;
   let signals = 0;
 
   function check(slot: number): void {
@@ -197,7 +205,7 @@ function serve(task: StressTask, arena: Arena, { RingProducer, RingConsumer }: R
 
   function giveBack(slot: number): void {
     returns.offer(slot);
-    if (task.misdeed === 'returns a slot twice' && slotsMoved === 1000) returns.offer(slot);
+    if (task.misdeed === 'returns a slot twice' && ++givenBack === 1000) returns.offer(slot);
   }
 
   function serveAll(): void {
@@ -219,6 +227,8 @@ function serve(task: StressTask, arena: Arena, { RingProducer, RingConsumer }: R
     }
   }
 
+  Atomics.store(words, scratch + READY_WORD, 1);
+  Atomics.notify(words, scratch + READY_WORD);
   while (Atomics.load(words, scratch + STOP_WORD) === 0) {
     serveAll();
     if (!ingress.trySleep()) continue;

@@ -24,6 +24,7 @@ async function stress(variant: Partial<StressTask>): Promise<Outcome> {
       role,
       shard,
       durationMs: 1500,
+      watchdogMs: 4000,
       seed: SEED,
       mutation: null,
       misdeed: 'none',
@@ -53,13 +54,22 @@ describe(`one dispatcher and ${SHARD_COUNT} shards (SEED=${SEED})`, () => {
 });
 
 describe('what is broken on purpose is caught', () => {
-  it.each<{ variant: Partial<StressTask>; fault: string }>([
-    { variant: { mutation: 'the tail is published after the sleep check' }, fault: 'lost wake-up' },
-    { variant: { mutation: 'sleep is stored after the tail check' }, fault: 'lost wake-up' },
-    { variant: { misdeed: 'returns a slot twice' }, fault: 'double free' },
-    { variant: { misdeed: 'returns a slot before it is done with it' }, fault: 'torn slot' },
-  ])('$variant', async ({ variant, fault }) => {
-    const { faults } = await stress(variant);
-    expect(faults).toContainEqual(expect.stringContaining(fault));
-  });
+  it.each<{ what: string; variant: Partial<StressTask>; fault: string }>([
+    ...(['the tail is published after the sleep check', 'sleep is stored after the tail check'] as const).map(
+      (mutation) => ({ what: mutation, variant: { mutation }, fault: 'lost wake-up' }),
+    ),
+    ...(
+      [
+        ['returns a slot twice', 'double free'],
+        ['returns a slot before it is done with it', 'torn slot'],
+      ] as const
+    ).map(([misdeed, fault]) => ({ what: `a shard that ${misdeed}`, variant: { misdeed }, fault })),
+  ])(
+    '$what',
+    async ({ variant, fault }) => {
+      const { faults } = await stress({ durationMs: 8000, watchdogMs: 500, ...variant });
+      expect(faults).toContainEqual(expect.stringContaining(fault));
+    },
+    20_000,
+  );
 });

@@ -135,6 +135,39 @@ describe('several publishes', () => {
   });
 });
 
+describe('a producer that dies at any step, also between publish and signal', () => {
+  const DEATH_FD = 1;
+
+  /** Endings in which the consumer sleeps although something was published. */
+  function stalls(successorSignals: boolean): Ending[] {
+    const { endings } = explore(
+      [
+        { name: 'producer', run: producer(real, [[1], [2]]), deathEventFd: DEATH_FD },
+        { name: 'consumer', run: consumer(real) },
+        {
+          name: 'successor',
+          run: (m) => {
+            m.wait(DEATH_FD);
+            if (successorSignals) m.signal(EVENT_FD);
+            producer(real, [[3]])(m);
+          },
+        },
+      ],
+      { wordCount: RING.ENTRIES_WORD + CAPACITY },
+    );
+    expect(endings.map(({ fault }) => fault).filter((fault) => fault !== null)).toEqual([]);
+    return endings.filter(({ words }) => words[RING.HEAD_WORD] !== words[RING.TAIL_WORD]);
+  }
+
+  it('stalls nothing, as its successor signals every consumer once, unasked', () => {
+    expect(stalls(true).map(({ schedule }) => schedule)).toEqual([]);
+  });
+
+  it('would stall the consumer for good if the successor did not', () => {
+    expect(stalls(false).length).toBeGreaterThan(0);
+  });
+});
+
 describe('a protocol broken on purpose is caught', () => {
   const LOST = 'lost wake-up: the consumer sleeps and entries are left';
   it.each<{ mutation: Mutation; flaw: string | RegExp }>([

@@ -1,3 +1,5 @@
+/** The arena: made, labelled, opened from another thread, refused where it is none. */
+
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import { AssertionError } from '../../src/base/assert.ts';

@@ -1,3 +1,5 @@
+/** The layout: regions apart, aligned, with strides of an odd number of cache lines, for shapes small and large. */
+
 import { describe, expect, it } from 'vitest';
 import { AssertionError } from '../../src/base/assert.ts';
 import {

@@ -1,3 +1,6 @@
+/** The slot ring called from one thread: what each call promises, and a queue as its model. How two threads meet in it is
+ *  tested in test/interleaving/. */
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { AssertionError } from '../../src/base/assert.ts';
@@ -45,6 +48,17 @@ describe('offer and publish', () => {
     expect(producer.depth()).toBe(1);
     consumer.release();
     expect(producer.depth()).toBe(0);
+  });
+
+  it('is above a mark only while more entries than that wait', () => {
+    const { producer, consumer } = newRing();
+    for (let i = 0; i < 3; i++) producer.offer(i);
+    expect([2, 3].map((mark) => producer.isAbove(mark))).toEqual([true, false]);
+    producer.publish();
+    takeAll(consumer);
+    expect(producer.isAbove(2)).toBe(true);
+    consumer.release();
+    expect(producer.isAbove(2)).toBe(false);
   });
 
   it('takes as many entries as there is room for', () => {

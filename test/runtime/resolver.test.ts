@@ -1,3 +1,5 @@
+/** The resolver (RFC 3263 4.2 and 4.4, RFC 2782) against a name server on loopback, on a clock that the tests advance. */
+
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { tmpdir } from 'node:os';

@@ -2,7 +2,7 @@
  *  RFC 5393 4.2). Runs on the shard. Hot: once per request, allocates nothing. */
 
 import type { Arena } from '../../memory/arena.ts';
-import { BRANCH_PREFIX, hasMagicCookie, isHex, LOOP_DIGITS, readHex, TRANSACTION_DIGITS } from '../../sip/branch.ts';
+import { BRANCH_PREFIX, isHex, isUniqueBranch, LOOP_DIGITS, readHex, TRANSACTION_DIGITS } from '../../sip/branch.ts';
 import { HEADER_ID } from '../../sip/header-table.ts';
 import { parseNameAddr } from '../../sip/name-addr.ts';
 import { parseVia, ViaView } from '../../sip/via.ts';
@@ -21,7 +21,7 @@ export function identify(arena: Arena, request: ReceivedRequest): void {
   const { words, bytes } = arena;
   const { topVia: via, transaction: key, index } = request;
   key.begin();
-  if (via.branchStart !== -1 && hasMagicCookie(bytes, via.branchStart, via.branchEnd)) {
+  if (via.branchStart !== -1 && isUniqueBranch(bytes, via.branchStart, via.branchEnd)) {
     key.fold(words, via.branchStart, via.branchEnd);
     key.fold(words, via.sentByStart, via.sentByEnd);
     return;
@@ -50,17 +50,22 @@ export function identify(arena: Arena, request: ReceivedRequest): void {
 /** True if a Via of ours carries the loop part this request would get again: nothing that decides about its routing has
  *  changed since, so it would go round for ever. A changed one makes a legitimate spiral. */
 export function isLoop(arena: Arena, request: ReceivedRequest, own: OwnAddresses): boolean {
-  const { index } = request;
+  const { index, topVia } = request;
+  if (isSameLoop(arena, request, topVia) && own.isOwnAddress(topVia, topVia.port, request.slotWord)) return true;
   const { bytes } = arena;
-  for (let header = index.first[HEADER_ID.VIA]!; header !== -1; header = index.next(header)) {
+  let start = topVia.end + 1;
+  for (let header = index.first[HEADER_ID.VIA]!; header !== -1; ) {
     const end = index.valueEnd(header);
-    for (let start = index.valueStart(header); start < end; start = earlierVia.end + 1) {
-      // Only the Vias of elements before the last one can be ours or be broken without being noticed.
+    while (start < end) {
+      // A Via further down that nobody can read is no business of ours.
       if (parseVia(bytes, start, end, earlierVia) < 0) break;
       if (isSameLoop(arena, request, earlierVia) && own.isOwnAddress(earlierVia, earlierVia.port, request.slotWord)) {
         return true;
       }
+      start = earlierVia.end + 1;
     }
+    header = index.next(header);
+    if (header !== -1) start = index.valueStart(header);
   }
   return false;
 }

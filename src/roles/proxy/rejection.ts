@@ -22,6 +22,7 @@ export const REJECT = {
   requestLine: malformed('Malformed Request-Line'),
   version: malformed('Version Not Supported', 505),
   headerLine: malformed('Malformed Header Field'),
+  lineEnd: malformed('Line Not Ended By CRLF'),
   noEmptyLine: malformed('Missing Empty Line After Headers'),
   tooManyHeaders: malformed('Too Many Header Fields'),
   contentLength: malformed('Malformed Content-Length Header'),

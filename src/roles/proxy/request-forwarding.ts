@@ -18,6 +18,7 @@ const ROUTE = text('Route: <');
 const ROUTE_END = text('>\r\n');
 const MAX_FORWARDS = text('Max-Forwards: ');
 const CRLF = text('\r\n');
+const VERSION = text('SIP/2.0');
 const SEMICOLON = 0x3b;
 const MADDR = 0x6d61_6464;
 const TRANSPORT_NAME = 0x7472_616e;
@@ -73,6 +74,13 @@ export class RequestForwarding {
       edits.replace(index.uriStart, index.uriEnd, from, outbound.cursor);
     } else if (request.targetStart !== index.uriStart) {
       edits.replace(index.uriStart, index.uriEnd, request.targetStart, request.targetEnd);
+    }
+
+    // Section 7.1: read in any case, sent in capitals.
+    if (index.hasOddVersion) {
+      const from = outbound.cursor;
+      outbound.put(VERSION);
+      edits.replace(index.uriEnd + 1, index.uriEnd + 1 + VERSION.length, from, outbound.cursor);
     }
 
     // Step 8, before the Vias that are there; and section 18.2.1 on the topmost of those.

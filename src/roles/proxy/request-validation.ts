@@ -74,6 +74,8 @@ function explain(error: number): Rejection {
       return REJECT.requestLine;
     case MESSAGE_ERROR.VERSION:
       return REJECT.version;
+    case MESSAGE_ERROR.LINE_END:
+      return REJECT.lineEnd;
     case MESSAGE_ERROR.NO_EMPTY_LINE:
       return REJECT.noEmptyLine;
     case MESSAGE_ERROR.TOO_MANY_HEADERS:

@@ -9,6 +9,7 @@ import { HEADER_ID } from '../../sip/header-table.ts';
 import type { MessageEdits } from '../../sip/message-edits.ts';
 import type { MessageIndex } from '../../sip/message-index.ts';
 import type { Outbound } from '../../sip/outbound.ts';
+import { TRANSPORT } from '../../sip/transport.ts';
 import { parseVia, ViaView } from '../../sip/via.ts';
 import type { BoundSocket } from '../bound-socket.ts';
 import { type Destination, NO_SOCKET } from '../destination.ts';
@@ -79,6 +80,8 @@ export class ResponseForwarding {
       this.#edits.remove(index.lineStart(top), index.lineEnd(top));
     }
     if (parseVia(bytes, nextStart, nextEnd, next) < 0) return this.#drop(COUNTER.malformed_responses_total);
+    // Section 18.2.2: over a reliable transport a response goes back by the connection, never by UDP.
+    if (next.transport !== TRANSPORT.UDP) return this.#drop(COUNTER.unsupported_transport_total);
 
     const found = this.#find(next);
     if (found === PENDING) return OUTCOME.PENDING;
@@ -105,10 +108,11 @@ export class ResponseForwarding {
     const { branchStart, branchEnd } = this.#ours;
     const destination = this.#destination;
     const outbound = this.#outbound;
+    // Only the digits that are used are looked at: a branch that only looks like ours gains nothing by it.
     const isOurBranch =
       branchEnd - branchStart >= LOCAL_AT &&
       bytes[branchStart + BRANCH_PREFIX.length - 1] === MARK &&
-      isHex(bytes, branchStart + BRANCH_PREFIX.length, branchEnd);
+      isHex(bytes, branchStart + ORIGIN_AT, branchEnd);
     let origin = isOurBranch ? readHex(bytes, branchStart + ORIGIN_AT, branchStart + LOCAL_AT) : -1;
     if (origin >= this.#sockets.length) origin = -1;
     const ingress = words[slotWord + SLOT.SOCKET_WORD]!;

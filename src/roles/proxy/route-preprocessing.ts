@@ -39,7 +39,9 @@ export function preprocessRoute(bytes: Bytes, request: ReceivedRequest, own: Own
   while (request.routeHeader !== -1) {
     if (!readRoute(bytes, request, routeUri)) return REJECT.malformedRoute;
     const isOurs =
-      routeUri.scheme === SCHEME.SIP && own.domainOf(routeUri, routeUri.port, request.slotWord) !== FOREIGN;
+      routeUri.scheme === SCHEME.SIP &&
+      own.domainOf(routeUri, routeUri.port, request.slotWord) !== FOREIGN &&
+      (routeUri.maddrStart === -1 || own.isMaddrOurs(routeUri, request.slotWord));
     if (!isOurs) return null;
     popRoute(bytes, request);
   }

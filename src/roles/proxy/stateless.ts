@@ -131,8 +131,11 @@ export class StatelessProxy {
   /** RFC 3263 for a URI: its maddr or host, its port, its transport. FORWARDED here means found. */
   #findUri(uri: UriView, request: ReceivedRequest): number {
     const { destination } = this.#parts;
-    const isUdp = uri.transport === TRANSPORT.NONE || uri.transport === TRANSPORT.UDP;
+    const isUdp = uri.transport <= TRANSPORT.UDP; // or none named
     if (uri.scheme !== SCHEME.SIP || !isUdp) return this.#reject(REJECT.unsupportedTransport);
+    if (uri === request.uri && request.isMaddrStripped) {
+      return this.#outcomeOf(destination.find(uri.hostStart, uri.hostEnd, -1, this.#selector(request)));
+    }
     const hasMaddr = uri.maddrStart !== -1;
     const start = hasMaddr ? uri.maddrStart : uri.hostStart;
     const end = hasMaddr ? uri.maddrEnd : uri.hostEnd;

@@ -1,0 +1,106 @@
+/** The canonical form of an address-of-record, under which bindings are kept and found (RFC 3261 10.3 step 5). Runs on the
+ *  shard. Hot where a location is looked up: once per request, allocates nothing.
+ *
+ *  ```
+ *  SIP:%41lice@Example.COM;user=ip?Subject=x   →   sip:Alice@example.com
+ *  sip:a%40b%3bc@[2001:DB8:0::1]:05060         →   sip:a%40b;c@[2001:db8::1]:5060
+ *  ```
+ *  Step 5 removes all URI parameters and undoes escapes. Beyond that: scheme and host in small letters (19.1.4 compares
+ *  them without case), addresses as RFC 5952 has them, ports without leading zeros, headers left out (19.1.1 allows none in
+ *  a To). The user and a password stay as they are, case and all, and so does a port: "sip:a@b:5060" is not "sip:a@b". */
+
+import { LOWER, URI_PASSWORD, URI_USER } from '../base/char-class.ts';
+import { HOST_KIND } from './host.ts';
+import { formatIpHost, parseIpAddress } from './ip-address.ts';
+import { parseUri, SCHEME, URI_ERROR, UriView, unescapedAt } from './uri.ts';
+
+type Bytes = Uint8Array<SharedArrayBuffer>;
+
+/** The canonical form is at most this much longer than the URI (an IPv4-mapped address that was written in hex). */
+export const ADDRESS_OF_RECORD_GROWTH_BYTES = 8;
+
+const PERCENT = 0x25;
+const ZERO = 0x30;
+const COLON = 0x3a;
+const AT = 0x40;
+
+const SIP = new TextEncoder().encode('sip:');
+const SIPS = new TextEncoder().encode('sips:');
+const HEX_DIGITS = new TextEncoder().encode('0123456789ABCDEF');
+
+const view = new UriView();
+const address = new Int32Array(new SharedArrayBuffer(16));
+
+/** Writes the canonical form of the SIP or SIPS URI in [start, end) to `target` from `to` on, where there must be room
+ *  for `end - start + ADDRESS_OF_RECORD_GROWTH_BYTES`. Returns its length, or a negative URI_ERROR: SCHEME for any other
+ *  scheme, as an address-of-record is a SIP or SIPS URI (section 6). Source and target must not overlap. */
+export function writeAddressOfRecord(bytes: Bytes, start: number, end: number, target: Bytes, to: number): number {
+  const error = parseUri(bytes, start, end, view);
+  if (error !== URI_ERROR.NONE) return error;
+  if (view.scheme > SCHEME.SIPS) return URI_ERROR.SCHEME;
+  const scheme = view.scheme === SCHEME.SIP ? SIP : SIPS;
+  let at = to;
+  for (let i = 0; i < scheme.length; i++) target[at++] = scheme[i]!;
+  if (view.userStart !== -1) {
+    at = writeUnescaped(bytes, view.userStart, view.userEnd, URI_USER, target, at);
+    if (view.passwordStart !== -1) {
+      target[at++] = COLON;
+      at = writeUnescaped(bytes, view.passwordStart, view.passwordEnd, URI_PASSWORD, target, at);
+    }
+    target[at++] = AT;
+  }
+  at = writeHost(bytes, target, at);
+  if (view.port !== -1) {
+    target[at++] = COLON;
+    at = writeDecimal(view.port, target, at);
+  }
+  return at - to;
+}
+
+/** Departs from RFC 3261 10.3: an escape stays, with capital digits, where the character may not stand there
+ *  unescaped. Undone, "a%3Ab" would be user "a" with password "b", and "%00" would be a control character in every log. */
+function writeUnescaped(
+  bytes: Bytes,
+  start: number,
+  end: number,
+  allowed: Uint8Array,
+  target: Bytes,
+  to: number,
+): number {
+  let at = to;
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i]!;
+    if (byte !== PERCENT) {
+      target[at++] = byte;
+      continue;
+    }
+    const escaped = unescapedAt(bytes, i);
+    i += 2;
+    if (allowed[escaped] === 1) {
+      target[at++] = escaped;
+    } else {
+      target[at++] = PERCENT;
+      target[at++] = HEX_DIGITS[escaped >>> 4]!;
+      target[at++] = HEX_DIGITS[escaped & 15]!;
+    }
+  }
+  return at;
+}
+
+function writeHost(bytes: Bytes, target: Bytes, to: number): number {
+  if (view.hostKind !== HOST_KIND.NAME) {
+    const family = parseIpAddress(bytes, view.hostStart, view.hostEnd, address, 0);
+    return formatIpHost(address, 0, family, target, to);
+  }
+  let at = to;
+  for (let i = view.hostStart; i < view.hostEnd; i++) target[at++] = LOWER[bytes[i]!]!;
+  return at;
+}
+
+function writeDecimal(value: number, target: Bytes, to: number): number {
+  let divisor = 1;
+  while (value / divisor >= 10) divisor *= 10;
+  let at = to;
+  for (; divisor >= 1; divisor /= 10) target[at++] = ZERO + (Math.floor(value / divisor) % 10);
+  return at;
+}
