@@ -1,9 +1,10 @@
 /** Where a message goes: address, port and the socket it leaves by (RFC 3261 16.6 step 7, 18.2.2; RFC 3263). Runs on the
  *  shard. Hot for literals; a host name costs one string. */
 
+import { HOST_KIND } from '../sip/host.ts';
 import { parseIpAddress } from '../sip/ip-address.ts';
 import type { BoundSocket } from './bound-socket.ts';
-import { DEFAULT_PORT } from './own-addresses.ts';
+import { DEFAULT_PORT, type HostSpan } from './own-addresses.ts';
 import { FOUND, NOT_FOUND, newResolvedAddress, PENDING, type ResolverPort } from './ports.ts';
 
 type Bytes = Uint8Array<SharedArrayBuffer>;
@@ -37,8 +38,18 @@ export class Destination {
     this.#resolver = resolver;
   }
 
-  /** Host and port (−1: none given) of a URI, a maddr or a sent-by. `selector` makes the choice among several servers the
-   *  same for every message of a call. Returns FOUND, NOT_FOUND or PENDING. */
+  /** Host and port (−1: none given) of a URI or a sent-by. `selector` makes the choice among several servers the same for
+   *  every message of a call. Returns FOUND, NOT_FOUND or PENDING. */
+  findHost(host: HostSpan, port: number, selector: number): number {
+    if (host.hostKind !== HOST_KIND.IPV4) return this.find(host.hostStart, host.hostEnd, port, selector);
+    this.family = 4;
+    this.port = port === -1 ? DEFAULT_PORT : port;
+    this.a0 = host.hostWord;
+    this.a1 = this.a2 = this.a3 = this.scope = 0;
+    return this.#isSomewhere() ? FOUND : NOT_FOUND;
+  }
+
+  /** The same for a maddr or a received. */
   find(hostStart: number, hostEnd: number, port: number, selector: number): number {
     const literal = this.#literal;
     const family = parseIpAddress(this.#bytes, hostStart, hostEnd, literal, 0);

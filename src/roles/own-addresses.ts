@@ -20,6 +20,8 @@ export interface HostSpan {
   readonly hostStart: number;
   readonly hostEnd: number;
   readonly hostKind: number;
+  /** An IPv4 host as a word in network order. */
+  readonly hostWord: number;
 }
 
 interface OwnName {
@@ -105,7 +107,7 @@ export class OwnAddresses {
       }
       return false;
     }
-    const family = parseIpAddress(this.#bytes, span.hostStart, span.hostEnd, this.#host, 0);
+    const family = this.#readHost(span);
     return family !== 0 && this.#isListening(family, effectivePort, slotWord);
   }
 
@@ -120,7 +122,7 @@ export class OwnAddresses {
     const port = uri.port === -1 ? DEFAULT_PORT : uri.port;
     const family = parseIpAddress(this.#bytes, uri.maddrStart, uri.maddrEnd, this.#host, 0);
     if (family !== 0) return this.#isListening(family, port, slotWord);
-    const span = { hostStart: uri.maddrStart, hostEnd: uri.maddrEnd, hostKind: HOST_KIND.NAME };
+    const span = { hostStart: uri.maddrStart, hostEnd: uri.maddrEnd, hostKind: HOST_KIND.NAME, hostWord: 0 };
     return this.domainOf(span, port, slotWord) !== FOREIGN && this.#ports.includes(port);
   }
 
@@ -132,7 +134,7 @@ export class OwnAddresses {
       for (let i = 0; i < domains.length; i++) if (this.#isName(span, domains[i]!)) return i;
       return this.isOwnAddress(span, port, slotWord) ? OWN_ADDRESS : FOREIGN;
     }
-    const family = parseIpAddress(this.#bytes, span.hostStart, span.hostEnd, this.#host, 0);
+    const family = this.#readHost(span);
     if (family === 0) return FOREIGN;
     if (port === -1 || this.#ports.includes(port)) {
       const addresses = this.#domainAddresses;
@@ -141,6 +143,16 @@ export class OwnAddresses {
       }
     }
     return this.#isListening(family, port === -1 ? DEFAULT_PORT : port, slotWord) ? OWN_ADDRESS : FOREIGN;
+  }
+
+  /** Puts the address into `#host` and returns its family, 0 if it is none. */
+  #readHost(span: HostSpan): number {
+    if (span.hostKind !== HOST_KIND.IPV4)
+      return parseIpAddress(this.#bytes, span.hostStart, span.hostEnd, this.#host, 0);
+    const host = this.#host;
+    host[0] = span.hostWord;
+    host[1] = host[2] = host[3] = 0;
+    return 4;
   }
 
   /** The address in `#host`: do we listen there? */

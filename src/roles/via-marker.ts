@@ -52,9 +52,12 @@ export class ViaMarker {
   #isSource(via: ViaView, slotWord: number): boolean {
     if (via.hostKind === HOST_KIND.NAME) return false;
     const { words, bytes } = this.#arena;
+    const source = slotWord + SLOT.SOURCE_WORD;
+    if (via.hostKind === HOST_KIND.IPV4) {
+      return via.hostWord === words[source] && words[slotWord + SLOT.FAMILY_WORD] === 4;
+    }
     const host = this.#host;
     const family = parseIpAddress(bytes, via.hostStart, via.hostEnd, host, 0);
-    const source = slotWord + SLOT.SOURCE_WORD;
     return (
       family === words[slotWord + SLOT.FAMILY_WORD] &&
       host[0] === words[source] &&

@@ -2,7 +2,7 @@
  *  Hot: several times per datagram, allocates nothing. */
 
 import { DIGIT, HOST, HOST_DIGIT, HOST_DOT, HOST_HYPHEN } from '../base/char-class.ts';
-import { isIpv6, scanIpv4 } from './ip-address.ts';
+import { isIpv6, scanIpv4, scannedIpv4Word } from './ip-address.ts';
 
 type Bytes = Uint8Array<SharedArrayBuffer>;
 
@@ -11,11 +11,23 @@ export const HOST_KIND = { NONE: 0, NAME: 1, IPV4: 2, IPV6: 3 } as const;
 
 const ZERO = 0x30;
 const NINE = 0x39;
-const DOT = 0x2e;
 const LEFT_BRACKET = 0x5b;
 const RIGHT_BRACKET = 0x5d;
 /** The longest IPv6 address, "0000:0000:0000:0000:0000:ffff:255.255.255.255", and one colon more. */
 const MAX_IPV6_BYTES = 46;
+
+let scannedKind: number = HOST_KIND.NONE;
+let scannedWord = 0;
+
+/** HOST_KIND of the host that `scanHost` accepted last. */
+export function scannedHostKind(): number {
+  return scannedKind;
+}
+
+/** The address of the host that `scanHost` accepted last, as a word in network order; 0 unless it is IPv4. */
+export function scannedHostWord(): number {
+  return scannedWord;
+}
 
 /** End of the host that begins at `start`, or −1 if there is none. What may follow a host is the caller's business.
  *
@@ -24,11 +36,20 @@ const MAX_IPV6_BYTES = 46;
 export function scanHost(bytes: Bytes, start: number, end: number): number {
   if (start >= end) return -1;
   const first = bytes[start]!;
-  if (first === LEFT_BRACKET) return scanIpv6Reference(bytes, start, end);
+  scannedWord = 0;
+  if (first === LEFT_BRACKET) {
+    scannedKind = HOST_KIND.IPV6;
+    return scanIpv6Reference(bytes, start, end);
+  }
   if (HOST[first] === HOST_DIGIT) {
     const at = scanIpv4(bytes, start, end);
-    if (at !== -1 && (at === end || HOST[bytes[at]!] === 0)) return at;
+    if (at !== -1 && (at === end || HOST[bytes[at]!] === 0)) {
+      scannedKind = HOST_KIND.IPV4;
+      scannedWord = scannedIpv4Word();
+      return at;
+    }
   }
+  scannedKind = HOST_KIND.NAME;
   return scanHostname(bytes, start, end);
 }
 
@@ -57,14 +78,6 @@ function scanHostname(bytes: Bytes, start: number, end: number): number {
 
 function isNumber(bytes: Bytes, start: number, end: number): boolean {
   return scanDigits(bytes, start, end) === end;
-}
-
-/** HOST_KIND of a host that `scanHost` accepted. Only an IPv4 address has nothing but digits after its last dot. */
-export function hostKindOf(bytes: Bytes, start: number, end: number): number {
-  if (bytes[start] === LEFT_BRACKET) return HOST_KIND.IPV6;
-  let at = end - 1;
-  while (at > start && DIGIT[bytes[at]!] === 1) at--;
-  return at < end - 1 && bytes[at] === DOT ? HOST_KIND.IPV4 : HOST_KIND.NAME;
 }
 
 /** The port in [start, end), 1 … 65535 with any leading zeros, or −1 if it is none. */

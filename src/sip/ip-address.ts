@@ -22,9 +22,12 @@ export const MAX_ADDRESS_BYTES = 47;
 /** The 16-bit groups of the IPv6 address read last. */
 const groups = new Uint16Array(GROUPS);
 
+let scannedWord = 0;
+
 /** End of the IPv4address that begins at `start`, four decimal numbers of one to three digits up to 255; or −1. */
 export function scanIpv4(bytes: Bytes, start: number, end: number): number {
   let at = start;
+  let word = 0;
   for (let part = 0; part < 4; part++) {
     if (part > 0) {
       if (at >= end || bytes[at] !== DOT) return -1;
@@ -39,8 +42,15 @@ export function scanIpv4(bytes: Bytes, start: number, end: number): number {
       value = value * 10 + digit;
     }
     if (at === partStart || value > 255) return -1;
+    word |= value << (part << 3);
   }
+  scannedWord = word;
   return at;
+}
+
+/** The address that `scanIpv4` accepted last, as a word in network order. */
+export function scannedIpv4Word(): number {
+  return scannedWord;
 }
 
 /** True if [start, end) is an IPv4address. */
@@ -56,7 +66,7 @@ export function isIpv6(bytes: Bytes, start: number, end: number): boolean {
 /** Writes the IPv4 address in [start, end) to words[at … at + 3] and returns 4, or returns 0 and writes nothing. */
 export function parseIpv4(bytes: Bytes, start: number, end: number, words: Words, at: number): number {
   if (!isIpv4(bytes, start, end)) return 0;
-  words[at] = ipv4Word(bytes, start, end);
+  words[at] = scannedWord;
   words[at + 1] = words[at + 2] = words[at + 3] = 0;
   return 4;
 }
@@ -165,7 +175,7 @@ function readIpv6(bytes: Bytes, start: number, end: number): boolean {
     while (at < end && at - groupStart < 5 && HEX[bytes[at]!] !== NOT_HEX) value = (value << 4) | HEX[bytes[at++]!]!;
     if (at > groupStart && at < end && bytes[at] === DOT) {
       if (count > GROUPS - 2 || !isIpv4(bytes, groupStart, end)) return false;
-      const tail = ipv4Word(bytes, groupStart, end);
+      const tail = scannedWord;
       groups[count++] = swapBytes(tail & 0xffff);
       groups[count++] = swapBytes(tail >>> 16);
       at = end;
@@ -193,24 +203,6 @@ function readIpv6(bytes: Bytes, start: number, end: number): boolean {
 
 function skipThirdColon(bytes: Bytes, at: number, end: number): number {
   return at < end && bytes[at] === COLON && isIpv4(bytes, at + 1, end) ? at + 1 : at;
-}
-
-/** The valid IPv4 address in [start, end) as a word in network order. */
-function ipv4Word(bytes: Bytes, start: number, end: number): number {
-  let word = 0;
-  let shift = 0;
-  let value = 0;
-  for (let at = start; at < end; at++) {
-    const byte = bytes[at]!;
-    if (byte === DOT) {
-      word |= value << shift;
-      shift += 8;
-      value = 0;
-    } else {
-      value = value * 10 + byte - ZERO;
-    }
-  }
-  return word | (value << shift);
 }
 
 function swapBytes(group: number): number {

@@ -1,10 +1,13 @@
 /** Where everything in one message lies: a reused table over the bytes as they arrived (RFC 3261 section 7).
  *  Filled by `parseMessage`; runs on the shard. Hot: once per datagram, allocates nothing. */
 
-import { HEADER_COUNT } from './header-table.ts';
+import { HEADER_COUNT, headerIdOf } from './header-table.ts';
 
 /** More header lines than this are refused; Kamailio and Asterisk stop far earlier. */
 export const MAX_HEADERS = 512;
+
+/** In place of an id: a header that is not one of the core and was not asked for yet. It has the last place of `first`. */
+export const UNIDENTIFIED = HEADER_COUNT;
 
 /** Fields of one header in `MessageIndex.table`. */
 const ID = 0;
@@ -35,9 +38,11 @@ export class MessageIndex {
   bodyStart = 0;
   headerCount = 0;
 
+  /** Four words for each header: id, start of its line, start and end of its value; and the end of the last line behind. */
   readonly table = new Int32Array((MAX_HEADERS + 1) * 4);
-  /** Index of the first header with an id, or −1. */
-  readonly first = new Int32Array(HEADER_COUNT).fill(-1);
+  /** Index of the first header with a core id (Via, Max-Forwards, Route, Record-Route, From, To, Call-ID, CSeq, Content-Length,
+   *  Proxy-Require), or −1. Others are here only after `find`. */
+  readonly first = new Int32Array(HEADER_COUNT + 1).fill(-1);
 
   idOf(header: number): number {
     return this.table[(header << 2) + ID]!;
@@ -59,6 +64,26 @@ export class MessageIndex {
 
   valueEnd(header: number): number {
     return this.table[(header << 2) + VALUE_END]!;
+  }
+
+  /** Index of the first header with any id, or −1. The first call for one that is not core tells all the rest by name. */
+  find(bytes: Uint8Array<SharedArrayBuffer>, id: number): number {
+    if (this.first[UNIDENTIFIED] !== -1) this.#identifyRest(bytes);
+    return this.first[id]!;
+  }
+
+  #identifyRest(bytes: Uint8Array<SharedArrayBuffer>): void {
+    const { table, first } = this;
+    for (let header = first[UNIDENTIFIED]!; header < this.headerCount; header++) {
+      if (this.idOf(header) !== UNIDENTIFIED) continue;
+      const start = this.lineStart(header);
+      let end = start;
+      while (bytes[end]! > 0x20 && bytes[end] !== 0x3a && end < this.end) end++;
+      const id = headerIdOf(bytes, start, end);
+      table[(header << 2) + ID] = id;
+      if (first[id] === -1) first[id] = header;
+    }
+    first[UNIDENTIFIED] = -1;
   }
 
   /** The next header with the same id, or −1. */
@@ -84,17 +109,5 @@ export class MessageIndex {
     this.methodStart = this.methodEnd = this.uriStart = this.uriEnd = start;
     this.headersStart = this.headersEnd = this.bodyStart = end;
     table[LINE_START] = end;
-  }
-
-  add(id: number, lineStart: number, valueStart: number, valueEnd: number, lineEnd: number): void {
-    const { table, first } = this;
-    const header = this.headerCount++;
-    const at = header << 2;
-    table[at + ID] = id;
-    table[at + LINE_START] = lineStart;
-    table[at + VALUE_START] = valueStart;
-    table[at + VALUE_END] = valueEnd;
-    table[at + 4 + LINE_START] = lineEnd;
-    if (first[id] === -1) first[id] = header;
   }
 }

@@ -1,13 +1,13 @@
 /** One pass over a datagram that fills a `MessageIndex`: start line, header lines with folds, empty line, body
  *  (RFC 3261 sections 7, 7.3.1, 18.3, 25.1). Runs on the shard. Hot: once per datagram, allocates nothing.
  *
- *  A header's name is recognised by words: its first four bytes, lower-cased, pick a bucket of names that begin so, and
- *  the rest is compared four bytes at a time. Only unknown names are walked byte by byte. */
+ *  Only the headers that a proxy reads of every message are told by name here, four bytes at a time; the others are told
+ *  when somebody asks for one. */
 
 import { TOKEN } from '../base/char-class.ts';
 import { findNewline } from '../base/newline.ts';
-import { HEADER_ID, HEADER_NAMES } from './header-table.ts';
-import { MAX_HEADERS, type MessageIndex } from './message-index.ts';
+import { HEADER_ID } from './header-table.ts';
+import { MAX_HEADERS, type MessageIndex, UNIDENTIFIED } from './message-index.ts';
 import { methodIdOf } from './methods.ts';
 
 type Bytes = Uint8Array<SharedArrayBuffer>;
@@ -147,62 +147,83 @@ function readStatusLine(bytes: Bytes, start: number, end: number, index: Message
 
 /** Header lines up to the empty one. A line that begins with white space continues the one before (section 7.3.1). */
 function readHeaders(bytes: Bytes, words: Words, start: number, end: number, index: MessageIndex): number {
+  const { table, first } = index;
   let error: number = MESSAGE_ERROR.NONE;
   let line = start;
-  for (;;) {
-    if (line >= end) {
-      index.headersEnd = index.bodyStart = end;
-      return error === MESSAGE_ERROR.NONE ? MESSAGE_ERROR.NO_EMPTY_LINE : error;
+  let count = 0;
+  for (; line < end && bytes[line]! >= SPACE; count++) {
+    if (count === MAX_HEADERS) {
+      error = MESSAGE_ERROR.TOO_MANY_HEADERS;
+      break;
     }
-    const byte = bytes[line]!;
-    if (byte === CR && line + 1 < end && bytes[line + 1] === LF) {
-      index.headersEnd = line;
-      index.bodyStart = line + 2;
-      return error;
-    }
-    if (byte === LF) {
-      index.headersEnd = line;
-      index.bodyStart = line + 1;
-      return MESSAGE_ERROR.LINE_END;
-    }
-    if (index.headerCount === MAX_HEADERS) {
-      index.headersEnd = index.bodyStart = line;
-      return MESSAGE_ERROR.TOO_MANY_HEADERS;
-    }
-
-    // The name, and where it ends.
-    let id = headerIdAt(bytes, words, line);
-    let colon: number;
-    if (id > 0) {
-      colon = line + matchedLength;
-    } else {
-      id = 0;
+    // The name, the colon behind it, and where the value begins.
+    const id = coreIdAt(bytes, words, line);
+    let colon = line + matchedLength;
+    if (id === UNIDENTIFIED) {
       colon = line;
-      while (colon < end && TOKEN[bytes[colon]!] === 1) colon++;
-      if (colon === line) error = MESSAGE_ERROR.HEADER_LINE;
+      while (TOKEN[bytes[colon]!] === 1) colon++;
     }
-    while (colon < end && (bytes[colon] === SPACE || bytes[colon] === TAB)) colon++;
-    let value = colon + 1;
-    if (colon >= end || bytes[colon] !== COLON) {
-      if (error === MESSAGE_ERROR.NONE) error = MESSAGE_ERROR.HEADER_LINE;
-      id = 0;
-      value = line;
+    if (bytes[colon] !== COLON || colon === line || colon >= end) {
+      colon = skipBlanks(bytes, colon, end);
+      if (colon === line || colon >= end || bytes[colon] !== COLON) {
+        if (error === MESSAGE_ERROR.NONE) error = MESSAGE_ERROR.HEADER_LINE;
+        colon = line - 1;
+      }
     }
 
     // The end of the value, over any folds.
-    let newline = findNewline(words, value, end);
-    if (newline < end && bytes[newline - 1] !== CR) error = MESSAGE_ERROR.LINE_END;
-    while (newline + 1 < end && (bytes[newline + 1] === SPACE || bytes[newline + 1] === TAB)) {
+    let newline = findNewline(words, colon + 1, end);
+    if (bytes[newline - 1] !== CR && newline < end) error = MESSAGE_ERROR.LINE_END;
+    while (newline + 1 < end && isWhiteSpace(bytes[newline + 1]!)) {
       newline = findNewline(words, newline + 1, end);
-      if (newline < end && bytes[newline - 1] !== CR) error = MESSAGE_ERROR.LINE_END;
+      if (bytes[newline - 1] !== CR && newline < end) error = MESSAGE_ERROR.LINE_END;
     }
-    let valueEnd = newline;
-    while (valueEnd > value && bytes[valueEnd - 1]! <= SPACE && isBlank(bytes[valueEnd - 1]!)) valueEnd--;
-    while (value < valueEnd && bytes[value]! <= SPACE && isBlank(bytes[value]!)) value++;
-    const next = newline < end ? newline + 1 : end;
-    index.add(id, line, value, valueEnd, next);
-    line = next;
+    let value = colon + 1;
+    let valueEnd = newline - 1;
+    // One space before the value and none behind it is what nearly everybody writes.
+    if (bytes[value] === SPACE) value++;
+    if (bytes[value]! <= SPACE || bytes[valueEnd - 1]! <= SPACE || newline >= end) {
+      valueEnd = newline < end ? newline : end;
+      while (valueEnd > value && isBlank(bytes[valueEnd - 1]!)) valueEnd--;
+      while (value < valueEnd && isBlank(bytes[value]!)) value++;
+      if (value > valueEnd) value = valueEnd;
+    }
+
+    const at = count << 2;
+    table[at] = id;
+    table[at + 1] = line;
+    table[at + 2] = value;
+    table[at + 3] = valueEnd;
+    if (first[id] === -1) first[id] = count;
+    line = newline < end ? newline + 1 : end;
   }
+  table[(count << 2) + 1] = line;
+  index.headerCount = count;
+  return endHeaders(bytes, line, end, error, index);
+}
+
+/** The empty line, or what stands in its place. */
+function endHeaders(bytes: Bytes, line: number, end: number, error: number, index: MessageIndex): number {
+  index.headersEnd = line;
+  index.bodyStart = line;
+  if (error === MESSAGE_ERROR.TOO_MANY_HEADERS) return error;
+  if (line + 1 < end && bytes[line] === CR && bytes[line + 1] === LF) {
+    index.bodyStart = line + 2;
+    return error;
+  }
+  if (error !== MESSAGE_ERROR.NONE) return error;
+  if (line >= end) return MESSAGE_ERROR.NO_EMPTY_LINE;
+  return bytes[line] === LF ? MESSAGE_ERROR.LINE_END : MESSAGE_ERROR.HEADER_LINE;
+}
+
+function skipBlanks(bytes: Bytes, at: number, end: number): number {
+  let i = at;
+  while (i < end && isWhiteSpace(bytes[i]!)) i++;
+  return i;
+}
+
+function isWhiteSpace(byte: number): boolean {
+  return byte === SPACE || byte === TAB;
 }
 
 /** Section 18.3: what lies beyond the Content-Length is discarded, too short a body is an error; without the header the
@@ -227,99 +248,103 @@ function readContentLength(bytes: Bytes, index: MessageIndex): number {
   return MESSAGE_ERROR.NONE;
 }
 
-// ---- Header names by words ------------------------------------------------------------------------------------------
+// ---- Header names that every message has, by words -----------------------------------------------------------------
 
-/** Names of four letters and more, in buckets by their first word; built once per thread from the header table. */
-const BUCKET_BITS = 8;
-const WORDS_PER_NAME = 8;
-const MAX_NAMES = 256;
-const buckets = new Int32Array(1 << BUCKET_BITS).fill(-1);
-const nextInBucket = new Int32Array(MAX_NAMES);
-const idOfName = new Int32Array(MAX_NAMES);
-const lengthOfName = new Int32Array(MAX_NAMES);
-/** Lower-cased words of each name and, per byte, 0x20 where it is a letter, so that case folds and nothing else does. */
-const wordsOfName = new Int32Array(MAX_NAMES * WORDS_PER_NAME);
-const foldOfName = new Int32Array(MAX_NAMES * WORDS_PER_NAME);
-/** Ids of the compact forms, by their letter. */
-const compactId = new Int32Array(128).fill(-1);
-let nameCount = 0;
-
-for (const [id, names] of HEADER_NAMES) {
-  for (const name of names) addName(id, name.toLowerCase());
-}
-
-function addName(id: number, name: string): void {
-  if (name.length === 1) compactId[name.charCodeAt(0)] = id;
-  // "To" and "Via" are compared in place; a name too long for the table is read as an unknown header.
-  if (name.length < 4 || name.length > WORDS_PER_NAME * 4) return;
-  const entry = nameCount++;
-  for (let word = 0; word < WORDS_PER_NAME; word++) {
-    let letters = 0;
-    let fold = 0;
-    for (let byte = 0; byte < 4; byte++) {
-      const code = name.charCodeAt(word * 4 + byte) | 0;
-      letters |= code << (byte * 8);
-      if (code >= 0x61 && code <= 0x7a) fold |= 0x20 << (byte * 8);
-    }
-    wordsOfName[entry * WORDS_PER_NAME + word] = letters;
-    foldOfName[entry * WORDS_PER_NAME + word] = fold;
-  }
-  const bucket = bucketOf(wordsOfName[entry * WORDS_PER_NAME]!);
-  idOfName[entry] = id;
-  lengthOfName[entry] = name.length;
-  nextInBucket[entry] = buckets[bucket]!;
-  buckets[bucket] = entry;
-}
-
-function bucketOf(word: number): number {
-  return Math.imul(word | 0x20202020, 0x9e3779b1) >>> (32 - BUCKET_BITS);
-}
-
-/** Length of the name that `headerIdAt` found last. */
+/** Length of the name that `coreIdAt` found last. */
 let matchedLength = 0;
 
-/** Id of the known header whose name begins at `line` and is followed by a colon or white space, or −1. */
-function headerIdAt(bytes: Bytes, words: Words, line: number): number {
+const V = 0x76;
+const T = 0x74;
+const F = 0x66;
+const C = 0x63;
+const M = 0x6d;
+const L = 0x6c;
+const I = 0x69;
+const R = 0x72;
+const P = 0x70;
+/** Letters to fold in a word; a hyphen is compared as it is, lest CR pass for it. */
+const ALL = 0x20202020;
+
+/** Id of the core header whose name begins at `line`, or UNIDENTIFIED. Core are those that a proxy reads of every message;
+ *  they are told by their first letter and compared four bytes at a time. The others wait until somebody asks for them
+ *  (`MessageIndex.find`). */
+function coreIdAt(bytes: Bytes, words: Words, line: number): number {
   const word = unalignedWord(words, line);
-  const second = (word >>> 8) & 0xff;
-  if (second === COLON || second === SPACE || second === TAB) {
-    matchedLength = 1;
-    const letter = (word & 0xff) | 0x20;
-    return letter < 128 ? compactId[letter]! : -1;
+  const folded = word | ALL;
+  const isCompact = isNameEnd((word >>> 8) & 0xff);
+  switch (folded & 0xff) {
+    case V:
+      if ((folded & 0xffffff) === 0x616976 && isNameEnd(word >>> 24)) return matched(3, HEADER_ID.VIA);
+      return isCompact ? matched(1, HEADER_ID.VIA) : UNIDENTIFIED;
+    case M:
+      // "max-" "forw" "ards"; the compact form is Contact.
+      if ((word | 0x00202020) === 0x2d78616d && (unalignedWord(words, line + 4) | ALL) === 0x77726f66) {
+        const isLong = (unalignedWord(words, line + 8) | ALL) === 0x73647261 && isNameEnd(bytes[line + 12]!);
+        if (isLong) return matched(12, HEADER_ID.MAX_FORWARDS);
+      }
+      return UNIDENTIFIED;
+    case F:
+      if (folded === 0x6d6f7266 && isNameEnd(bytes[line + 4]!)) return matched(4, HEADER_ID.FROM);
+      return isCompact ? matched(1, HEADER_ID.FROM) : UNIDENTIFIED;
+    case T:
+      if ((folded & 0xffff) === 0x6f74 && isNameEnd((word >>> 16) & 0xff)) return matched(2, HEADER_ID.TO);
+      return isCompact ? matched(1, HEADER_ID.TO) : UNIDENTIFIED;
+    case C:
+      return idAfterC(bytes, words, line, folded);
+    case I:
+      return isCompact ? matched(1, HEADER_ID.CALL_ID) : UNIDENTIFIED;
+    case L:
+      return isCompact ? matched(1, HEADER_ID.CONTENT_LENGTH) : UNIDENTIFIED;
+    case R:
+      return idAfterR(bytes, words, line, folded);
+    case P:
+      // "prox" "y-re" "quir" "e"
+      if (folded === 0x786f7270 && (unalignedWord(words, line + 4) | 0x20200020) === 0x65722d79) {
+        const isRequire = (unalignedWord(words, line + 8) | ALL) === 0x72697571 && (bytes[line + 12]! | 0x20) === 0x65;
+        if (isRequire && isNameEnd(bytes[line + 13]!)) return matched(13, HEADER_ID.PROXY_REQUIRE);
+      }
+      return UNIDENTIFIED;
+    default:
+      return UNIDENTIFIED;
   }
-  if (((word | 0x202020) & 0xffffff) === 0x616976 && isNameEnd(word >>> 24)) {
-    matchedLength = 3;
-    return HEADER_ID.VIA;
+}
+
+/** Call-ID, CSeq, Content-Length. */
+function idAfterC(bytes: Bytes, words: Words, line: number, folded: number): number {
+  if (folded === 0x71657363) return isNameEnd(bytes[line + 4]!) ? matched(4, HEADER_ID.CSEQ) : UNIDENTIFIED;
+  if (folded === 0x6c6c6163) {
+    const rest = unalignedWord(words, line + 4);
+    const isCallId = ((rest | 0x202000) & 0xffffff) === 0x64692d && isNameEnd(rest >>> 24);
+    return isCallId ? matched(7, HEADER_ID.CALL_ID) : UNIDENTIFIED;
   }
-  if (((word | 0x2020) & 0xffff) === 0x6f74 && isNameEnd((word >>> 16) & 0xff)) {
-    matchedLength = 2;
-    return HEADER_ID.TO;
+  if (folded !== 0x746e6f63) return UNIDENTIFIED;
+  // "cont" "ent-" "leng" "th"
+  const isContent = (unalignedWord(words, line + 4) | 0x00202020) === 0x2d746e65;
+  if (!isContent || (unalignedWord(words, line + 8) | ALL) !== 0x676e656c) return UNIDENTIFIED;
+  const last = unalignedWord(words, line + 12);
+  const isLength = ((last | 0x2020) & 0xffff) === 0x6874 && isNameEnd((last >>> 16) & 0xff);
+  return isLength ? matched(14, HEADER_ID.CONTENT_LENGTH) : UNIDENTIFIED;
+}
+
+/** Route, Record-Route. */
+function idAfterR(bytes: Bytes, words: Words, line: number, folded: number): number {
+  if (folded === 0x74756f72) {
+    const isRoute = (bytes[line + 4]! | 0x20) === 0x65 && isNameEnd(bytes[line + 5]!);
+    return isRoute ? matched(5, HEADER_ID.ROUTE) : UNIDENTIFIED;
   }
-  for (let entry = buckets[bucketOf(word)]!; entry !== -1; entry = nextInBucket[entry]!) {
-    const length = lengthOfName[entry]!;
-    if (isNameEnd(bytes[line + length]!) && isName(words, line, entry, length, word)) {
-      matchedLength = length;
-      return idOfName[entry]!;
-    }
-  }
-  return -1;
+  // "reco" "rd-r" "oute"
+  if (folded !== 0x6f636572 || (unalignedWord(words, line + 4) | 0x20002020) !== 0x722d6472) return UNIDENTIFIED;
+  const isRecordRoute = (unalignedWord(words, line + 8) | ALL) === 0x6574756f && isNameEnd(bytes[line + 12]!);
+  return isRecordRoute ? matched(12, HEADER_ID.RECORD_ROUTE) : UNIDENTIFIED;
+}
+
+function matched(length: number, id: number): number {
+  matchedLength = length;
+  return id;
 }
 
 function isNameEnd(byte: number): boolean {
   return byte === COLON || byte === SPACE || byte === TAB;
-}
-
-function isName(words: Words, line: number, entry: number, length: number, firstWord: number): boolean {
-  let at = entry * WORDS_PER_NAME;
-  if ((firstWord | foldOfName[at]!) !== wordsOfName[at]!) return false;
-  let left = length - 4;
-  for (let byte = line + 4; left > 0; byte += 4, left -= 4) {
-    at++;
-    const word = unalignedWord(words, byte) | foldOfName[at]!;
-    const mask = left >= 4 ? -1 : (1 << (left << 3)) - 1;
-    if ((word & mask) !== wordsOfName[at]!) return false;
-  }
-  return true;
 }
 
 /** The four bytes at `at`, little-endian, from the one or two aligned words that hold them. */

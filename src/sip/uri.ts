@@ -16,7 +16,7 @@ import {
   URI_SCHEME,
   URI_USER,
 } from '../base/char-class.ts';
-import { HOST_KIND, hostKindOf, parsePort, scanDigits, scanHost } from './host.ts';
+import { HOST_KIND, parsePort, scanDigits, scanHost, scannedHostKind, scannedHostWord } from './host.ts';
 import { word } from './lexis.ts';
 import { TRANSPORT, transportOf } from './transport.ts';
 
@@ -82,6 +82,8 @@ export class UriView {
   hostStart = -1;
   hostEnd = -1;
   hostKind: number = HOST_KIND.NONE;
+  /** An IPv4 host as a word in network order, else 0. */
+  hostWord = 0;
   port = -1;
   /** From the first ";" to the end of the last uri-parameter. */
   paramsStart = -1;
@@ -118,6 +120,7 @@ function reset(view: UriView, start: number, end: number): void {
   view.passwordStart = view.passwordEnd = -1;
   view.hostStart = view.hostEnd = -1;
   view.hostKind = HOST_KIND.NONE;
+  view.hostWord = 0;
   view.port = -1;
   view.paramsStart = view.paramsEnd = -1;
   view.headersStart = view.headersEnd = -1;
@@ -181,7 +184,8 @@ function readSip(bytes: Bytes, start: number, end: number, view: UriView): numbe
   }
   view.hostStart = hostStart;
   view.hostEnd = at;
-  view.hostKind = hostKindOf(bytes, hostStart, at);
+  view.hostKind = scannedHostKind();
+  view.hostWord = scannedHostWord();
   if (at === end) return URI_ERROR.NONE;
   if (bytes[at] === COLON) {
     const portEnd = scanDigits(bytes, at + 1, end);

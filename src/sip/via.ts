@@ -2,7 +2,7 @@
  *  Runs on the shard. Hot: once or twice per datagram, allocates nothing. */
 
 import { DIGIT, TOKEN } from '../base/char-class.ts';
-import { HOST_KIND, hostKindOf, parsePort, scanDigits, scanHost } from './host.ts';
+import { HOST_KIND, parsePort, scanDigits, scanHost, scannedHostKind, scannedHostWord } from './host.ts';
 import { isIpv4, isIpv6 } from './ip-address.ts';
 import { isWord, skipLws, word } from './lexis.ts';
 import { ParamView, readParam } from './params.ts';
@@ -53,6 +53,8 @@ export class ViaView {
   hostStart = 0;
   hostEnd = 0;
   hostKind: number = HOST_KIND.NONE;
+  /** An IPv4 host as a word in network order, else 0. */
+  hostWord = 0;
   port = -1;
   /** From the first ";" to the end of the last parameter. */
   paramsStart = -1;
@@ -89,8 +91,9 @@ export function parseVia(bytes: Bytes, start: number, end: number, view: ViaView
   at = scanHost(bytes, at, end);
   if (at === -1) return VIA_ERROR.SENT_BY;
   view.hostEnd = view.sentByEnd = at;
-  view.hostKind = hostKindOf(bytes, view.hostStart, at);
-  at = skipLws(bytes, at, end);
+  view.hostKind = scannedHostKind();
+  view.hostWord = scannedHostWord();
+  if (at < end && bytes[at]! <= SPACE) at = skipLws(bytes, at, end);
   if (at < end && bytes[at] === COLON) {
     const portStart = skipLws(bytes, at + 1, end);
     const portEnd = scanDigits(bytes, portStart, end);
@@ -112,6 +115,7 @@ function reset(view: ViaView, end: number): void {
   view.sentByStart = view.sentByEnd = 0;
   view.hostStart = view.hostEnd = 0;
   view.hostKind = HOST_KIND.NONE;
+  view.hostWord = 0;
   view.port = -1;
   view.paramsStart = view.paramsEnd = -1;
   view.branchStart = view.branchEnd = -1;

@@ -99,7 +99,7 @@ export class ResponseForwarding {
       const sentByPort = via.port === -1 ? DEFAULT_PORT : via.port;
       return destination.find(via.receivedStart, via.receivedEnd, via.rport > 0 ? via.rport : sentByPort, 0);
     }
-    return destination.find(via.hostStart, via.hostEnd, via.port, 0);
+    return destination.findHost(via, via.port, 0);
   }
 
   /** From the socket, and on a wildcard the local address, at which the request arrived: our branch says which. */

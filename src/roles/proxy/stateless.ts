@@ -133,13 +133,13 @@ export class StatelessProxy {
     const { destination } = this.#parts;
     const isUdp = uri.transport <= TRANSPORT.UDP; // or none named
     if (uri.scheme !== SCHEME.SIP || !isUdp) return this.#reject(REJECT.unsupportedTransport);
-    if (uri === request.uri && request.isMaddrStripped) {
-      return this.#outcomeOf(destination.find(uri.hostStart, uri.hostEnd, -1, this.#selector(request)));
-    }
-    const hasMaddr = uri.maddrStart !== -1;
-    const start = hasMaddr ? uri.maddrStart : uri.hostStart;
-    const end = hasMaddr ? uri.maddrEnd : uri.hostEnd;
-    return this.#outcomeOf(destination.find(start, end, uri.port, this.#selector(request)));
+    const selector = this.#selector(request);
+    const isStripped = uri === request.uri && request.isMaddrStripped;
+    return this.#outcomeOf(
+      uri.maddrStart === -1 || isStripped
+        ? destination.findHost(uri, isStripped ? -1 : uri.port, selector)
+        : destination.find(uri.maddrStart, uri.maddrEnd, uri.port, selector),
+    );
   }
 
   #outcomeOf(found: number): number {
