@@ -55,6 +55,7 @@ export class Exchanges {
   readonly #indexInVia: number;
   readonly #requestPadding: number;
   readonly #generations: Int32Array;
+  readonly #givenUp = new Set<string>();
   /** What the hop's Via line begins with. */
   readonly #hopAt: number;
   readonly #hopBytes: number;
@@ -157,18 +158,27 @@ export class Exchanges {
     );
   }
 
-  /** Whether a message of exchange `index` is one of an exchange given up before. Cold. */
-  isStale(index: number, received: string): boolean {
-    const branch = /branch=z9hG4bK[0-9a-f]{4}([0-9a-f]{8})\r/.exec(received)?.[1];
-    return branch !== undefined && Number.parseInt(branch, 16) !== this.#generations[index]! >>> 0;
+  /** Ends an exchange without success. What still comes of it is stale, not wrong. Cold. */
+  giveUp(index: number): void {
+    this.#givenUp.add(numberIn(this.textOf(this.requestStart(index), this.requestStart(index) + this.requestBytes)));
+    this.renew(index);
+  }
+
+  /** Whether a message belongs to an exchange given up before. Cold. */
+  isStale(received: string): boolean {
+    return this.#givenUp.has(numberIn(received));
   }
 
   /** What is wrong with a message, in words. Cold. */
-  explain(index: number, received: string, isRequest: boolean): string {
+  explain(received: string, isRequest: boolean): string {
+    const number = numberIn(received);
+    const index = Number.parseInt(number.slice(0, INDEX.length), 16);
+    if (!(index < this.#count)) return 'nothing of ours, or the own Via is changed or gone';
     const start = isRequest ? this.requestStart(index) : this.responseStart(index);
     const expected = this.textOf(start, start + (isRequest ? this.requestBytes : this.responseBytes)).split('\r\n');
     const lines = received.split('\r\n');
     const hops = isRequest ? this.#route.hops : 0;
+    if (number !== numberIn(expected[1]!)) return 'of an exchange that is over: a second time';
     if (lines[0] !== expected[0]) return 'start line';
     const added = lines.slice(1, lines.indexOf(expected[1]!));
     if (!lines.includes(expected[1]!)) return 'own Via changed or gone';
@@ -259,6 +269,11 @@ function sameBytes(words: Int32Array<SharedArrayBuffer>, a: number, b: number, l
   if (left <= 0) return true;
   const tail = (low >>> shift) | (words[at + 1]! << back);
   return ((tail ^ words[other]!) & ((1 << (left << 3)) - 1)) === 0;
+}
+
+/** The number in the own Via of a message: which exchange, and which generation of it. */
+function numberIn(message: string): string {
+  return /127\.0\.0\.1:\d+;branch=z9hG4bK([0-9a-f]{12})(?![^\r\n;])/.exec(message)?.[1] ?? '';
 }
 
 function requestText({ clientPort, agentPort }: Route): string {

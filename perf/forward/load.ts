@@ -105,12 +105,13 @@ let limit = 0;
 let patienceMs = START_PATIENCE_MS;
 /** Open loop: when the next exchange is due. */
 let dueAt = 0;
-const intervalMs = load.rate > 0 ? 1000 / load.rate : 0;
+/** Open loop: from one exchange to the next; 0 is closed loop. */
+let intervalMs = 0;
 
 openSockets();
-await run();
+run();
 
-async function run(): Promise<void> {
+function run(): void {
   // Until the server forwards: one exchange at a time, and nothing lost counts.
   limit = 1;
   spin(performance.now() + START_LIMIT_MS, true);
@@ -119,7 +120,9 @@ async function run(): Promise<void> {
 
   limit = load.window;
   patienceMs = PATIENCE_MS;
+  if (load.rate > 0) intervalMs = 1000 / load.rate;
   spin((dueAt = performance.now()) + load.warmUpMs, false);
+  stale = 0; // the tries while the server started
   transit.clear();
   roundTrip.clear();
 
@@ -214,7 +217,7 @@ function spin(untilMs: number, untilFirst: boolean): void {
 function startDue(now: number): number {
   let room = Math.min(RECEIVE_BATCH, limit - (load.window - freeCount));
   let starts = 0;
-  if (intervalMs === 0 || limit === 1) {
+  if (intervalMs === 0) {
     if (room <= 0) return 0;
     const at = performance.now();
     while (starts < room) start(starts++, at);
@@ -242,7 +245,7 @@ function start(position: number, at: number): void {
 /** The UAS: a request arrived. Its Vias go back as they came. True: there is an answer in egress entry `entry`. */
 function answer(start: number, end: number, now: number, entry: number): boolean {
   const index = exchanges.indexOfRequest(end);
-  if (index < 0 || !exchanges.isRequest(index, start, end)) return reject(index, start, end, true);
+  if (index < 0 || !exchanges.isRequest(index, start, end)) return reject(start, end, true);
   if (states[index] !== STATE.SENT) return rejectAgain(start, end);
   states[index] = STATE.ANSWERED;
   forwarded++;
@@ -266,7 +269,7 @@ function answer(start: number, end: number, now: number, entry: number): boolean
 function finish(start: number, end: number, now: number): void {
   const index = exchanges.indexOfResponse(start);
   if (index < 0 || !exchanges.isResponse(index, start, end)) {
-    reject(index, start, end, false);
+    reject(start, end, false);
     return;
   }
   if (states[index] !== STATE.ANSWERED) {
@@ -285,15 +288,14 @@ function free(index: number): void {
 }
 
 /** Cold: not what was expected. */
-function reject(index: number, start: number, end: number, isRequest: boolean): false {
+function reject(start: number, end: number, isRequest: boolean): false {
   const received = exchanges.textOf(start, end);
-  if (index >= 0 && exchanges.isStale(index, received)) {
+  if (exchanges.isStale(received)) {
     stale++;
     return false;
   }
   failed++;
-  const reason = index < 0 ? 'no message of ours' : exchanges.explain(index, received, isRequest);
-  printSample(`${isRequest ? 'at the UAS' : 'at the UAC'}: ${reason}`, received);
+  printSample(`${isRequest ? 'at the UAS' : 'at the UAC'}: ${exchanges.explain(received, isRequest)}`, received);
   return false;
 }
 
@@ -313,6 +315,7 @@ function giveUpOverdue(now: number): void {
   for (let index = 0; index < load.window; index++) {
     if (states[index] === STATE.FREE || now - startedAt[index]! < patienceMs) continue;
     lost++;
+    exchanges.giveUp(index);
     free(index);
   }
 }

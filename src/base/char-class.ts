@@ -12,6 +12,10 @@ export const ESCAPE = 2;
 /** token: methods, header names, option tags, parameter names. */
 export const TOKEN = classOf(LETTERS + DIGITS + "-.!%*_+`'~");
 
+/** What stands for itself in a quoted string: qdtext but for line ends, and bytes from 0x80 on unchecked. */
+export const QUOTED = new Uint8Array(256);
+for (let byte = 0x20; byte < 256; byte++) QUOTED[byte] = byte === 0x22 || byte === 0x5c || byte === 0x7f ? 0 : 1;
+
 /** word: the halves of a Call-ID. */
 export const WORD = classOf(LETTERS + DIGITS + '-.!%*_+`\'~()<>:\\"/[]?{}');
 

@@ -9,33 +9,23 @@ const C2 = 0x1b873593;
 /** Hash of the bytes [start, end) that `words` lies over, as a signed 32-bit integer. The same bytes hash alike wherever
  *  they lie. `words` must reach at least one word beyond `end`. */
 export function hashBytes(words: Words, start: number, end: number, seed: number): number {
+  // Each word is put together from two aligned ones, in two shifts so that an alignment of 0 needs no branch.
+  const shift = (start & 3) << 3;
+  const back = 31 - shift;
   let hash = seed;
   let word = start >> 2;
-  const shift = (start & 3) << 3;
   let left = end - start;
-  if (shift === 0) {
-    for (; left >= 4; left -= 4) hash = mix(hash, words[word++]!);
-    if (left > 0) hash ^= scramble(words[word]! & ((1 << (left << 3)) - 1));
-  } else {
-    // Each unaligned word is put together from two aligned ones.
-    const back = 32 - shift;
-    let low = words[word]!;
-    for (; left >= 4; left -= 4) {
-      const high = words[++word]!;
-      hash = mix(hash, (low >>> shift) | (high << back));
-      low = high;
-    }
-    if (left > 0) {
-      const tail = (low >>> shift) | (words[word + 1]! << back);
-      hash ^= scramble(tail & ((1 << (left << 3)) - 1));
-    }
+  let low = words[word]!;
+  for (; left >= 4; left -= 4) {
+    const high = words[++word]!;
+    hash = mix(hash, (low >>> shift) | ((high << 1) << back));
+    low = high;
+  }
+  if (left > 0) {
+    const tail = (low >>> shift) | ((words[word + 1]! << 1) << back);
+    hash ^= scramble(tail & ((1 << (left << 3)) - 1));
   }
   return finish(hash ^ (end - start));
-}
-
-/** Folds one more 32-bit value into a hash. */
-export function hashWord(hash: number, value: number): number {
-  return finish(mix(hash, value));
 }
 
 function scramble(value: number): number {

@@ -25,7 +25,7 @@ import { COUNTER, Counters } from '../observe/counters.ts';
 import type { BoundSocket } from '../roles/bound-socket.ts';
 import { classifyDatagram, DATAGRAM, hashCallId, isSheddable } from '../sip/scan.ts';
 import { Nap } from './nap.ts';
-import { addSocket, attach, nap, receiveBatch, receiveDrops, scheduleThread, setWake, signal } from './udp-socket.ts';
+import { addSocket, attach, nap, receiveBatch, scheduleThread, setWake, signal } from './udp-socket.ts';
 
 export interface DispatcherTask {
   readonly arena: SharedArrayBuffer;
@@ -39,12 +39,8 @@ export interface DispatcherTask {
   readonly overloadMark: number;
 }
 
-/** A wait is never longer, so that drop counts are read now and then. */
-const LONGEST_WAIT_MS = 1000;
 /** Pause when every slot is in the shards' hands. */
 const OUT_OF_SLOTS_NAP_US = 200;
-/** Batches between two looks at the kernel's drop counts. */
-const DROPS_EVERY_BATCHES = 1024;
 const TIMER_SLACK_NS = 1000;
 
 class Dispatcher {
@@ -63,7 +59,6 @@ class Dispatcher {
   #freeSlotCount = 0;
   readonly #freeJumbos: Int32Array;
   #freeJumboCount = 0;
-  #batchesUntilDrops = 0;
 
   constructor(task: DispatcherTask) {
     const arena = openArena(task.arena);
@@ -111,13 +106,10 @@ class Dispatcher {
         nap(OUT_OF_SLOTS_NAP_US);
         continue;
       }
-      const count = receiveBatch(planned, LONGEST_WAIT_MS);
-      if (count === 0) {
-        this.#readDrops();
-        continue;
-      }
+      // Without a limit: a timeout would set a timer of the kernel's for every wait.
+      const count = receiveBatch(planned, -1);
+      if (count === 0) continue;
       this.#dispatch(count);
-      if (--this.#batchesUntilDrops < 0) this.#readDrops();
       const napUs = this.#nap.afterBatch(count, count === planned, performance.now() * 1000);
       planned -= count;
       words.copyWithin(this.#plan, this.#plan + count, this.#plan + count + planned);
@@ -165,9 +157,10 @@ class Dispatcher {
       this.#keep(taken);
       return;
     }
-    // The hash of a Call-ID, reduced to a shard without division: the high bits of hash × shardCount.
-    const hash = kind === DATAGRAM.SIP ? hashCallId(bytes, words, start, end) : 0;
-    const shard = Math.trunc(((hash >>> 0) * this.#rings.length) / 0x1_0000_0000);
+    const shardCount = this.#rings.length;
+    // Where there is one shard only, there is nothing to choose by the Call-ID.
+    const shard =
+      shardCount === 1 ? 0 : this.#shardOf(kind === DATAGRAM.SIP ? hashCallId(bytes, words, start, end) : 0);
     const ring = this.#rings[shard]!;
     if (ring.isAbove(this.#task.overloadMark) && isSheddable(bytes, words, start, end)) {
       this.#counters.count(COUNTER.shed_requests_total);
@@ -177,6 +170,11 @@ class Dispatcher {
     words[(offset >> 2) + SLOT.OWNER_WORD] = shard;
     ring.offer(taken);
     this.#touched[shard] = 1;
+  }
+
+  /** The high bits of hash × shardCount: a remainder without a division. */
+  #shardOf(hash: number): number {
+    return Math.trunc(((hash >>> 0) * this.#rings.length) / 0x1_0000_0000);
   }
 
   /** Puts the two parts of a large datagram together in a jumbo slot. Returns −1 if there is none free. */
@@ -250,13 +248,6 @@ class Dispatcher {
     // Partner: the supervisor's wait in supervisor.ts.
     Atomics.add(words, this.#control + DISPATCHER.SWEEP_DONE_WORD, 1);
     Atomics.notify(words, this.#control + DISPATCHER.SWEEP_DONE_WORD);
-  }
-
-  #readDrops(): void {
-    this.#batchesUntilDrops = DROPS_EVERY_BATCHES;
-    let drops = 0;
-    for (const socket of this.#task.sockets) drops += receiveDrops(socket.socket);
-    this.#counters.set(COUNTER.kernel_drops_total, drops);
   }
 
   #ownerWord(slot: number): number {

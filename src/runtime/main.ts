@@ -6,11 +6,11 @@ import { isWildcard, type ListenPoint } from '../config/listen-point.ts';
 import { type Config, shardCountOf } from '../config/schema.ts';
 import { createArena } from '../memory/arena.ts';
 import { OWNER_DISPATCHER, SLOT, slotOffset } from '../memory/layout.ts';
-import { readCounters } from '../observe/counters.ts';
+import { COUNTER, Counters, readCounters } from '../observe/counters.ts';
 import type { BoundSocket } from '../roles/bound-socket.ts';
 import type { ListenError, RunningServer } from './running-server.ts';
 import { Supervisor } from './supervisor.ts';
-import { close, openUdp } from './udp-socket.ts';
+import { addSocket, attach, close, openUdp, receiveDrops } from './udp-socket.ts';
 
 type OpenSocket = BoundSocket & { readonly fd: number; readonly text: string; readonly receiveBufferBytes: number };
 
@@ -26,6 +26,9 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   for (let slot = 0; slot < arena.map.slotCount + arena.map.jumboCount; slot++) {
     arena.words[(slotOffset(arena.map, slot) >> 2) + SLOT.OWNER_WORD] = OWNER_DISPATCHER;
   }
+  const mainCounters = new Counters(arena, arena.map.shardCount + 1);
+  attach(arena.bytes);
+  for (const socket of sockets) addSocket(socket.socket, socket.fd, socket.family, socket.isWildcard);
   const supervisor = new Supervisor({ arena, config, sockets, localAddresses: localAddresses(), log });
   try {
     await supervisor.start();
@@ -51,7 +54,10 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       shards: arena.map.shardCount,
       receiveBufferNotes: sockets.flatMap((socket) => clampNote(socket, config.socket.receiveBufferBytes)),
     }),
-    stats: () => readCounters(arena),
+    stats: () => {
+      mainCounters.set(COUNTER.kernel_drops_total, sumOf(sockets, receiveDrops));
+      return readCounters(arena);
+    },
     status: () => ({
       isReady: supervisor.isReady,
       uptimeSec: Math.floor((Date.now() - startedAt) / 1000),
@@ -113,6 +119,10 @@ function clampNote(socket: OpenSocket, askedBytes: number): string[] {
     `${socket.text}: the kernel gave a receive buffer of ${socket.receiveBufferBytes} bytes instead of ${askedBytes}; ` +
       `allow more with: sysctl -w net.core.rmem_max=${askedBytes}`,
   ];
+}
+
+function sumOf(sockets: readonly OpenSocket[], count: (socket: number) => number): number {
+  return sockets.reduce((sum, { socket }) => sum + count(socket), 0);
 }
 
 function localAddresses(): string[] {

@@ -29,8 +29,6 @@ export interface ShardTask {
 const CYCLE_SLOTS = 64;
 /** Cycles between two turns of the event loop, so that timers and answers are never starved. */
 const CYCLES_PER_TURN = 16;
-/** How often what the addon counted is carried over to the counters. */
-const HOUSEKEEPING_MS = 1000;
 
 class Shard {
   readonly #arena: Arena;
@@ -49,7 +47,6 @@ class Shard {
   #isStopping = false;
   #isTurnPending = false;
   #watch: Watch | null = null;
-  #housekeeping: NodeJS.Timeout | undefined;
   #finish: () => void = () => undefined;
 
   constructor(task: ShardTask) {
@@ -88,7 +85,6 @@ class Shard {
       this.#finish = resolve;
       this.#watch = watch(this.#task.eventFd, () => this.#work());
       this.#task.port.on('message', (command) => this.#obey(command));
-      this.#housekeeping = setInterval(() => this.#countErrors(), HOUSEKEEPING_MS);
       words[this.#control + SHARD.IN_HAND_WORD] = 0;
       Atomics.add(words, this.#control + SHARD.INCARNATION_WORD, 1);
       Atomics.store(words, this.#control + SHARD.STATE_WORD, SHARD_STATE.RUNNING);
@@ -144,6 +140,7 @@ class Shard {
   /** Sends what waits and lets the served slots go home. The slots last: sendmmsg reads them. */
   #flush(): void {
     this.#element.flush();
+    this.#countErrors();
     for (let i = 0; i < this.#doneCount; i++) this.#returns.offer(this.#done[i]!);
     this.#doneCount = 0;
     this.#returns.publish(); // the dispatcher polls its return rings and never sleeps on them
@@ -180,14 +177,14 @@ class Shard {
     if (this.#watch === null) return;
     this.#watch.close();
     this.#watch = null;
-    clearInterval(this.#housekeeping);
-    this.#countErrors();
     this.#resolver.close();
     this.#task.port.close();
     Atomics.store(this.#arena.words, this.#control + SHARD.STATE_WORD, SHARD_STATE.STOPPED);
     this.#finish();
   }
 
+  /** Carries over what the addon counted. Once per cycle, and not by a timer: a loop with timers asks the kernel for one
+   *  every time it goes to sleep. */
   #countErrors(): void {
     let errors = 0;
     for (const socket of this.#task.sockets) errors += socketErrors(socket.socket);

@@ -1,7 +1,7 @@
 /** Lexical rules that the header grammars share: white space with folds, quoted strings, words compared without case
  *  (RFC 3261 25.1). Runs on the shard. Hot: several times per header read, allocates nothing. */
 
-import { LOWER } from '../base/char-class.ts';
+import { LOWER, QUOTED } from '../base/char-class.ts';
 
 type Bytes = Uint8Array<SharedArrayBuffer>;
 
@@ -43,6 +43,8 @@ function skipFold(bytes: Bytes, at: number, end: number): number {
  *  may not stand in it. Departs from RFC 3261 25.1: bytes from 0x80 on are not checked for being UTF-8. */
 export function skipQuoted(bytes: Bytes, at: number, end: number): number {
   for (let i = at + 1; i < end; ) {
+    while (i < end && QUOTED[bytes[i]!] === 1) i++;
+    if (i === end) return -1;
     const byte = bytes[i]!;
     if (byte === DQUOTE) return i + 1;
     if (byte === BACKSLASH) {
@@ -51,9 +53,6 @@ export function skipQuoted(bytes: Bytes, at: number, end: number): number {
       const escaped = bytes[i + 1]!;
       if (escaped === CR || escaped === LF || escaped > DELETE) return -1;
       i += 2;
-    } else if (byte >= SPACE) {
-      if (byte === DELETE) return -1;
-      i++;
     } else {
       const next = skipLws(bytes, i, end);
       if (next === i) return -1;

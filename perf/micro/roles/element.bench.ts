@@ -105,7 +105,9 @@ function measure(name: string, message: (call: string) => string, port: number):
     samples.push(((used.user + used.system) * 1000) / (CYCLES_PER_ROUND * BATCH));
   }
   const steady = samples.slice(ROUNDS >> 1).sort((a, b) => a - b);
-  console.log(`${name.padEnd(20)} ${steady[steady.length >> 1]!.toFixed(0)} ns per message (best ${steady[0]!.toFixed(0)})`);
+  console.log(
+    `${name.padEnd(20)} ${steady[steady.length >> 1]!.toFixed(0)} ns per message (best ${steady[0]!.toFixed(0)})`,
+  );
 }
 
 measure('OPTIONS', optionsRequest, 7000);
@@ -116,6 +118,7 @@ measure('200 to it again', okResponse, 8000);
 let checksum = flushed;
 for (let entry = 0; entry < BATCH; entry++) {
   const word = (arena.map.egress + entry * EGRESS_STRIDE_BYTES) >> 2;
-  checksum = (Math.imul(checksum, 31) + arena.words[word + EGRESS.SPAN_COUNT_WORD]! + arena.words[word + EGRESS.PORT_WORD]!) | 0;
+  checksum =
+    (Math.imul(checksum, 31) + arena.words[word + EGRESS.SPAN_COUNT_WORD]! + arena.words[word + EGRESS.PORT_WORD]!) | 0;
 }
 console.log(`checksum ${checksum}`);

@@ -1,0 +1,142 @@
+/** The real server as a process of its own (bin/strowger.js), with test/process/observer.ts preloaded. Processes that a
+ *  test leaves behind are ended by `endServers`. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Observation, Question } from './observer.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const observer = new URL('./observer.ts', import.meta.url).href;
+
+const START_DEADLINE_MS = 15_000;
+const ANSWER_DEADLINE_MS = 3000;
+const POLL_MS = 5;
+
+export interface LogEvent {
+  readonly ts: string;
+  readonly level: string;
+  readonly msg: string;
+  readonly shard?: number;
+  readonly vector?: string | null;
+}
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly atMs: number;
+}
+
+const running = new Set<ServerProcess>();
+
+/** Kills what is left and removes its temporary folders. For afterEach or afterAll. */
+export async function endServers(): Promise<void> {
+  await Promise.all([...running].map((server) => server.kill()));
+}
+
+export class ServerProcess {
+  /** Temporary folder of this server: control socket, crashes. */
+  readonly folder = mkdtempSync(join(tmpdir(), 'strowger-process-'));
+  readonly child: ChildProcess;
+  readonly exit: Promise<Exit>;
+  stdout = '';
+  stderr = '';
+  #lastId = 0;
+  readonly #answers = new Map<number, (observation: Observation) => void>();
+
+  constructor(args: readonly string[]) {
+    const own = [`control.socket=off`, `crash.directory=${this.crashFolder}`, 'log.format=json'];
+    this.child = spawn(
+      process.execPath,
+      ['--import', observer, 'bin/strowger.js', 'start', ...own.flatMap((set) => ['--set', set]), ...args],
+      { cwd: root, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] },
+    );
+    this.child.stdout!.setEncoding('utf8').on('data', (text: string) => {
+      this.stdout += text;
+    });
+    this.child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text;
+    });
+    this.child.on('message', (observation: Observation) => this.#answers.get(observation.id)?.(observation));
+    this.exit = new Promise((resolve) =>
+      this.child.on('close', (code, signal) => resolve({ code, signal, atMs: performance.now() })),
+    );
+    running.add(this);
+  }
+
+  /** A server that is up. Without --workers it gets two shards. */
+  static async start(...args: string[]): Promise<ServerProcess> {
+    const workers = args.includes('--workers') ? [] : ['--workers', '2'];
+    const server = new ServerProcess([...workers, ...args]);
+    await until('the banner', () => server.stdout.includes('\n  try ') || server.child.exitCode !== null, {
+      deadlineMs: START_DEADLINE_MS,
+      explain: () => server.output,
+    });
+    if (server.child.exitCode !== null) throw new Error(`the server ended at its start:\n${server.output}`);
+    return server;
+  }
+
+  get crashFolder(): string {
+    return join(this.folder, 'crashes');
+  }
+
+  get output(): string {
+    return `${this.stdout}\n${this.stderr}`;
+  }
+
+  /** Log lines so far, oldest first. */
+  get log(): LogEvent[] {
+    const lines = this.stderr.split('\n').filter((line) => line.startsWith('{'));
+    return lines.map((line) => JSON.parse(line) as LogEvent);
+  }
+
+  observe(question: Omit<Question, 'id'> = {}): Promise<Observation> {
+    const id = ++this.#lastId;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(
+        () => reject(new Error(`no answer from the main thread within ${ANSWER_DEADLINE_MS} ms:\n${this.output}`)),
+        ANSWER_DEADLINE_MS,
+      );
+      this.#answers.set(id, (observation) => {
+        clearTimeout(timer);
+        this.#answers.delete(id);
+        resolve(observation);
+      });
+      this.child.send({ ...question, id });
+    });
+  }
+
+  /** Counters summed over the threads. */
+  async counters(): Promise<Record<string, number>> {
+    const { threads } = await this.observe();
+    const names = Object.keys(threads[0]!);
+    return Object.fromEntries(names.map((name) => [name, threads.reduce((sum, counts) => sum + counts[name]!, 0)]));
+  }
+
+  /** Has a shard throw outside of any datagram. */
+  crashShard(shard: number): Promise<Observation> {
+    return this.observe({ crash: shard });
+  }
+
+  async kill(): Promise<void> {
+    running.delete(this);
+    if (this.child.exitCode === null) this.child.kill('SIGKILL');
+    await this.exit;
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Polls until `condition` holds; throws at the deadline, naming `what`. */
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  { deadlineMs = 3000, explain = () => '' }: { deadlineMs?: number; explain?: () => string } = {},
+): Promise<void> {
+  const deadline = performance.now() + deadlineMs;
+  while (!(await condition())) {
+    if (performance.now() > deadline) throw new Error(`${what}: not within ${deadlineMs} ms\n${explain()}`);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
