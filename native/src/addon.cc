@@ -71,6 +71,7 @@ constexpr Export EXPORTS[] = {
     {"sendBatch", send_batch},
     {"scheduleThread", schedule_thread},
     {"nap", nap},
+    {"yieldThread", yield_thread},
     {"threadCpuNs", thread_cpu_ns},
 };
 

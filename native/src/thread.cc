@@ -40,6 +40,11 @@ napi_value nap(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+napi_value yield_thread(napi_env, napi_callback_info) {
+  sched_yield();
+  return nullptr;
+}
+
 napi_value thread_cpu_ns(napi_env env, napi_callback_info) {
   timespec used;
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);

@@ -63,7 +63,6 @@ export interface LoadResult {
 }
 
 const START_LIMIT_MS = 10_000;
-const DRAIN_LIMIT_MS = 500;
 /** An exchange that takes longer is lost. While the server starts, it is tried again sooner. */
 const PATIENCE_MS = 1000;
 const START_PATIENCE_MS = 100;
@@ -132,7 +131,7 @@ function run(): void {
   const result = { transit: transit.toJSON(), roundTrip: roundTrip.toJSON() };
 
   limit = 0;
-  spin(performance.now() + DRAIN_LIMIT_MS, false);
+  spin(performance.now() + PATIENCE_MS, false);
   lost += load.window - freeCount;
 
   const serverCpuNs = end.serverCpuNs - begin.serverCpuNs;

@@ -18,7 +18,7 @@ export interface Turn {
   readonly result: LoadResult;
 }
 
-export type Bottleneck = 'server' | 'generator' | 'rate' | 'neither';
+export type Bottleneck = 'server' | 'generator' | 'rate' | 'others' | 'neither';
 
 interface Spread {
   readonly median: number;
@@ -81,7 +81,7 @@ export function summarize(contestant: string, turns: readonly Turn[], rate: numb
     transitUs: percentiles(results.map(({ transit }) => transit)),
     roundTripUs: percentiles(results.map(({ roundTrip }) => roundTrip)),
     bottleneck: mostOften(bottlenecks),
-    disturbedTurns: results.filter((result) => result.foreignCpuNs / 1e6 / result.wallMs > DISTURBED_SHARE).length,
+    disturbedTurns: results.filter((result) => foreignShare(result) > DISTURBED_SHARE).length,
     residentMib: median(results.map(({ residentKib }) => residentKib[1] / 1024)),
     residentGrowthMib: median(results.map(({ residentKib }) => (residentKib[1] - residentKib[0]) / 1024)),
     failed: sum(({ failed }) => failed),
@@ -103,9 +103,14 @@ function serverShare({ serverCpuNs, wallMs }: LoadResult): number {
 
 /** Check that the server, not the client, is at 100 %. */
 function bottleneckOf(result: LoadResult, rate: number): Bottleneck {
-  if (serverShare(result) + result.foreignCpuNs / 1e6 / result.wallMs >= SATURATED_SHARE) return 'server';
   if (rate > 0 && (result.exchanges * 1000) / result.wallMs >= KEPT_RATE_SHARE * rate) return 'rate';
+  if (serverShare(result) >= SATURATED_SHARE) return 'server';
+  if (serverShare(result) + foreignShare(result) >= SATURATED_SHARE) return 'others';
   return result.generatorBusy > BUSY_SHARE ? 'generator' : 'neither';
+}
+
+function foreignShare({ foreignCpuNs, wallMs }: LoadResult): number {
+  return foreignCpuNs / 1e6 / wallMs;
 }
 
 export function renderTable(summaries: readonly Summary[]): string {

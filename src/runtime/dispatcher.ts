@@ -25,7 +25,7 @@ import { COUNTER, Counters } from '../observe/counters.ts';
 import type { BoundSocket } from '../roles/bound-socket.ts';
 import { classifyDatagram, DATAGRAM, hashCallId, isSheddable } from '../sip/scan.ts';
 import { Nap } from './nap.ts';
-import { addSocket, attach, nap, receiveBatch, scheduleThread, setWake, signal } from './udp-socket.ts';
+import { addSocket, attach, nap, receiveBatch, scheduleThread, setWake, signal, yieldThread } from './udp-socket.ts';
 
 export interface DispatcherTask {
   readonly arena: SharedArrayBuffer;
@@ -113,6 +113,7 @@ class Dispatcher {
       const napUs = this.#nap.afterBatch(count, count === planned, performance.now() * 1000);
       planned -= count;
       words.copyWithin(this.#plan, this.#plan + count, this.#plan + count + planned);
+      if (napUs === 0 && planned > 0) yieldThread();
       if (napUs > 0) {
         this.#counters.count(COUNTER.naps_total);
         nap(napUs);

@@ -59,6 +59,7 @@ interface Addon {
   sendBatch(shard: number, first: number, count: number): number;
   scheduleThread(options: { readonly batch: boolean; readonly timerSlackNs: number }): void;
   nap(microseconds: number): void;
+  yieldThread(): void;
   threadCpuNs(): number;
 }
 
@@ -122,6 +123,9 @@ export const scheduleThread = addon.scheduleThread;
 
 /** Sleeps, 0 … 1,000,000 µs. */
 export const nap = addon.nap;
+
+/** Lets other threads that wait for this core run first (sched_yield). */
+export const yieldThread = addon.yieldThread;
 
 /** CPU time the calling thread has used, in nanoseconds. */
 export const threadCpuNs = addon.threadCpuNs;

@@ -37,6 +37,8 @@ export class MessageIndex {
   headersEnd = 0;
   bodyStart = 0;
   headerCount = 0;
+  /** Bit 1 << id is set if the core header with that id stands there more than once. */
+  repeated = 0;
 
   /** Four words for each header: id, start of its line, start and end of its value; and the end of the last line behind. */
   readonly table = new Int32Array((MAX_HEADERS + 1) * 4);

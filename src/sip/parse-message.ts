@@ -151,6 +151,7 @@ function readHeaders(bytes: Bytes, words: Words, start: number, end: number, ind
   let error: number = MESSAGE_ERROR.NONE;
   let line = start;
   let count = 0;
+  let repeated = 0;
   for (; line < end && bytes[line]! >= SPACE; count++) {
     if (count === MAX_HEADERS) {
       error = MESSAGE_ERROR.TOO_MANY_HEADERS;
@@ -195,10 +196,12 @@ function readHeaders(bytes: Bytes, words: Words, start: number, end: number, ind
     table[at + 2] = value;
     table[at + 3] = valueEnd;
     if (first[id] === -1) first[id] = count;
+    else if (id !== UNIDENTIFIED) repeated |= 1 << id;
     line = newline < end ? newline + 1 : end;
   }
   table[(count << 2) + 1] = line;
   index.headerCount = count;
+  index.repeated = repeated;
   return endHeaders(bytes, line, end, error, index);
 }
 
@@ -231,7 +234,7 @@ function isWhiteSpace(byte: number): boolean {
 function readContentLength(bytes: Bytes, index: MessageIndex): number {
   const header = index.first[HEADER_ID.CONTENT_LENGTH]!;
   if (header === -1) return MESSAGE_ERROR.NONE;
-  if (index.next(header) !== -1) return MESSAGE_ERROR.SEVERAL_CONTENT_LENGTHS;
+  if ((index.repeated & (1 << HEADER_ID.CONTENT_LENGTH)) !== 0) return MESSAGE_ERROR.SEVERAL_CONTENT_LENGTHS;
   let length = 0;
   const valueEnd = index.valueEnd(header);
   let at = index.valueStart(header);

@@ -4,73 +4,7 @@
  *  throws, in the middle of a batch, with that datagram in hand. */
 
 import { isMainThread } from 'node:worker_threads';
-import { Piscina } from 'piscina';
-import { type Arena, openArena } from '../../src/memory/arena.ts';
-import { countersOffset, DISPATCHER } from '../../src/memory/layout.ts';
-import { COUNTER_NAMES } from '../../src/observe/counters.ts';
-import { RequestForwarding } from '../../src/roles/proxy/request-forwarding.ts';
-import { type ShardStatus, Supervisor } from '../../src/runtime/supervisor.ts';
-import { FATAL_MAX_FORWARDS } from './fatal-request.ts';
 
-export interface Question {
-  readonly id: number;
-  readonly crash?: number;
-}
-
-export interface Observation {
-  readonly id: number;
-  readonly isReady: boolean;
-  readonly shards: readonly ShardStatus[];
-  /** Counters of each thread: the shards', then the dispatcher's, then the main thread's. */
-  readonly threads: readonly Record<string, number>[];
-  /** Ordinary slots in the dispatcher's hand when it last looked, and of how many. */
-  readonly freeSlots: number;
-  readonly slotCount: number;
-}
-
-if (isMainThread) observe();
-else plantFault();
-
-function observe(): void {
-  let supervisor: Supervisor | null = null;
-  let arena: Arena | null = null;
-  const { start } = Supervisor.prototype;
-  Supervisor.prototype.start = function (this: Supervisor) {
-    supervisor = this;
-    return start.call(this);
-  };
-  const { run } = Piscina.prototype;
-  Piscina.prototype.run = function (this: Piscina, task: { arena: SharedArrayBuffer }, options) {
-    arena ??= openArena(task.arena);
-    return run.call(this, task, options);
-  };
-  process.on('message', ({ id, crash }: Question) => {
-    if (crash !== undefined) supervisor?.crashShard(crash);
-    const observation: Observation = {
-      id,
-      isReady: supervisor?.isReady ?? false,
-      shards: supervisor?.shards() ?? [],
-      threads: arena === null ? [] : countersByThread(arena),
-      freeSlots: arena === null ? 0 : arena.words[(arena.map.dispatcher >> 2) + DISPATCHER.FREE_SLOTS_WORD]!,
-      slotCount: arena?.map.slotCount ?? 0,
-    };
-    process.send?.(observation);
-  });
-  // The channel alone is no reason for the server to live.
-  process.channel?.unref();
-}
-
-function countersByThread(arena: Arena): Record<string, number>[] {
-  return Array.from({ length: arena.map.shardCount + 2 }, (_, thread) => {
-    const first = countersOffset(arena.map, thread) / 8;
-    return Object.fromEntries(COUNTER_NAMES.map((name, id) => [name, arena.doubles[first + id]!]));
-  });
-}
-
-function plantFault(): void {
-  const { forward } = RequestForwarding.prototype;
-  RequestForwarding.prototype.forward = function (this: RequestForwarding, ...args) {
-    if (args[0].maxForwards === FATAL_MAX_FORWARDS) throw new Error('the planted fault');
-    return forward.apply(this, args);
-  };
-}
+// Imported here and not above, so that a shard's start costs no more than it does without this file.
+if (isMainThread) await import('./observe-main.ts');
+else await import('./plant-fault.ts');

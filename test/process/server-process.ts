@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Observation, Question } from './observer.ts';
+import type { Observation, Question } from './observe-main.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const observer = new URL('./observer.ts', import.meta.url).href;

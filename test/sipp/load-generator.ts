@@ -28,6 +28,8 @@ const COLUMNS = {
 /** Longest run of any scenario here. */
 const RUN_DEADLINE_MS = 40_000;
 const SHOWN_ERROR_CHARS = 4000;
+/** SIPp's default of 64 KiB overflows when a hundred answers come at once. */
+const SOCKET_BUFFER_BYTES = 4 << 20;
 
 export interface SippOptions {
   /** Ours. */
@@ -55,10 +57,25 @@ class SippProcess {
     this.port = port;
     const scenarioArgs = typeof scenario === 'string' ? ['-sn', scenario] : ['-sf', fileURLToPath(scenario)];
     const traces = ['-trace_stat', '-stf', this.#statFile, '-fd', '1', '-trace_err', '-error_file', this.#errorFile];
-    this.#child = spawn('sipp', [...scenarioArgs, '-i', address, '-p', String(port), '-nostdin', ...traces, ...args], {
-      cwd: this.#folder,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    this.#child = spawn(
+      'sipp',
+      [
+        ...scenarioArgs,
+        '-i',
+        address,
+        '-p',
+        String(port),
+        '-nostdin',
+        '-buff_size',
+        String(SOCKET_BUFFER_BYTES),
+        ...traces,
+        ...args,
+      ],
+      {
+        cwd: this.#folder,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
     for (const stream of [this.#child.stdout!, this.#child.stderr!]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
         this.#output = (this.#output + text).slice(-SHOWN_ERROR_CHARS);

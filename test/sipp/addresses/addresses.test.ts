@@ -70,7 +70,7 @@ describe('a wildcard socket', () => {
     const port = await freePort('0.0.0.0');
     await ServerProcess.start('--listen', `udp:0.0.0.0:${port}`);
     const [client, callee] = [await UdpPeer.open(), await UdpPeer.open()];
-    callee.onArrival = ({ datagram, from }) => void callee.send(okTo(datagram), from.port, from.address);
+    callee.onArrival = ({ datagram, from }) => void callee.send(okTo(datagram), from.port, '127.0.0.2');
     const callId = callIdOfShard(1, 2);
     const request = optionsRequest({ uri: `sip:bob@${callee.hostPort}`, callId, sentBy: client.hostPort });
     await client.send(request, port, '127.0.0.2');
