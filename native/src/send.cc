@@ -171,6 +171,11 @@ void Sender::send_run(int32_t next, int32_t end) {
       continue;
     }
     if (error_number == EINTR) continue;
+    if (error_number == EMSGSIZE && send_fragmented(socket, messages_[next].msg_hdr)) {
+      next++;
+      is_retry = false;
+      continue;
+    }
     drain_error_queue(socket);  // also because poll would return at once while something is in it
     if (error_number == EAGAIN && !has_waited_) {
       has_waited_ = true;

@@ -16,6 +16,7 @@ namespace strowger {
 namespace {
 
 constexpr int MAX_ERRORS_PER_DRAIN = 1024;
+constexpr int MAX_FRAGMENT_ATTEMPTS = 3;
 // Half of what the kernel can take: it doubles the figure for its own bookkeeping.
 constexpr int32_t MAX_BUFFER_BYTES = 1 << 30;
 
@@ -127,6 +128,9 @@ bool configure(int fd, const OpenOptions& options, bool is_wildcard) {
   if (is_v4) {
     if (!set(fd, IPPROTO_IP, IP_RECVERR, 1)) return false;
     if (!set(fd, IPPROTO_IP, IP_TOS, traffic_class)) return false;
+    // Datagrams that fit need no identification then, which is a counter that all CPUs fight for; those that do not fit
+    // are fragmented by `send_fragmented`.
+    if (!set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO)) return false;
     if (!is_v6 && is_wildcard && !set(fd, IPPROTO_IP, IP_PKTINFO, 1)) return false;
   }
   if (options.is_port_shared && !set(fd, SOL_SOCKET, SO_REUSEPORT, 1)) return false;
@@ -168,6 +172,20 @@ void drain_error_queue(UdpSocket& socket) {
     }
     socket.error_count++;
   }
+}
+
+bool send_fragmented(const UdpSocket& socket, const msghdr& message) {
+  // Another thread may do the same at the same time, and forbid fragments again before this one has sent.
+  for (int attempt = 0; attempt < MAX_FRAGMENT_ATTEMPTS; attempt++) {
+    if (!set(socket.fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT)) return false;
+    const ssize_t sent = sendmsg(socket.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    const int error_number = errno;
+    set(socket.fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DO);
+    if (sent >= 0) return true;
+    errno = error_number;
+    if (error_number != EMSGSIZE) return false;
+  }
+  return false;
 }
 
 napi_value open_udp(napi_env env, napi_callback_info info) {

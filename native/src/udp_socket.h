@@ -53,6 +53,10 @@ class SocketTable {
 // cannot hold a thread. Needed because the queue's memory counts against the receive buffer.
 void drain_error_queue(UdpSocket& socket);
 
+// Sends one datagram that is larger than the path takes in a piece. False with errno: EMSGSIZE if no IPv4 datagram is so
+// large, or what else was wrong.
+bool send_fragmented(const UdpSocket& socket, const msghdr& message);
+
 constexpr uint8_t V4_MAPPED_PREFIX[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 // Writes an IPv6 address to four words of the arena and returns its family there: 4 for a v4-mapped one.

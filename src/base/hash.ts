@@ -5,6 +5,7 @@ type Words = Int32Array<SharedArrayBuffer>;
 
 const C1 = 0xcc9e2d51 | 0;
 const C2 = 0x1b873593;
+const C3 = 0x85ebca77 | 0;
 
 /** Hash of the bytes [start, end) that `words` lies over, as a signed 32-bit integer. The same bytes hash alike wherever
  *  they lie. `words` must reach at least one word beyond `end`. */
@@ -27,6 +28,32 @@ export function hashBytes(words: Words, start: number, end: number, seed: number
   }
   return finish(hash ^ (end - start));
 }
+
+/** A second hash of the same bytes in one pass with `hashBytes`: a pair has 64 bits. Returns the first of the pair; the
+ *  second is `secondHash`. */
+export function hashBytesTwice(words: Words, start: number, end: number, seed: number, secondSeed: number): number {
+  const shift = (start & 3) << 3;
+  const back = 31 - shift;
+  let hash = seed;
+  let second = secondSeed;
+  let word = start >> 2;
+  let left = end - start;
+  let low = words[word]!;
+  for (; left > 0; left -= 4) {
+    const high = words[++word]!;
+    let value = (low >>> shift) | ((high << 1) << back);
+    if (left < 4) value &= (1 << (left << 3)) - 1;
+    hash = mix(hash, value);
+    const turned = Math.imul(second ^ value, C3);
+    second = (turned << 11) | (turned >>> 21);
+    low = high;
+  }
+  secondHash = finish(second ^ (end - start));
+  return finish(hash ^ (end - start));
+}
+
+/** The second hash of the pair made last. */
+export let secondHash = 0;
 
 function scramble(value: number): number {
   const k = Math.imul(value, C1);

@@ -50,9 +50,6 @@ export function warningsOf(config: Config): string[] {
       `no next hop for ${which}${deadEnds.length > SHOWN_DOMAINS ? ', …' : ''}: give --next-hop or nextHops`,
     );
   }
-  if (config.nextHops.length > 0 && config.domains.length === 0) {
-    warnings.push('nextHops serve our domains, and there are none: give --domain or domains');
-  }
   if (config.trusted.some((block) => block.endsWith('/0'))) {
     warnings.push('trusted covers the whole Internet: this is an open relay');
   }

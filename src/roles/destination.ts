@@ -1,6 +1,7 @@
 /** Where a message goes: address, port and the socket it leaves by (RFC 3261 16.6 step 7, 18.2.2; RFC 3263). Runs on the
  *  shard. Hot for literals; a host name costs one string. */
 
+import { SLOT } from '../memory/layout.ts';
 import { HOST_KIND } from '../sip/host.ts';
 import { parseIpAddress } from '../sip/ip-address.ts';
 import type { BoundSocket } from './bound-socket.ts';
@@ -8,13 +9,17 @@ import { DEFAULT_PORT, type HostSpan } from './own-addresses.ts';
 import { FOUND, NOT_FOUND, newResolvedAddress, PENDING, type ResolverPort } from './ports.ts';
 
 type Bytes = Uint8Array<SharedArrayBuffer>;
+type Words = Int32Array<SharedArrayBuffer>;
 
+/** The last word of ::1. */
+const IPV6_LOOPBACK_WORD = 0x0100_0000;
 /** No socket of the destination's address family. */
 export const NO_SOCKET = -1;
 
 /** An address and port found for a message, and the name that is still being looked up. Reused. */
 export class Destination {
   readonly #bytes: Bytes;
+  readonly #words: Words;
   readonly #sockets: readonly BoundSocket[];
   readonly #isLoopbackSocket: readonly boolean[];
   readonly #resolver: ResolverPort;
@@ -31,8 +36,9 @@ export class Destination {
   pendingHost = '';
   pendingPort = -1;
 
-  constructor(bytes: Bytes, sockets: readonly BoundSocket[], resolver: ResolverPort) {
+  constructor(bytes: Bytes, words: Words, sockets: readonly BoundSocket[], resolver: ResolverPort) {
     this.#bytes = bytes;
+    this.#words = words;
     this.#sockets = sockets;
     this.#isLoopbackSocket = sockets.map(({ address }) => address.startsWith('127.') || address === '::1');
     this.#resolver = resolver;
@@ -106,6 +112,22 @@ export class Destination {
     return NO_SOCKET;
   }
 
+  /** True if a message that came in the slot at `slotWord` and leaves by a wildcard `socket` should leave from the local
+   *  address it came to: then our Via tells the truth about where it comes from. Not across families, and loopback
+   *  addresses not to anywhere else. */
+  isFromLocal(socket: number, slotWord: number): boolean {
+    if (!this.#sockets[socket]!.isWildcard) return false;
+    const words = this.#words;
+    const local = slotWord + SLOT.LOCAL_WORD;
+    if (words[slotWord + SLOT.FAMILY_WORD] !== this.family) return false;
+    if ((words[local]! | words[local + 1]! | words[local + 2]! | words[local + 3]!) === 0) return false;
+    const isLocalLoopback =
+      this.family === 4
+        ? (words[local]! & 0xff) === 127
+        : (words[local]! | words[local + 1]! | words[local + 2]!) === 0 && words[local + 3] === IPV6_LOOPBACK_WORD;
+    return isLocalLoopback === this.#isLoopback();
+  }
+
   /** 0.0.0.0 and :: are this machine to the kernel and nobody to SIP; 255.255.255.255 is everybody (RFC 4475 3.3.10). */
   #isSomewhere(): boolean {
     return this.family === 4 ? this.a0 !== 0 && this.a0 !== -1 : (this.a0 | this.a1 | this.a2 | this.a3) !== 0;
@@ -118,7 +140,7 @@ export class Destination {
 
   #isLoopback(): boolean {
     if (this.family === 4) return (this.a0 & 0xff) === 127;
-    return this.a0 === 0 && this.a1 === 0 && this.a2 === 0 && this.a3 === 0x0100_0000;
+    return (this.a0 | this.a1 | this.a2) === 0 && this.a3 === IPV6_LOOPBACK_WORD;
   }
 
   #hostText(start: number, end: number): string {

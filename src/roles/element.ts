@@ -77,7 +77,7 @@ export class Element {
     this.#counters = counters;
     const outbound = new Outbound(arena, shard, () => this.#flushOutbound());
     const edits = this.#edits;
-    const destination = new Destination(bytes, sockets, ports.resolver);
+    const destination = new Destination(bytes, words, sockets, ports.resolver);
     const own = new OwnAddresses(
       bytes,
       words,

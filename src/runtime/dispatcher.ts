@@ -25,7 +25,17 @@ import { COUNTER, Counters } from '../observe/counters.ts';
 import type { BoundSocket } from '../roles/bound-socket.ts';
 import { classifyDatagram, DATAGRAM, hashCallId, isSheddable } from '../sip/scan.ts';
 import { Nap } from './nap.ts';
-import { addSocket, attach, nap, receiveBatch, scheduleThread, setWake, signal, yieldThread } from './udp-socket.ts';
+import {
+  addSocket,
+  attach,
+  nap,
+  receiveBatch,
+  scheduleThread,
+  setWake,
+  signal,
+  socketErrors,
+  yieldThread,
+} from './udp-socket.ts';
 
 export interface DispatcherTask {
   readonly arena: SharedArrayBuffer;
@@ -108,15 +118,21 @@ class Dispatcher {
       }
       // Without a limit: a timeout would set a timer of the kernel's for every wait.
       const count = receiveBatch(planned, -1);
-      if (count === 0) continue;
+      if (count === 0) {
+        this.#countErrors();
+        continue;
+      }
       this.#dispatch(count);
       const napUs = this.#nap.afterBatch(count, count === planned, performance.now() * 1000);
       planned -= count;
       words.copyWithin(this.#plan, this.#plan + count, this.#plan + count + planned);
-      if (napUs === 0 && planned > 0) yieldThread();
       if (napUs > 0) {
         this.#counters.count(COUNTER.naps_total);
         nap(napUs);
+      } else if (planned > 0) {
+        // On a shared core the shards work first: meanwhile datagrams gather, and a batch of many costs less than many
+        // of few. Elsewhere it costs a system call and changes nothing.
+        yieldThread();
       }
     }
   }
@@ -125,6 +141,7 @@ class Dispatcher {
     const { words } = this.#arena;
     const shardCount = this.#rings.length;
     this.#counters.count(COUNTER.receive_batches_total);
+    this.#countErrors();
     this.#counters.add(COUNTER.datagrams_received_total, count);
     for (let i = 0; i < count; i++) {
       const slot = words[this.#plan + i]!;
@@ -138,6 +155,13 @@ class Dispatcher {
         signal(this.#task.shardFds[shard]!);
       }
     }
+  }
+
+  /** ICMP errors that this thread took off the sockets' error queues; shards count theirs. */
+  #countErrors(): void {
+    let errors = 0;
+    for (let i = 0; i < this.#task.sockets.length; i++) errors += socketErrors(this.#task.sockets[i]!.socket);
+    this.#counters.set(COUNTER.icmp_errors_total, errors);
   }
 
   #dispatchOne(slot: number, position: number): void {

@@ -84,8 +84,9 @@ export class Supervisor {
     this.#pool = new Piscina({
       filename: moduleBeside('shard'),
       name: 'serve',
-      minThreads: shardCount,
-      maxThreads: shardCount,
+      // One more than there are shards: a crashed shard continues on the spare thread at once, and the pool grows another.
+      minThreads: shardCount + 1,
+      maxThreads: shardCount + 1,
       concurrentTasksPerWorker: 1,
       idleTimeout: Number.POSITIVE_INFINITY,
       atomics: 'disabled',

@@ -9,7 +9,7 @@
  *           transaction part: 64 bits
  *  ``` */
 
-import { hashBytes } from '../base/hash.ts';
+import { hashBytes, hashBytesTwice, secondHash } from '../base/hash.ts';
 import { HEADER_ID } from './header-table.ts';
 import type { MessageIndex } from './message-index.ts';
 
@@ -34,8 +34,8 @@ export class TransactionKey {
   low = 0;
 
   fold(words: Words, start: number, end: number): void {
-    this.high = hashBytes(words, start, end, this.high);
-    this.low = hashBytes(words, start, end, this.low);
+    this.high = hashBytesTwice(words, start, end, this.high, this.low);
+    this.low = secondHash;
   }
 
   begin(): void {

@@ -10,7 +10,6 @@ type Bytes = Uint8Array<SharedArrayBuffer>;
 export const HOST_KIND = { NONE: 0, NAME: 1, IPV4: 2, IPV6: 3 } as const;
 
 const ZERO = 0x30;
-const NINE = 0x39;
 const LEFT_BRACKET = 0x5b;
 const RIGHT_BRACKET = 0x5d;
 /** The longest IPv6 address, "0000:0000:0000:0000:0000:ffff:255.255.255.255", and one colon more. */
@@ -18,6 +17,7 @@ const MAX_IPV6_BYTES = 46;
 
 let scannedKind: number = HOST_KIND.NONE;
 let scannedWord = 0;
+let scannedPortNumber = -1;
 
 /** HOST_KIND of the host that `scanHost` accepted last. */
 export function scannedHostKind(): number {
@@ -82,14 +82,26 @@ function isNumber(bytes: Bytes, start: number, end: number): boolean {
 
 /** The port in [start, end), 1 … 65535 with any leading zeros, or −1 if it is none. */
 export function parsePort(bytes: Bytes, start: number, end: number): number {
+  return scanPort(bytes, start, end) === end ? scannedPortNumber : -1;
+}
+
+/** End of the port, 1 … 65535 with any leading zeros, that begins at `start`; −1 if there is none. */
+export function scanPort(bytes: Bytes, start: number, end: number): number {
   let port = 0;
-  for (let at = start; at < end; at++) {
-    const byte = bytes[at]!;
-    if (byte < ZERO || byte > NINE) return -1;
-    port = port * 10 + byte - ZERO;
+  let at = start;
+  for (; at < end; at++) {
+    const digit = bytes[at]! - ZERO;
+    if (digit < 0 || digit > 9) break;
+    port = port * 10 + digit;
     if (port > 65_535) return -1;
   }
-  return port > 0 ? port : -1;
+  scannedPortNumber = port;
+  return port > 0 ? at : -1;
+}
+
+/** The port that `scanPort` accepted last. */
+export function scannedPort(): number {
+  return scannedPortNumber;
 }
 
 /** End of the digits that begin at `start`. */

@@ -1,6 +1,7 @@
 /** Where everything in one message lies: a reused table over the bytes as they arrived (RFC 3261 section 7).
  *  Filled by `parseMessage`; runs on the shard. Hot: once per datagram, allocates nothing. */
 
+import { TOKEN } from '../base/char-class.ts';
 import { HEADER_COUNT, headerIdOf } from './header-table.ts';
 
 /** More header lines than this are refused; Kamailio and Asterisk stop far earlier. */
@@ -79,9 +80,9 @@ export class MessageIndex {
     for (let header = first[UNIDENTIFIED]!; header < this.headerCount; header++) {
       if (this.idOf(header) !== UNIDENTIFIED) continue;
       const start = this.lineStart(header);
-      let end = start;
-      while (bytes[end]! > 0x20 && bytes[end] !== 0x3a && end < this.end) end++;
-      const id = headerIdOf(bytes, start, end);
+      let nameEnd = start;
+      while (TOKEN[bytes[nameEnd]!] === 1) nameEnd++;
+      const id = headerIdOf(bytes, start, nameEnd);
       table[(header << 2) + ID] = id;
       if (first[id] === -1) first[id] = header;
     }

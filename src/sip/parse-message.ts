@@ -86,24 +86,33 @@ function rejectLineEnd(
 /** Request-Line = Method SP Request-URI SP SIP-Version CRLF; exactly one SP each (section 7.1). */
 function readRequestLine(bytes: Bytes, start: number, end: number, index: MessageIndex): number {
   let at = start;
-  while (at < end && TOKEN[bytes[at]!] === 1) at++;
-  if (at === start || at === end || bytes[at] !== SPACE) return MESSAGE_ERROR.NOT_SIP;
+  while (TOKEN[bytes[at]!] === 1) at++;
+  if (at === start || at >= end || bytes[at] !== SPACE) return MESSAGE_ERROR.NOT_SIP;
   index.isRequest = true;
   index.methodStart = start;
   index.methodEnd = at;
   index.method = methodIdOf(bytes, start, at);
-  const uriStart = ++at;
-  while (at < end && bytes[at]! > SPACE) at++;
+  const uriStart = at + 1;
+  const version = end - 7;
   index.uriStart = uriStart;
-  index.uriEnd = at;
-  const version = at + 1;
-  // The usual case first: one space and "SIP/2.0" up to the end of the line.
-  if (at > uriStart && bytes[at] === SPACE && end - version === 7 && isSipSlash(bytes, version)) {
-    if (bytes[version + 4] === 0x32 && bytes[version + 5] === 0x2e && bytes[version + 6] === ZERO) {
-      index.hasOddVersion = ((bytes[version]! | bytes[version + 1]! | bytes[version + 2]!) & 0x20) !== 0;
-      return MESSAGE_ERROR.NONE;
-    }
+  // The usual case: the line ends in " SIP/2.0", and what stands before it is the URI, whose own grammar has no blanks.
+  if (
+    version - 1 > uriStart &&
+    bytes[version - 1] === SPACE &&
+    bytes[version - 2]! > SPACE &&
+    bytes[uriStart]! > SPACE &&
+    isSipSlash(bytes, version) &&
+    bytes[version + 4] === 0x32 &&
+    bytes[version + 5] === 0x2e &&
+    bytes[version + 6] === ZERO
+  ) {
+    index.hasOddVersion = ((bytes[version]! | bytes[version + 1]! | bytes[version + 2]!) & 0x20) !== 0;
+    index.uriEnd = version - 1;
+    return MESSAGE_ERROR.NONE;
   }
+  at = uriStart;
+  while (at < end && bytes[at]! > SPACE) at++;
+  index.uriEnd = at;
   return explainRequestLine(bytes, at, end, uriStart);
 }
 
@@ -157,7 +166,8 @@ function readHeaders(bytes: Bytes, words: Words, start: number, end: number, ind
       error = MESSAGE_ERROR.TOO_MANY_HEADERS;
       break;
     }
-    // The name, the colon behind it, and where the value begins.
+    // The name and the colon. A line that is no header is refused rather than passed on: who knows what the next element
+    // would read in it.
     const id = coreIdAt(bytes, words, line);
     let colon = line + matchedLength;
     if (id === UNIDENTIFIED) {
@@ -171,18 +181,18 @@ function readHeaders(bytes: Bytes, words: Words, start: number, end: number, ind
         colon = line - 1;
       }
     }
+    let value = colon + 1;
+    // One space before the value is what nearly everybody writes.
+    if (bytes[value] === SPACE) value++;
 
-    // The end of the value, over any folds.
-    let newline = findNewline(words, colon + 1, end);
+    // The end of the line, over any folds.
+    let newline = findNewline(words, value, end);
     if (bytes[newline - 1] !== CR && newline < end) error = MESSAGE_ERROR.LINE_END;
     while (newline + 1 < end && isWhiteSpace(bytes[newline + 1]!)) {
       newline = findNewline(words, newline + 1, end);
       if (bytes[newline - 1] !== CR && newline < end) error = MESSAGE_ERROR.LINE_END;
     }
-    let value = colon + 1;
     let valueEnd = newline - 1;
-    // One space before the value and none behind it is what nearly everybody writes.
-    if (bytes[value] === SPACE) value++;
     if (bytes[value]! <= SPACE || bytes[valueEnd - 1]! <= SPACE || newline >= end) {
       valueEnd = newline < end ? newline : end;
       while (valueEnd > value && isBlank(bytes[valueEnd - 1]!)) valueEnd--;

@@ -16,7 +16,7 @@ import {
   URI_SCHEME,
   URI_USER,
 } from '../base/char-class.ts';
-import { HOST_KIND, parsePort, scanDigits, scanHost, scannedHostKind, scannedHostWord } from './host.ts';
+import { HOST_KIND, scanHost, scannedHostKind, scannedHostWord, scannedPort, scanPort } from './host.ts';
 import { word } from './lexis.ts';
 import { TRANSPORT, transportOf } from './transport.ts';
 
@@ -188,10 +188,9 @@ function readSip(bytes: Bytes, start: number, end: number, view: UriView): numbe
   view.hostWord = scannedHostWord();
   if (at === end) return URI_ERROR.NONE;
   if (bytes[at] === COLON) {
-    const portEnd = scanDigits(bytes, at + 1, end);
-    view.port = parsePort(bytes, at + 1, portEnd);
-    if (view.port === -1) return URI_ERROR.PORT;
-    at = portEnd;
+    at = scanPort(bytes, at + 1, end);
+    if (at === -1) return URI_ERROR.PORT;
+    view.port = scannedPort();
     if (at === end) return URI_ERROR.NONE;
   }
   if (bytes[at] === SEMICOLON) {

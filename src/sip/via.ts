@@ -2,7 +2,7 @@
  *  Runs on the shard. Hot: once or twice per datagram, allocates nothing. */
 
 import { DIGIT, TOKEN } from '../base/char-class.ts';
-import { HOST_KIND, parsePort, scanDigits, scanHost, scannedHostKind, scannedHostWord } from './host.ts';
+import { HOST_KIND, parsePort, scanHost, scannedHostKind, scannedHostWord, scannedPort, scanPort } from './host.ts';
 import { isIpv4, isIpv6 } from './ip-address.ts';
 import { isWord, skipLws, word } from './lexis.ts';
 import { ParamView, readParam } from './params.ts';
@@ -95,12 +95,13 @@ export function parseVia(bytes: Bytes, start: number, end: number, view: ViaView
   view.hostWord = scannedHostWord();
   if (at < end && bytes[at]! <= SPACE) at = skipLws(bytes, at, end);
   if (at < end && bytes[at] === COLON) {
-    const portStart = skipLws(bytes, at + 1, end);
-    const portEnd = scanDigits(bytes, portStart, end);
-    view.port = parsePort(bytes, portStart, portEnd);
-    if (view.port === -1) return VIA_ERROR.PORT;
-    view.sentByEnd = portEnd;
-    at = skipLws(bytes, portEnd, end);
+    let portStart = at + 1;
+    if (portStart < end && bytes[portStart]! <= SPACE) portStart = skipLws(bytes, portStart, end);
+    at = scanPort(bytes, portStart, end);
+    if (at === -1) return VIA_ERROR.PORT;
+    view.port = scannedPort();
+    view.sentByEnd = at;
+    if (at < end && bytes[at]! <= SPACE) at = skipLws(bytes, at, end);
   }
   if (at === end) return VIA_ERROR.NONE;
   if (bytes[at] === SEMICOLON) return readParams(bytes, at, end, view);
@@ -133,6 +134,15 @@ function readProtocol(bytes: Bytes, start: number, end: number, view: ViaView): 
   let at = start;
   if (isSip2(bytes, start, end)) {
     at = start + 8;
+    // … and "UDP", one space, and the host.
+    if (bytes[at] === 0x55 && bytes[at + 1] === 0x44 && bytes[at + 2] === 0x50 && bytes[at + 3] === SPACE) {
+      if (at + 4 < end && bytes[at + 4]! > SPACE) {
+        view.transportStart = at;
+        view.transportEnd = at + 3;
+        view.transport = TRANSPORT.UDP;
+        return at + 4;
+      }
+    }
   } else {
     at = readTokenAndSlash(bytes, skipLws(bytes, start, end), end);
     if (at !== -1) at = readTokenAndSlash(bytes, at, end);

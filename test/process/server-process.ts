@@ -46,11 +46,13 @@ export class ServerProcess {
   #lastId = 0;
   readonly #answers = new Map<number, (observation: Observation) => void>();
 
-  constructor(args: readonly string[]) {
+  /** `preload`: modules loaded into every thread after the observer. */
+  constructor(args: readonly string[], preload: readonly URL[] = []) {
     const own = [`control.socket=off`, `crash.directory=${this.crashFolder}`, 'log.format=json'];
+    const imports = [observer, ...preload.map(({ href }) => href)].flatMap((module) => ['--import', module]);
     this.child = spawn(
       process.execPath,
-      ['--import', observer, 'bin/strowger.js', 'start', ...own.flatMap((set) => ['--set', set]), ...args],
+      [...imports, 'bin/strowger.js', 'start', ...own.flatMap((set) => ['--set', set]), ...args],
       { cwd: root, stdio: ['ignore', 'pipe', 'pipe', 'ipc'] },
     );
     this.child.stdout!.setEncoding('utf8').on('data', (text: string) => {

@@ -14,13 +14,14 @@ export interface OptionsFields {
   readonly body?: Buffer;
 }
 
+/** Written with eight digits, so that requests of the same fields have the same length. */
 let lastBranch = 0;
 
 export function optionsRequest(fields: OptionsFields): Buffer {
   const { uri, callId, sentBy, maxForwards = 70, headers = [], body = Buffer.alloc(0) } = fields;
   const lines = [
     `OPTIONS ${uri} SIP/2.0`,
-    `Via: SIP/2.0/UDP ${sentBy};branch=z9hG4bKtest${++lastBranch}`,
+    `Via: SIP/2.0/UDP ${sentBy};branch=z9hG4bKtest${String(++lastBranch).padStart(8, '0')}`,
     `Max-Forwards: ${maxForwards}`,
     'From: <sip:tester@test.invalid>;tag=1',
     `To: <${uri}>`,

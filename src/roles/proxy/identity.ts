@@ -22,8 +22,9 @@ export function identify(arena: Arena, request: ReceivedRequest): void {
   const { topVia: via, transaction: key, index } = request;
   key.begin();
   if (via.branchStart !== -1 && isUniqueBranch(bytes, via.branchStart, via.branchEnd)) {
-    key.fold(words, via.branchStart, via.branchEnd);
-    key.fold(words, via.sentByStart, via.sentByEnd);
+    // From the sent-by to the end of the branch, with what stands between them: all of it is the same in a retransmission,
+    // the CANCEL and the ACK (17.1.1.3, 9.1).
+    key.fold(words, via.sentByStart, via.branchEnd);
     return;
   }
   const { first } = index;

@@ -86,7 +86,8 @@ export class RequestForwarding {
     // Step 8, before the Vias that are there; and section 18.2.1 on the topmost of those.
     const via = index.lineStart(index.first[HEADER_ID.VIA]!);
     const words = this.#arena.words;
-    const template = this.#templates.of(socket, destination.family, slotWord);
+    const isFromLocal = destination.isFromLocal(socket, slotWord);
+    const template = this.#templates.of(socket, destination.family, slotWord, isFromLocal);
     const ours = outbound.stampVia(
       template,
       request.transaction.high,
@@ -103,6 +104,7 @@ export class RequestForwarding {
     edits.apply(outbound, index.start, index.end);
     const { family, port, a0, a1, a2, a3, scope } = destination;
     outbound.to(socket, family, port, a0, a1, a2, a3, scope);
+    if (isFromLocal) outbound.fromLocalOf(slotWord);
     outbound.commit(tag);
   }
 

@@ -15,6 +15,7 @@ interface KnownTemplate extends ViaTemplate {
   readonly socket: number;
   readonly ingressSocket: number;
   readonly family: number;
+  readonly isFromLocal: boolean;
   readonly local: readonly [number, number, number, number];
 }
 
@@ -32,8 +33,9 @@ export class ViaTemplates {
     this.#localAddresses = localAddresses;
   }
 
-  /** The template for a request that came in the slot at `slotWord` and leaves by `socket` to an address of `family`. */
-  of(socket: number, family: number, slotWord: number): ViaTemplate {
+  /** The template for a request that came in the slot at `slotWord` and leaves by `socket` to an address of `family`.
+   *  `isFromLocal`: it leaves from the local address it came to. */
+  of(socket: number, family: number, slotWord: number, isFromLocal: boolean): ViaTemplate {
     const { words } = this.#arena;
     const ingressSocket = words[slotWord + SLOT.SOCKET_WORD]!;
     const local = slotWord + SLOT.LOCAL_WORD;
@@ -43,6 +45,7 @@ export class ViaTemplates {
       if (
         template.socket === socket &&
         template.family === family &&
+        template.isFromLocal === isFromLocal &&
         template.ingressSocket === ingressSocket &&
         template.local[0] === words[local] &&
         template.local[1] === words[local + 1] &&
@@ -52,22 +55,23 @@ export class ViaTemplates {
         return template;
       }
     }
-    return this.#make(socket, family, ingressSocket, slotWord);
+    return this.#make(socket, family, ingressSocket, slotWord, isFromLocal);
   }
 
   /** Cold. */
-  #make(socket: number, family: number, ingressSocket: number, slotWord: number): ViaTemplate {
+  #make(socket: number, family: number, ingressSocket: number, slotWord: number, isFromLocal: boolean): ViaTemplate {
     const { words } = this.#arena;
     const at = slotWord + SLOT.LOCAL_WORD;
     const local = [words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!] as const;
     const localBytes = isSet(words, at) ? (words[slotWord + SLOT.FAMILY_WORD] === 4 ? 4 : 16) : 0;
     const suffix = Buffer.from(new Int32Array(local).buffer, 0, localBytes).toString('hex');
-    const head = `Via: SIP/2.0/UDP ${this.#sentBy(socket, family, slotWord)};branch=${BRANCH_PREFIX}`;
+    const head = `Via: SIP/2.0/UDP ${this.#sentBy(socket, family, slotWord, isFromLocal)};branch=${BRANCH_PREFIX}`;
     const template: KnownTemplate = {
       id: this.#nextId++,
       socket,
       ingressSocket,
       family,
+      isFromLocal,
       local,
       bytes: new TextEncoder().encode(`${head}${'0'.repeat(CHANGING_DIGITS)}${suffix}\r\n`),
       branchAt: head.length,
@@ -77,23 +81,22 @@ export class ViaTemplates {
     return template;
   }
 
-  /** What is advertised, else the socket's address; for a wildcard the address the request came to or, where the family
-   *  changes, one of the machine's. */
-  #sentBy(socket: number, family: number, slotWord: number): string {
+  /** What is advertised, else the address the request leaves from: the socket's or, on a wildcard, the one it came to or
+   *  one of the machine's. */
+  #sentBy(socket: number, family: number, slotWord: number, isFromLocal: boolean): string {
     const { address, port, isWildcard, advertisedHost, advertisedPort } = this.#sockets[socket]!;
     if (advertisedHost !== null) return `${advertisedHost}:${advertisedPort ?? port}`;
-    const host = isWildcard ? this.#localAddress(family, slotWord) : address;
+    const host = !isWildcard ? address : isFromLocal ? this.#localOf(slotWord, family) : this.#anyLocal(family);
     return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
   }
 
-  #localAddress(family: number, slotWord: number): string {
-    const { words } = this.#arena;
-    const local = slotWord + SLOT.LOCAL_WORD;
-    if (words[slotWord + SLOT.FAMILY_WORD] === family && isSet(words, local)) {
-      const text = new Uint8Array(new SharedArrayBuffer(MAX_ADDRESS_BYTES));
-      const end = formatIpAddress(words, local, family, text, 0);
-      return Buffer.from(text.subarray(0, end)).toString('latin1');
-    }
+  #localOf(slotWord: number, family: number): string {
+    const text = new Uint8Array(new SharedArrayBuffer(MAX_ADDRESS_BYTES));
+    const end = formatIpAddress(this.#arena.words, slotWord + SLOT.LOCAL_WORD, family, text, 0);
+    return Buffer.from(text.subarray(0, end)).toString('latin1');
+  }
+
+  #anyLocal(family: number): string {
     const isOfFamily = (literal: string) => literal.includes(':') === (family === 6);
     const isRemote = (literal: string) =>
       !literal.startsWith('127.') && literal !== '::1' && !literal.startsWith('fe80');
