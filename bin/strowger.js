@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The `strowger` command: the built dist/ of the published package, or src/ as it is in a clone.
+// The `strowger` command: src/ as it is in a clone, or the built dist/ of the published package, which has no src/.
 import { existsSync } from 'node:fs';
 
 const major = Number(process.versions.node.split('.')[0]);
@@ -9,5 +9,5 @@ if (major < 24) {
   );
   process.exit(1);
 }
-const built = new URL('../dist/cli/strowger.js', import.meta.url);
-await import(existsSync(built) ? built.href : new URL('../src/cli/strowger.ts', import.meta.url).href);
+const source = new URL('../src/cli/strowger.ts', import.meta.url);
+await import(existsSync(source) ? source.href : new URL('../dist/cli/strowger.js', import.meta.url).href);

@@ -72,6 +72,10 @@ function nodeToBuildWith() {
   const pinned = join(root, 'node_modules', '.bin', 'node');
   const isPinned = firstThatRuns([pinned]) !== undefined;
   const architecture = `node-linux-${process.arch}`;
+  if (isPinned && !existsSync(join(root, 'node_modules', 'node', 'node_modules', architecture, 'include'))) {
+    // npm takes the headers for something that does not belong there, and removes them with the next `npm install`.
+    spawnSync('npm', ['rebuild', 'node'], { cwd: root, stdio: 'ignore' });
+  }
   const directories = isPinned
     ? [join(root, 'node_modules', 'node', 'node_modules', architecture), join(root, 'node_modules', architecture)]
     : [join(dirname(process.execPath), '..')];

@@ -39,6 +39,7 @@ function allSteps() {
     vitest('unit', []),
     { name: 'native, under ASan and UBSan', args: ['scripts/test-native-sanitized.mjs'] },
     vitest('sipp', []),
+    { name: 'perf/forward/forward.ts --quick', args: ['perf/forward/forward.ts', '--quick'], isQuiet: true },
     ...microBenchmarks().map((path) => ({ name: path, args: [path, '--quick'], isQuiet: true })),
   ];
 }

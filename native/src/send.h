@@ -22,7 +22,7 @@ class Sender {
 
  private:
   // Messages of at least so many spans and at most so many bytes are joined before they are sent.
-  static constexpr int32_t JOIN_SPANS = 3;
+  static constexpr int32_t JOIN_SPANS = 2;
   static constexpr size_t JOIN_BYTES = 2048;
   static constexpr size_t CONTROL_BYTES = CMSG_SPACE(sizeof(in6_pktinfo));
 

@@ -13,6 +13,8 @@ import { renderBanner, selfCommand } from './banner.ts';
 import { renderCounters } from './table.ts';
 
 /** The server promises to stop within 2 s; a process that hangs for longer is ended all the same. */
+/** Signals closer together than this are one. */
+const SAME_SIGNAL_MS = 200;
 const STOP_LIMIT_MS = 5000;
 
 export type StartServer = (config: Config, log: Logger) => Promise<RunningServer>;
@@ -66,9 +68,13 @@ async function runUntilEnd(server: RunningServer, config: Config, log: Logger, v
 function endOf(server: RunningServer, log: Logger): Promise<number> {
   return new Promise((resolve) => {
     let isStopping = false;
+    let stoppedAt = 0;
     const stop = (signal: NodeJS.Signals) => {
+      // Ctrl-C under `npm start` arrives twice, from the terminal and from npm; a second one later means it.
+      if (isStopping && performance.now() - stoppedAt < SAME_SIGNAL_MS) return;
       if (isStopping) process.exit(1);
       isStopping = true;
+      stoppedAt = performance.now();
       log.info({ signal }, 'stopping');
       const limit = setTimeout(() => {
         log.fatal({ limitMs: STOP_LIMIT_MS }, 'the server does not stop; ended anyway');

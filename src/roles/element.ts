@@ -90,7 +90,7 @@ export class Element {
     this.#outbound = outbound;
     this.#destination = destination;
     this.#responder = new Responder(arena, outbound, edits, marker, destination, config.server.name);
-    this.#responses = new ResponseForwarding(arena, own, sockets, destination, outbound, edits, counters);
+    this.#responses = new ResponseForwarding(arena, own, templates, sockets, destination, outbound, edits, counters);
     this.#proxy = new StatelessProxy({
       arena,
       own,

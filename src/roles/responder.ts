@@ -22,6 +22,7 @@ const NO_HEADERS = text('');
 const TAG = text(';tag=');
 const CONTENT_LENGTH_0 = text('Content-Length: 0\r\n\r\n');
 const CR = 0x0d;
+const LF = 0x0a;
 
 export class Responder {
   readonly #arena: Arena;
@@ -89,6 +90,10 @@ export class Responder {
     const { index } = request;
     const top = index.first[HEADER_ID.VIA]!;
     this.#edits.clear();
+    if (index.hasLoneLineFeed) {
+      for (let via = top; via !== -1; via = index.next(via)) this.#keepLine(index, via);
+      return;
+    }
     this.#marker.mark(request.topVia, request.slotWord, this.#edits);
     this.#edits.apply(this.#outbound, index.lineStart(top), index.valueEnd(top));
     this.#keepLineEnd(index, top);
@@ -104,7 +109,7 @@ export class Responder {
     const start = index.valueStart(header);
     const end = index.valueEnd(header);
     const isReadable = parseNameAddr(this.#arena.bytes, start, end, this.#to) >= 0;
-    outbound.keep(index.lineStart(header), end);
+    this.#keepValue(index, header);
     if (isReadable && this.#to.tagStart === -1) {
       const from = outbound.cursor;
       outbound.put(TAG);
@@ -117,14 +122,30 @@ export class Responder {
 
   #keepLine(index: MessageIndex, header: number): void {
     if (header === -1) return;
-    this.#outbound.keep(index.lineStart(header), index.valueEnd(header));
+    this.#keepValue(index, header);
     this.#keepLineEnd(index, header);
+  }
+
+  /** A header up to the end of its value. A request refused for a line that ends in LF alone may have one in a fold: it is
+   *  not repeated. */
+  #keepValue(index: MessageIndex, header: number): void {
+    const { bytes } = this.#arena;
+    const end = index.valueEnd(header);
+    let from = index.lineStart(header);
+    for (let at = from; index.hasLoneLineFeed && at < end; at++) {
+      if (bytes[at] !== LF || bytes[at - 1] === CR) continue;
+      this.#outbound.keep(from, at);
+      this.#outbound.keepText(CRLF);
+      from = at + 1;
+    }
+    this.#outbound.keep(from, end);
   }
 
   /** The line's own CRLF where it has one, else ours. */
   #keepLineEnd(index: MessageIndex, header: number): void {
     const end = index.valueEnd(header);
-    const isPlain = index.lineEnd(header) === end + 2 && this.#arena.bytes[end] === CR;
+    const { bytes } = this.#arena;
+    const isPlain = index.lineEnd(header) === end + 2 && bytes[end] === CR && bytes[end + 1] === LF;
     if (isPlain) this.#outbound.keep(end, end + 2);
     else this.#outbound.keepText(CRLF);
   }

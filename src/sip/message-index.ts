@@ -28,8 +28,10 @@ export class MessageIndex {
   methodEnd = 0;
   uriStart = 0;
   uriEnd = 0;
-  /** "SIP/2.0" of a request stands there in other than capitals. */
+  /** "SIP/2.0" stands there in other than capitals. */
   hasOddVersion = false;
+  /** Some line ends in LF alone. */
+  hasLoneLineFeed = false;
   /** 100 … 699 in a response. */
   statusCode = 0;
   /** First byte of the first header line. */
@@ -107,6 +109,7 @@ export class MessageIndex {
     this.end = end;
     this.isRequest = false;
     this.hasOddVersion = false;
+    this.hasLoneLineFeed = false;
     this.method = 0;
     this.statusCode = 0;
     this.methodStart = this.methodEnd = this.uriStart = this.uriEnd = start;

@@ -18,8 +18,10 @@ import {
 /** Each entry has a place of its own for a Via line, so that only the branch changes from one message to the next. */
 export const VIA_BYTES = 384;
 const TEXT_OFFSET = EGRESS_ENTRIES * VIA_BYTES;
-/** A message and its collapsed copy fit into what `begin` leaves. */
-const TEXT_RESERVE_BYTES = 2 * (MAX_DATAGRAM_BYTES + 1);
+/** Room for one message made of more spans than an entry holds: more than the longest that can be sent. */
+const STAGE_BYTES = MAX_DATAGRAM_BYTES + 1;
+/** What `begin` leaves: a stage, and text of our own, of which the longest repeats header values of the request. */
+const TEXT_RESERVE_BYTES = 3 * STAGE_BYTES;
 
 const ZERO = 0x30;
 const HEX = new TextEncoder().encode('0123456789abcdef');
@@ -47,6 +49,9 @@ export class Outbound {
   #entry: number;
   #spanCount = 0;
   #cursor: number;
+  /** Where the stage of the message begins; 0: it has none. */
+  #stage = 0;
+  #stageLength = 0;
   /** Messages committed and not yet flushed. */
   count = 0;
 
@@ -71,20 +76,21 @@ export class Outbound {
     }
     this.#entry = this.#egressWord + this.count * (EGRESS_STRIDE_BYTES >> 2);
     this.#spanCount = 0;
+    this.#stage = 0;
   }
 
   /** Appends the arena's bytes [start, end). A span that continues the last one is joined to it. */
   keep(start: number, end: number): void {
     if (end <= start) return;
     const words = this.#words;
-    let span = this.#entry + EGRESS.SPANS_WORD + (this.#spanCount << 1);
-    if (this.#spanCount > 0 && words[span - 2]! + words[span - 1]! === start) {
+    const span = this.#entry + EGRESS.SPANS_WORD + (this.#spanCount << 1);
+    if (this.#spanCount > 0 && words[span - 2]! + words[span - 1]! === start && this.#stage === 0) {
       words[span - 1]! += end - start;
       return;
     }
     if (this.#spanCount === EGRESS_SPANS) {
-      this.#collapse();
-      span = this.#entry + EGRESS.SPANS_WORD + (this.#spanCount << 1);
+      this.#keepStaged(start, end);
+      return;
     }
     words[span] = start;
     words[span + 1] = end - start;
@@ -161,14 +167,6 @@ export class Outbound {
     this.keep(from, this.#cursor);
   }
 
-  /** Bytes of the message so far. */
-  length(): number {
-    let sum = 0;
-    const span = this.#entry + EGRESS.SPANS_WORD;
-    for (let i = 0; i < this.#spanCount; i++) sum += this.#words[span + 2 * i + 1]!;
-    return sum;
-  }
-
   /** Sends from `socket` to an address: four words in network order, IPv4 in the first. The kernel chooses the local
    *  address unless `from` is called. */
   to(
@@ -230,7 +228,7 @@ export class Outbound {
 
   /** Adds the message to the flush. `tag` comes back with its result; 0 if nobody asks. */
   commit(tag: number): void {
-    this.#words[this.#entry + EGRESS.SPAN_COUNT_WORD] = this.#spanCount;
+    this.#words[this.#entry + EGRESS.SPAN_COUNT_WORD] = this.#stage === 0 ? this.#spanCount : 1;
     this.#words[this.#entry + EGRESS.TAG_WORD] = tag;
     this.count++;
   }
@@ -250,19 +248,29 @@ export class Outbound {
     this.#cursor = this.#textStart;
   }
 
-  /** Cold: more pieces than an iovec list holds; they are copied into one. */
-  #collapse(): void {
+  /** Cold: a message of more pieces than an entry holds is copied together, each piece once. What would be longer than any
+   *  datagram is cut at the stage's end, which is too long as well: the kernel refuses it and says so. */
+  #keepStaged(start: number, end: number): void {
+    const words = this.#words;
     const span = this.#entry + EGRESS.SPANS_WORD;
-    const from = this.#cursor;
-    for (let i = 0; i < this.#spanCount; i++) {
-      const start = this.#words[span + 2 * i]!;
-      const length = this.#words[span + 2 * i + 1]!;
-      this.#bytes.copyWithin(this.#cursor, start, start + length);
-      this.#cursor += length;
+    if (this.#stage === 0) {
+      this.#stage = this.#cursor;
+      this.#stageLength = 0;
+      this.#cursor += STAGE_BYTES;
+      for (let i = 0; i < EGRESS_SPANS; i++) {
+        const from = words[span + 2 * i]!;
+        this.#stagePiece(from, from + words[span + 2 * i + 1]!);
+      }
     }
-    this.#words[span] = from;
-    this.#words[span + 1] = this.#cursor - from;
-    this.#spanCount = 1;
+    this.#stagePiece(start, end);
+    words[span] = this.#stage;
+    words[span + 1] = this.#stageLength;
+  }
+
+  #stagePiece(start: number, end: number): void {
+    const length = Math.min(end - start, STAGE_BYTES - this.#stageLength);
+    this.#bytes.copyWithin(this.#stage + this.#stageLength, start, start + length);
+    this.#stageLength += length;
   }
 
   #hexWord(at: number, value: number): void {

@@ -151,6 +151,7 @@ function readStatusLine(bytes: Bytes, start: number, end: number, index: Message
   if (hundreds < 1 || hundreds > 6 || tens < 0 || tens > 9 || ones < 0 || ones > 9) return MESSAGE_ERROR.STATUS_LINE;
   if (end - start > 11 && bytes[start + 11] !== SPACE) return MESSAGE_ERROR.STATUS_LINE;
   index.statusCode = hundreds * 100 + tens * 10 + ones;
+  index.hasOddVersion = ((bytes[start]! | bytes[start + 1]! | bytes[start + 2]!) & 0x20) !== 0;
   return MESSAGE_ERROR.NONE;
 }
 
@@ -168,16 +169,18 @@ function readHeaders(bytes: Bytes, words: Words, start: number, end: number, ind
     }
     // The name and the colon. A line that is no header is refused rather than passed on: who knows what the next element
     // would read in it.
-    const id = coreIdAt(bytes, words, line);
+    let id = coreIdAt(bytes, words, line);
     let colon = line + matchedLength;
     if (id === UNIDENTIFIED) {
       colon = line;
       while (TOKEN[bytes[colon]!] === 1) colon++;
     }
     if (bytes[colon] !== COLON || colon === line || colon >= end) {
+      const nameEnd = colon;
       colon = skipBlanks(bytes, colon, end);
-      if (colon === line || colon >= end || bytes[colon] !== COLON) {
+      if (nameEnd === line || colon >= end || bytes[colon] !== COLON) {
         if (error === MESSAGE_ERROR.NONE) error = MESSAGE_ERROR.HEADER_LINE;
+        id = UNIDENTIFIED;
         colon = line - 1;
       }
     }
@@ -211,6 +214,7 @@ function readHeaders(bytes: Bytes, words: Words, start: number, end: number, ind
   }
   table[(count << 2) + 1] = line;
   index.headerCount = count;
+  index.hasLoneLineFeed = error === MESSAGE_ERROR.LINE_END;
   index.repeated = repeated;
   return endHeaders(bytes, line, end, error, index);
 }

@@ -77,11 +77,12 @@ function isPartOfSomething(bytes: Bytes, at: number): boolean {
   return letters === 0x41434b20 || letters === 0x42594520 || letters === 0x43414e43 || letters === 0x50524143;
 }
 
-/** ";tag=" in the value at `start`, up to the end of its (unfolded) line. */
+/** ";tag=" in the value at `start`, folds included. */
 function hasTag(bytes: Bytes, start: number, end: number): boolean {
-  for (let i = start; i < end && bytes[i] !== LF; i++) {
+  for (let i = start; i < end; i++) {
+    if (bytes[i] === LF && bytes[i + 1] !== SPACE && bytes[i + 1] !== TAB) return false;
     if (bytes[i] !== 0x3b) continue;
-    while (i + 1 < end && (bytes[i + 1] === SPACE || bytes[i + 1] === TAB)) i++;
+    while (i + 1 < end && isBlank(bytes[i + 1]!)) i++;
     if ((bytes[i + 1]! | 0x20) === 0x74 && (bytes[i + 2]! | 0x20) === 0x61 && (bytes[i + 3]! | 0x20) === 0x67)
       return true;
   }

@@ -200,6 +200,8 @@ export class FuzzedServer {
       delivery.fault = `throws ${error instanceof Error ? error.message : error}`;
     }
     delivery.busyMs = Math.max(delivery.busyMs, performance.now() - before);
+    const scratchEnd = this.arena.map.scratch + (this.#shards.indexOf(shard) + 1) * SCRATCH_BYTES;
+    if (shard.element.outbound.cursor > scratchEnd) delivery.fault = 'text is written beyond the scratch';
   }
 
   #flush(served: readonly Pending[], inspect: (delivery: Delivery) => void): void {
@@ -249,7 +251,6 @@ export class FuzzedServer {
   #faultOfSpans({ spans, text, cursor, viaArea }: Captured, delivery: Delivery): string | null {
     const textArea = viaArea + EGRESS_ENTRIES * VIA_BYTES;
     if (spans.length > 2 * EGRESS_SPANS) return 'more spans than an entry has';
-    if (cursor > viaArea + SCRATCH_BYTES) return 'text is written beyond the scratch';
     for (let i = 0; i < spans.length; i += 2) {
       const start = spans[i]!;
       const end = start + spans[i + 1]!;

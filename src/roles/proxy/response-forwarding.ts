@@ -6,6 +6,7 @@ import { SLOT } from '../../memory/layout.ts';
 import { COUNTER, type Counters } from '../../observe/counters.ts';
 import { BRANCH_PREFIX, CHANGING_DIGITS, isHex, readHex, SOCKET_DIGITS } from '../../sip/branch.ts';
 import { HEADER_ID } from '../../sip/header-table.ts';
+import { skipLws } from '../../sip/lexis.ts';
 import type { MessageEdits } from '../../sip/message-edits.ts';
 import type { MessageIndex } from '../../sip/message-index.ts';
 import type { Outbound } from '../../sip/outbound.ts';
@@ -16,8 +17,10 @@ import { type Destination, NO_SOCKET } from '../destination.ts';
 import { DEFAULT_PORT, type OwnAddresses } from '../own-addresses.ts';
 import { FOUND, PENDING } from '../ports.ts';
 import { OUTCOME } from './stateless.ts';
+import type { ViaTemplates } from './via-templates.ts';
 
-const SPACE = 0x20;
+/** Section 7.1: read in any case, sent in capitals. */
+const VERSION = new TextEncoder().encode('SIP/2.0');
 const ORIGIN_AT = BRANCH_PREFIX.length + CHANGING_DIGITS - SOCKET_DIGITS;
 const LOCAL_AT = BRANCH_PREFIX.length + CHANGING_DIGITS;
 const WORD_DIGITS = 8;
@@ -26,6 +29,7 @@ const MARK = BRANCH_PREFIX.charCodeAt(BRANCH_PREFIX.length - 1);
 export class ResponseForwarding {
   readonly #arena: Arena;
   readonly #own: OwnAddresses;
+  readonly #templates: ViaTemplates;
   readonly #sockets: readonly BoundSocket[];
   readonly #destination: Destination;
   readonly #outbound: Outbound;
@@ -37,6 +41,7 @@ export class ResponseForwarding {
   constructor(
     arena: Arena,
     own: OwnAddresses,
+    templates: ViaTemplates,
     sockets: readonly BoundSocket[],
     destination: Destination,
     outbound: Outbound,
@@ -45,6 +50,7 @@ export class ResponseForwarding {
   ) {
     this.#arena = arena;
     this.#own = own;
+    this.#templates = templates;
     this.#sockets = sockets;
     this.#destination = destination;
     this.#outbound = outbound;
@@ -60,8 +66,15 @@ export class ResponseForwarding {
     const top = index.first[HEADER_ID.VIA]!;
     if (top === -1) return this.#drop(COUNTER.malformed_responses_total);
     const topEnd = index.valueEnd(top);
-    if (parseVia(bytes, index.valueStart(top), topEnd, ours) < 0) return this.#drop(COUNTER.malformed_responses_total);
-    if (!this.#own.isOwnAddress(ours, ours.port, slotWord)) return this.#drop(COUNTER.stray_responses_total);
+    const topStart = index.valueStart(top);
+    const branch = this.#templates.branchOfOwnVia(topStart, topEnd);
+    if (branch !== -1) {
+      ours.branchStart = branch;
+      ours.branchEnd = ours.end = topEnd;
+    } else {
+      if (parseVia(bytes, topStart, topEnd, ours) < 0) return this.#drop(COUNTER.malformed_responses_total);
+      if (!this.#own.isOwnAddress(ours, ours.port, slotWord)) return this.#drop(COUNTER.stray_responses_total);
+    }
 
     // The next value: behind the comma, or in the next Via header.
     this.#edits.clear();
@@ -69,7 +82,7 @@ export class ResponseForwarding {
     let nextEnd = topEnd;
     if (ours.end < topEnd) {
       nextStart = ours.end + 1;
-      while (nextStart < topEnd && bytes[nextStart]! <= SPACE) nextStart++;
+      nextStart = skipLws(bytes, nextStart, topEnd);
       this.#edits.remove(index.valueStart(top), nextStart);
     } else {
       const header = index.next(top);
@@ -120,6 +133,11 @@ export class ResponseForwarding {
     if (socket === NO_SOCKET) return this.#drop(COUNTER.send_errors_total);
 
     outbound.begin();
+    if (index.hasOddVersion) {
+      const from = outbound.cursor;
+      outbound.put(VERSION);
+      this.#edits.replace(index.start, index.start + VERSION.length, from, outbound.cursor);
+    }
     this.#edits.apply(outbound, index.start, index.end);
     const { family, port, a0, a1, a2, a3, scope } = destination;
     outbound.to(socket, family, port, a0, a1, a2, a3, scope);

@@ -3,6 +3,7 @@
  *  from now on, and request-forwarding.ts makes the edits. Runs on the shard. Hot, allocates nothing. */
 
 import { HEADER_ID } from '../../sip/header-table.ts';
+import { skipLws } from '../../sip/lexis.ts';
 import { nextComma } from '../../sip/list.ts';
 import { NameAddrView, parseNameAddr } from '../../sip/name-addr.ts';
 import { parseUri, SCHEME, TRANSPORT, UriView } from '../../sip/uri.ts';
@@ -11,9 +12,6 @@ import type { ReceivedRequest } from '../received-request.ts';
 import { REJECT, type Rejection } from './rejection.ts';
 
 type Bytes = Uint8Array<SharedArrayBuffer>;
-
-const COMMA = 0x2c;
-const SPACE = 0x20;
 
 const nameAddr = new NameAddrView();
 const routeUri = new UriView();
@@ -61,9 +59,7 @@ export function popRoute(bytes: Bytes, request: ReceivedRequest): void {
   const end = endOfRoutes(request, request.routeHeader);
   const comma = nextComma(bytes, request.routeStart, end);
   if (comma < end) {
-    let at = comma + 1;
-    while (at < end && bytes[at]! <= SPACE) at++;
-    request.routeStart = at;
+    request.routeStart = skipLws(bytes, comma + 1, end);
     return;
   }
   if (request.routeHeader === request.cutHeader) {
@@ -91,8 +87,7 @@ function repairStrictRoute(bytes: Bytes, request: ReceivedRequest): Rejection | 
   let cut = start;
   for (let comma = nextComma(bytes, start, end); comma < end; comma = nextComma(bytes, start, end)) {
     cut = comma;
-    start = comma + 1;
-    while (start < end && bytes[start]! <= SPACE) start++;
+    start = skipLws(bytes, comma + 1, end);
   }
   if (parseNameAddr(bytes, start, end, nameAddr) < 0 || nameAddr.end !== end) return REJECT.malformedRoute;
   if (parseUri(bytes, nameAddr.uriStart, nameAddr.uriEnd, uri) < 0) return REJECT.malformedRoute;
@@ -110,9 +105,4 @@ function stripOwnMaddr(request: ReceivedRequest, own: OwnAddresses): void {
   const { uri } = request;
   const isUdp = uri.transport === TRANSPORT.NONE || uri.transport === TRANSPORT.UDP;
   request.isMaddrStripped = isUdp && own.isOwnMaddr(uri, request.slotWord);
-}
-
-/** True if the byte before a cut is the comma that has to go with it. */
-export function isCutAtComma(bytes: Bytes, request: ReceivedRequest): boolean {
-  return bytes[request.cutStart] === COMMA;
 }

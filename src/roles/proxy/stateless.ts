@@ -9,7 +9,7 @@ import type { Counters } from '../../observe/counters.ts';
 import { loopHash } from '../../sip/branch.ts';
 import { HEADER_ID } from '../../sip/header-table.ts';
 import { METHOD } from '../../sip/methods.ts';
-import { SCHEME, TRANSPORT, UriView } from '../../sip/uri.ts';
+import { HOST_KIND, SCHEME, TRANSPORT, UriView } from '../../sip/uri.ts';
 import type { Destination } from '../destination.ts';
 import { NO_SOCKET } from '../destination.ts';
 import { FOREIGN, type OwnAddresses } from '../own-addresses.ts';
@@ -133,8 +133,9 @@ export class StatelessProxy {
     const { destination } = this.#parts;
     const isUdp = uri.transport <= TRANSPORT.UDP; // or none named
     if (uri.scheme !== SCHEME.SIP || !isUdp) return this.#reject(REJECT.unsupportedTransport);
-    const selector = this.#selector(request);
     const isStripped = uri === request.uri && request.isMaddrStripped;
+    // An IPv4 address needs no choosing.
+    const selector = uri.hostKind === HOST_KIND.IPV4 && uri.maddrStart === -1 ? 0 : this.#selector(request);
     return this.#outcomeOf(
       uri.maddrStart === -1 || isStripped
         ? destination.findHost(uri, isStripped ? -1 : uri.port, selector)

@@ -3,11 +3,14 @@
 
 import type { Arena } from '../../memory/arena.ts';
 import { SLOT } from '../../memory/layout.ts';
-import { BRANCH_PREFIX, CHANGING_DIGITS } from '../../sip/branch.ts';
+import { BRANCH_PREFIX, CHANGING_DIGITS, isHex } from '../../sip/branch.ts';
 import { formatIpAddress, MAX_ADDRESS_BYTES } from '../../sip/ip-address.ts';
 import type { ViaTemplate } from '../../sip/outbound.ts';
 import type { BoundSocket } from '../bound-socket.ts';
 
+/** "Via: " and the line's end are not in its value. */
+const NAME_BYTES = 5;
+const CRLF_BYTES = 2;
 /** Local addresses of wildcard sockets are few; where they are not, templates are simply made again. */
 const MAX_TEMPLATES = 64;
 
@@ -56,6 +59,23 @@ export class ViaTemplates {
       }
     }
     return this.#make(socket, family, ingressSocket, slotWord, isFromLocal);
+  }
+
+  /** Where the branch begins in the Via value [start, end) if that is one of ours as it left: nothing was added to it, and
+   *  only the branch, which ends it, differs. −1: it may still be ours, but has to be read. */
+  branchOfOwnVia(start: number, end: number): number {
+    const known = this.#known;
+    const { bytes } = this.#arena;
+    for (let i = 0; i < known.length; i++) {
+      const { bytes: line, branchAt } = known[i]!;
+      if (end - start !== line.length - NAME_BYTES - CRLF_BYTES) continue;
+      let at = NAME_BYTES;
+      while (at < branchAt && bytes[start + at - NAME_BYTES] === line[at]) at++;
+      if (at !== branchAt) continue;
+      const digits = start + branchAt - NAME_BYTES;
+      return isHex(bytes, digits, end) ? digits - BRANCH_PREFIX.length : -1;
+    }
+    return -1;
   }
 
   /** Cold. */
