@@ -12,9 +12,9 @@ import type { Arguments } from './arguments.ts';
 import { renderBanner, selfCommand } from './banner.ts';
 import { renderCounters } from './table.ts';
 
-/** The server promises to stop within 2 s; a process that hangs for longer is ended all the same. */
 /** Signals closer together than this are one. */
 const SAME_SIGNAL_MS = 200;
+/** The server promises to stop within 2 s; a process that hangs for longer is ended all the same. */
 const STOP_LIMIT_MS = 5000;
 
 export type StartServer = (config: Config, log: Logger) => Promise<RunningServer>;

@@ -11,6 +11,8 @@ import { FOUND, NOT_FOUND, newResolvedAddress, PENDING, type ResolverPort } from
 type Bytes = Uint8Array<SharedArrayBuffer>;
 type Words = Int32Array<SharedArrayBuffer>;
 
+/** First byte of the IPv4 addresses from the multicast ones on, up to broadcast. */
+const FIRST_MULTICAST_BYTE = 224;
 /** The last word of ::1. */
 const IPV6_LOOPBACK_WORD = 0x0100_0000;
 /** No socket of the destination's address family. */
@@ -128,9 +130,12 @@ export class Destination {
     return isLocalLoopback === this.#isLoopback();
   }
 
-  /** 0.0.0.0 and :: are this machine to the kernel and nobody to SIP; 255.255.255.255 is everybody (RFC 4475 3.3.10). */
+  /** 0.0.0.0 and :: are this machine to the kernel and nobody to SIP; broadcast and multicast addresses are many
+   *  (RFC 4475 3.3.10). Departs from RFC 3261 18.1.1: requests are not sent to multicast groups, for a proxy at the edge has
+   *  no use for it and others would have: one datagram would become many. */
   #isSomewhere(): boolean {
-    return this.family === 4 ? this.a0 !== 0 && this.a0 !== -1 : (this.a0 | this.a1 | this.a2 | this.a3) !== 0;
+    if (this.family !== 4) return (this.a0 & 0xff) !== 0xff && (this.a0 | this.a1 | this.a2 | this.a3) !== 0;
+    return this.a0 !== 0 && (this.a0 & 0xff) < FIRST_MULTICAST_BYTE;
   }
 
   #canReach(socket: BoundSocket): boolean {

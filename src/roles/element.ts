@@ -151,8 +151,7 @@ export class Element {
         counters.count(COUNTER.requests_forwarded_total);
         return true;
       case OUTCOME.FOR_OURSELVES:
-        counters.count(COUNTER.requests_answered_total);
-        this.#responder.respond(request, OK, CAPABILITIES);
+        this.#answerForOurselves();
         return true;
       case OUTCOME.PENDING:
         if (!mayPark) this.#reject(REJECT.unresolvable);
@@ -238,6 +237,18 @@ export class Element {
     return header !== -1 && parseVia(this.#arena.bytes, index.valueStart(header), index.valueEnd(header), topVia) >= 0;
   }
 
+  /** An OPTIONS to us (section 11.2): 200 with what we can do, or 420 if it requires what we cannot (8.2.2.3). */
+  #answerForOurselves(): void {
+    const request = this.#request;
+    if (request.index.find(this.#arena.bytes, HEADER_ID.REQUIRE) !== -1) {
+      this.#counters.count(REJECT.badExtension.counter);
+      this.#responder.respond(request, REJECT.badExtension.statusLine, this.#unsupported(HEADER_ID.REQUIRE));
+      return;
+    }
+    this.#counters.count(COUNTER.requests_answered_total);
+    this.#responder.respond(request, OK, CAPABILITIES);
+  }
+
   /** Without a Via nobody can tell what an answer belongs to; with a broken one it can, and the datagram has a source. */
   #answerBrokenVia(): void {
     const request = this.#request;
@@ -262,15 +273,20 @@ export class Element {
       return;
     }
     const isBadExtension = rejection === REJECT.badExtension;
-    const headers = isBadExtension ? this.#unsupported() : rejection.status === 503 ? RETRY_AFTER : NO_HEADERS;
+    const headers = isBadExtension
+      ? this.#unsupported(HEADER_ID.PROXY_REQUIRE)
+      : rejection.status === 503
+        ? RETRY_AFTER
+        : NO_HEADERS;
     this.#responder.respond(request, rejection.statusLine, headers);
   }
 
-  /** Unsupported with every option-tag of every Proxy-Require (section 20.40): none is known here. Cold. */
-  #unsupported(): Uint8Array {
+  /** Unsupported with every option-tag of every Require or Proxy-Require (section 20.40): none is known here. Cold. */
+  #unsupported(id: number): Uint8Array {
     const { index } = this.#request;
     const values: Uint8Array[] = [];
-    for (let header = index.first[HEADER_ID.PROXY_REQUIRE]!; header !== -1; header = index.next(header)) {
+    for (let header = index.first[id]!; header !== -1; header = index.next(header)) {
+      if (index.valueEnd(header) === index.valueStart(header)) continue;
       if (values.length > 0) values.push(text(', '));
       values.push(this.#arena.bytes.slice(index.valueStart(header), index.valueEnd(header)));
     }

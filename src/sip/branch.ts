@@ -69,11 +69,11 @@ export function identifyByBranch(
   key.fold(words, sentByStart, sentByEnd);
 }
 
-/** Hash of what decides about the routing of a request, whatever its method: Request-URI and Route as received
- *  (RFC 3261 16.6 step 8, RFC 5393 4.2.1). Proxy-Require and Proxy-Authorization decide nothing here, and a CANCEL, which
+/** Hash of what decides about the routing of a request, whatever its method: Request-URI and Route as received, and the
+ *  socket it came to, on which the meaning of a maddr depends (RFC 3261 16.4, 16.6 step 8, RFC 5393 4.2.1). Proxy-Require and Proxy-Authorization decide nothing here, and a CANCEL, which
  *  must get the branch of its INVITE, does not repeat them. */
-export function loopHash(words: Words, index: MessageIndex): number {
-  let hash = hashBytes(words, index.uriStart, index.uriEnd, SEED_LOOP);
+export function loopHash(words: Words, index: MessageIndex, socket: number): number {
+  let hash = hashBytes(words, index.uriStart, index.uriEnd, SEED_LOOP + socket);
   for (let header = index.first[HEADER_ID.ROUTE]!; header !== -1; header = index.next(header)) {
     hash = hashBytes(words, index.valueStart(header), index.valueEnd(header), hash);
   }

@@ -91,7 +91,8 @@ describe('25.1 IPv6address', () => {
       .map((parts) => parts.join(':'));
     fc.assert(
       fc.property(fc.oneof(separated, colons), (text) => {
-        fc.pre(!text.includes(':::'));
+        // ":::" is tolerated (RFC 5118 4.10), and RFC 3261 allows the zeros in 01.2.3.4 that inet_pton refuses.
+        fc.pre(!text.includes(':::') && !/(^|[^0-9a-f])0\d+\./i.test(text));
         const { start, end } = place(text);
         expect(isIpv6(bytes, start, end)).toBe(isIPv6(text));
       }),

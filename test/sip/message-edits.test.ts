@@ -120,6 +120,28 @@ describe('MessageEdits', () => {
     expect(apply('abc', [edit]).result).toBe(expected);
   });
 
+  it('takes out neighbouring pieces made in any order among other edits', () => {
+    const pieces = fc.array(fc.record({ length: fc.nat(5), kind: fc.nat(3) }), { minLength: 1, maxLength: 30 });
+    fc.assert(
+      fc.property(
+        pieces.chain((all) => {
+          let at = 0;
+          const list = all.flatMap(({ length, kind }): Edit[] => {
+            const start = at;
+            at += length + 1;
+            if (kind === 0) return [];
+            return [{ start, end: at, text: kind === 1 ? 'new' : '' }];
+          });
+          return fc.shuffledSubarray(list, { minLength: list.length });
+        }),
+        (list) => {
+          expect(apply(TEXT, list).result).toBe(naive(TEXT, list));
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+
   it('takes out neighbouring pieces, however many lines a message may have', () => {
     const list = Array.from({ length: 512 }, (_, i) => ({ start: 10 + i * 20, end: 30 + i * 20, text: '' }));
     const text = 'x'.repeat(10) + 'y'.repeat(512 * 20) + 'z'.repeat(10);

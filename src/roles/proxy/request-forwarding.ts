@@ -20,8 +20,8 @@ const MAX_FORWARDS = text('Max-Forwards: ');
 const CRLF = text('\r\n');
 const VERSION = text('SIP/2.0');
 const SEMICOLON = 0x3b;
-const MADDR = 0x6d61_6464;
-const TRANSPORT_NAME = 0x7472_616e;
+const METHOD = ';method=';
+const MADDR = ';maddr=';
 
 export class RequestForwarding {
   readonly #arena: Arena;
@@ -68,7 +68,7 @@ export class RequestForwarding {
     // Step 2, and step 6 for a strict next hop: what the start line says.
     if (isNextHopStrict) {
       edits.replace(index.uriStart, index.uriEnd, strictUriStart, strictUriEnd);
-    } else if (request.isMaddrStripped) {
+    } else if (request.isMaddrStripped || request.uri.methodStart !== -1) {
       const from = outbound.cursor;
       this.#putStrippedUri(request);
       edits.replace(index.uriStart, index.uriEnd, from, outbound.cursor);
@@ -148,37 +148,39 @@ export class RequestForwarding {
     const outbound = this.#outbound;
     const from = outbound.cursor;
     outbound.put(ROUTE);
-    if (request.isMaddrStripped) this.#putStrippedUri(request);
+    if (request.isMaddrStripped || request.uri.methodStart !== -1) this.#putStrippedUri(request);
     else outbound.putCopy(request.targetStart, request.targetEnd);
     outbound.put(ROUTE_END);
     edits.insert(index.lineEnd(last), from, outbound.cursor);
   }
 
-  /** The Request-URI without its maddr, its transport and a port that is not the default (section 16.4). Cold. */
+  /** The target without a method parameter, which has no place in a Request-URI (step 2), and where section 16.4 says so
+   *  without its maddr, its transport and a port that is not the default. Cold. */
   #putStrippedUri(request: ReceivedRequest): void {
-    const { uri, targetStart, targetEnd } = request;
+    const { uri, targetStart, targetEnd, isMaddrStripped } = request;
     const { bytes } = this.#arena;
     const outbound = this.#outbound;
-    const isDefaultPort = uri.port === DEFAULT_PORT;
-    const hostEnd = isDefaultPort && uri.paramsStart !== -1 ? uri.paramsStart : uri.hostEnd;
-    outbound.putCopy(targetStart, hostEnd);
-    if (uri.paramsStart === -1) return;
-    for (let start = uri.paramsStart; start < targetEnd; ) {
+    const paramsStart = uri.paramsStart === -1 ? targetEnd : uri.paramsStart;
+    const isPortStripped = isMaddrStripped && uri.port !== DEFAULT_PORT;
+    outbound.putCopy(targetStart, isPortStripped ? uri.hostEnd : paramsStart);
+    for (let start = paramsStart; start < targetEnd; ) {
       let end = start + 1;
       while (end < targetEnd && bytes[end] !== SEMICOLON) end++;
-      const name = lowerLetters(bytes, start + 1);
-      if (name !== MADDR && name !== TRANSPORT_NAME) outbound.putCopy(start, end);
+      const isMethod = start + METHOD.length === uri.methodStart;
+      const isMaddr = start + MADDR.length === uri.maddrStart;
+      const isStripped = isMethod || (isMaddrStripped && (isMaddr || isTransport(bytes, start + 1)));
+      if (!isStripped) outbound.putCopy(start, end);
       start = end;
     }
   }
 }
 
-/** Four bytes as lower-case letters; "madd" and "tran" begin no other parameter of a SIP URI that matters here. */
-function lowerLetters(bytes: Uint8Array<SharedArrayBuffer>, at: number): number {
+/** "tran" in any case: no other parameter of RFC 3261 begins so. */
+function isTransport(bytes: Uint8Array<SharedArrayBuffer>, at: number): boolean {
   return (
-    ((bytes[at]! | 0x20) << 24) |
-    ((bytes[at + 1]! | 0x20) << 16) |
-    ((bytes[at + 2]! | 0x20) << 8) |
-    (bytes[at + 3]! | 0x20)
+    (bytes[at]! | 0x20) === 0x74 &&
+    (bytes[at + 1]! | 0x20) === 0x72 &&
+    (bytes[at + 2]! | 0x20) === 0x61 &&
+    (bytes[at + 3]! | 0x20) === 0x6e
   );
 }

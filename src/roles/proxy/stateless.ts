@@ -61,7 +61,7 @@ export class StatelessProxy {
     if (spent !== null) {
       return request.index.method === METHOD.OPTIONS ? OUTCOME.FOR_OURSELVES : this.#reject(spent);
     }
-    request.loop = loopHash(arena.words, request.index);
+    request.loop = loopHash(arena.words, request.index, arena.words[request.slotWord + SLOT.SOCKET_WORD]!);
     if (isLoop(arena, request, own)) return this.#reject(REJECT.loopDetected);
     const extension = checkProxyRequire(request);
     if (extension !== null) return this.#reject(extension);
