@@ -163,6 +163,9 @@ export class OwnAddresses {
     }
     const words = this.#words;
     if (this.#wildcardPorts[words[slotWord + SLOT.SOCKET_WORD]!] !== port) return false;
+    // Where the kernel did not say to which address the datagram came, all four words are zero.
+    const host = this.#host;
+    if ((host[0]! | host[1]! | host[2]! | host[3]!) === 0) return false;
     return words[slotWord + SLOT.FAMILY_WORD] === family && this.#isLocal(slotWord + SLOT.LOCAL_WORD);
   }
 

@@ -187,7 +187,7 @@ class Dispatcher {
     const shard =
       shardCount === 1 ? 0 : this.#shardOf(kind === DATAGRAM.SIP ? hashCallId(bytes, words, start, end) : 0);
     const ring = this.#rings[shard]!;
-    if (ring.isAbove(this.#task.overloadMark) && isSheddable(bytes, words, start, end)) {
+    if (ring.isAbove(this.#task.overloadMark) && (kind === DATAGRAM.STUN || isSheddable(bytes, words, start, end))) {
       this.#counters.count(COUNTER.shed_requests_total);
       this.#keep(taken);
       return;

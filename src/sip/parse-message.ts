@@ -162,6 +162,7 @@ function readHeaders(bytes: Bytes, words: Words, start: number, end: number, ind
   let line = start;
   let count = 0;
   let repeated = 0;
+  let hasLoneLineFeed = false;
   for (; line < end && bytes[line]! >= SPACE; count++) {
     if (count === MAX_HEADERS) {
       error = MESSAGE_ERROR.TOO_MANY_HEADERS;
@@ -190,10 +191,10 @@ function readHeaders(bytes: Bytes, words: Words, start: number, end: number, ind
 
     // The end of the line, over any folds.
     let newline = findNewline(words, value, end);
-    if (bytes[newline - 1] !== CR && newline < end) error = MESSAGE_ERROR.LINE_END;
+    if (bytes[newline - 1] !== CR && newline < end) hasLoneLineFeed = true;
     while (newline + 1 < end && isWhiteSpace(bytes[newline + 1]!)) {
       newline = findNewline(words, newline + 1, end);
-      if (bytes[newline - 1] !== CR && newline < end) error = MESSAGE_ERROR.LINE_END;
+      if (bytes[newline - 1] !== CR && newline < end) hasLoneLineFeed = true;
     }
     let valueEnd = newline - 1;
     if (bytes[value]! <= SPACE || bytes[valueEnd - 1]! <= SPACE || newline >= end) {
@@ -214,7 +215,8 @@ function readHeaders(bytes: Bytes, words: Words, start: number, end: number, ind
   }
   table[(count << 2) + 1] = line;
   index.headerCount = count;
-  index.hasLoneLineFeed = error === MESSAGE_ERROR.LINE_END;
+  index.hasLoneLineFeed = hasLoneLineFeed;
+  if (hasLoneLineFeed && error !== MESSAGE_ERROR.TOO_MANY_HEADERS) error = MESSAGE_ERROR.LINE_END;
   index.repeated = repeated;
   return endHeaders(bytes, line, end, error, index);
 }

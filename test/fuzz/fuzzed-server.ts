@@ -7,10 +7,10 @@ import { configSchema } from '../../src/config/schema.ts';
 import { type Arena, createArena } from '../../src/memory/arena.ts';
 import {
   EGRESS,
+  EGRESS_BYTES,
   EGRESS_ENTRIES,
   EGRESS_SPANS,
   EGRESS_STRIDE_BYTES,
-  EGRESS_BYTES,
   SCRATCH_BYTES,
   SLOT,
   SLOT_HEADER_BYTES,
@@ -110,7 +110,11 @@ interface Pending {
 }
 
 export class FuzzedServer {
-  readonly arena: Arena = createArena({ shardCount: ELEMENTS.length, slotCount: ORDINARY_SLOTS, jumboCount: JUMBO_SLOTS });
+  readonly arena: Arena = createArena({
+    shardCount: ELEMENTS.length,
+    slotCount: ORDINARY_SLOTS,
+    jumboCount: JUMBO_SLOTS,
+  });
   readonly #shards: Shard[];
   readonly #free: number[][];
   #parked: Pending[] = [];
@@ -211,7 +215,8 @@ export class FuzzedServer {
       try {
         shard.element.flush();
       } catch (error) {
-        for (const one of served) one.delivery.fault ??= `the flush throws ${error instanceof Error ? error.message : error}`;
+        for (const one of served)
+          one.delivery.fault ??= `the flush throws ${error instanceof Error ? error.message : error}`;
       }
     }
     // The kernel's refusals are answered behind everything else, in their order.
@@ -257,7 +262,8 @@ export class FuzzedServer {
       const isDatagram = start >= delivery.start && end <= delivery.end;
       const isVia = start >= viaArea && end <= textArea && spans[i + 1]! <= VIA_BYTES;
       const isText = start >= textArea && end <= cursor;
-      if (end <= start || !(isDatagram || isVia || isText)) return 'a span lies outside of the datagram and the scratch';
+      if (end <= start || !(isDatagram || isVia || isText))
+        return 'a span lies outside of the datagram and the scratch';
     }
     const isPoisoned = text.includes(POISON_TEXT) && !latin1(delivery.datagram.bytes).includes(POISON_TEXT);
     return isPoisoned ? 'text is sent that nobody wrote' : null;
@@ -276,7 +282,8 @@ export class FuzzedServer {
     words[word + SLOT.FAMILY_WORD] = isIpv6 ? 6 : 4;
     words[word + SLOT.PORT_WORD] = random.isOneIn(3) ? 1 + random.below(65_535) : 5060;
     bytes.set(source, (word + SLOT.SOURCE_WORD) * 4);
-    if (isWildcard && socket === 0) bytes.set(random.pick(isIpv6 ? LOCALS_V6 : LOCALS_V4), (word + SLOT.LOCAL_WORD) * 4);
+    if (isWildcard && socket === 0)
+      bytes.set(random.pick(isIpv6 ? LOCALS_V6 : LOCALS_V4), (word + SLOT.LOCAL_WORD) * 4);
     return source;
   }
 
@@ -361,5 +368,5 @@ export class FuzzedServer {
 }
 
 export function latin1(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).latin1Slice();
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 }

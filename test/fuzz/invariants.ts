@@ -8,10 +8,18 @@ import { MessageIndex } from '../../src/sip/message-index.ts';
 import { NameAddrView, parseNameAddr } from '../../src/sip/name-addr.ts';
 import { MESSAGE_ERROR, parseMessage } from '../../src/sip/parse-message.ts';
 import { DATAGRAM, hashCallId } from '../../src/sip/scan.ts';
-import { type NaiveHeader, type NaiveMessage, naiveBody, naiveHeader, readNaively, splitList } from '../sip/naive-message.ts';
+import {
+  type NaiveHeader,
+  type NaiveMessage,
+  naiveBody,
+  naiveHeader,
+  readNaively,
+  splitList,
+} from '../sip/naive-message.ts';
 import { type Delivery, latin1 } from './fuzzed-server.ts';
 
-const OUR_VIA = /^Via: SIP\/2\.0\/UDP (?:[a-z0-9.]+|\[[0-9a-f:]+\]):\d+;branch=z9hG4bKs[0-9a-f]{26}(?:[0-9a-f]{8}|[0-9a-f]{32})?\r\n$/;
+const OUR_VIA =
+  /^Via: SIP\/2\.0\/UDP (?:[a-z0-9.]+|\[[0-9a-f:]+\]):\d+;branch=z9hG4bKs[0-9a-f]{26}(?:[0-9a-f]{8}|[0-9a-f]{32})?\r\n$/;
 const TOKEN = /^[A-Za-z0-9\-.!%*_+`'~]+$/;
 const NEVER_SHED = /^(?:ACK|BYE|CANCEL|PRACK) /;
 
@@ -31,8 +39,11 @@ export function faultOf(arena: Arena, delivery: Delivery, pad: number): string |
   const [out] = delivery.sent;
   if (out === undefined) return null;
   const isAnswer = /^SIP\/2\.0 /i.test(out);
-  if (isResponse) return isAnswer ? faultOfForwardedResponse(arena, delivery, text, out, pad) : 'a response becomes a request';
-  return isAnswer ? faultOfAnswer(arena, delivery, text, out, pad) : faultOfForwardedRequest(arena, delivery, text, out, pad);
+  if (isResponse)
+    return isAnswer ? faultOfForwardedResponse(arena, delivery, text, out, pad) : 'a response becomes a request';
+  return isAnswer
+    ? faultOfAnswer(arena, delivery, text, out, pad)
+    : faultOfForwardedRequest(arena, delivery, text, out, pad);
 }
 
 function faultOfStun(text: string, out: string | undefined): string | null {
@@ -44,27 +55,43 @@ function faultOfStun(text: string, out: string | undefined): string | null {
 
 // ---- Forwarded messages (16.6, 16.11) --------------------------------------------------------------------------------
 
-function faultOfForwardedRequest(arena: Arena, delivery: Delivery, text: string, out: string, pad: number): string | null {
-  const before = readNaively(text);
-  const after = readNaively(out);
+function faultOfForwardedRequest(
+  arena: Arena,
+  delivery: Delivery,
+  text: string,
+  out: string,
+  pad: number,
+): string | null {
   const parsed = faultOfParse(arena, delivery, out, pad);
   if (parsed !== null) return `a forwarded request ${parsed}`;
+  return faultOfForwarding(text, out) ?? faultOfScan(delivery, readNaively(text));
+}
+
+/** What a proxy did to a request beyond 16.6 and 18.2.1, or null. Latin-1. */
+export function faultOfForwarding(text: string, out: string): string | null {
+  const before = readNaively(text);
+  const after = readNaively(out);
   const [method, uri] = before.startLine.split(' ');
   const [methodAfter, uriAfter, version] = after.startLine.split(' ');
   const routes = listOf(before, 'route');
-  if (method !== methodAfter || version !== 'SIP/2.0' || !out.startsWith(after.startLine)) return 'the start line of a request is changed';
-  if (uri !== uriAfter && routes.length === 0 && !/maddr/i.test(uri!)) return 'a Request-URI is changed without a cause';
+  if (method !== methodAfter || version !== 'SIP/2.0' || !out.startsWith(after.startLine))
+    return 'the start line of a request is changed';
+  if (uri !== uriAfter && routes.length === 0 && !/maddr/i.test(uri!))
+    return 'a Request-URI is changed without a cause';
 
   if (!before.headers.every(({ name }) => TOKEN.test(name))) return 'a header without a name is forwarded';
   const vias = before.headers.filter(isVia);
   const [ours, top, ...others] = after.headers.filter(isVia);
   if (!OUR_VIA.test(ours?.line ?? '')) return 'the top Via of a forwarded request is not ours';
-  if (listOf(after, 'via').length !== listOf(before, 'via').length + 1) return 'a forwarded request has not one Via more';
-  if (withoutMarks(top!.line) !== withoutMarks(vias[0]!.line)) return 'more than received and rport is changed in a Via';
+  if (listOf(after, 'via').length !== listOf(before, 'via').length + 1)
+    return 'a forwarded request has not one Via more';
+  if (withoutMarks(top!.line) !== withoutMarks(vias[0]!.line))
+    return 'more than received and rport is changed in a Via';
   if (linesOf(others) !== linesOf(vias.slice(1))) return 'a lower Via is changed';
-  if (linesOf(before.headers.filter(isOther)) !== linesOf(after.headers.filter(isOther))) return 'another header is changed';
+  if (linesOf(before.headers.filter(isOther)) !== linesOf(after.headers.filter(isOther)))
+    return 'another header is changed';
   if (after.rest !== naiveBody(before)) return 'the body is changed';
-  return faultOfMaxForwards(before, after) ?? faultOfRoutes(routes, listOf(after, 'route')) ?? faultOfScan(delivery, before);
+  return faultOfMaxForwards(before, after) ?? faultOfRoutes(routes, listOf(after, 'route'));
 }
 
 /** Step 3. */
@@ -86,18 +113,28 @@ function faultOfRoutes(before: readonly string[], after: readonly string[]): str
 function faultOfScan(delivery: Delivery, before: NaiveMessage): string | null {
   if (!delivery.isSheddable) return null;
   if (NEVER_SHED.test(before.startLine)) return 'an ACK, BYE, CANCEL or PRACK is sheddable';
-  return /;\s*tag\s*=/i.test(naiveHeader(before, 'to')!.value.replace(/^.*>/s, '')) ? 'a request with a To tag is sheddable' : null;
+  return /;\s*tag\s*=/i.test(naiveHeader(before, 'to')!.value.replace(/^.*>/s, ''))
+    ? 'a request with a To tag is sheddable'
+    : null;
 }
 
-function faultOfForwardedResponse(arena: Arena, delivery: Delivery, text: string, out: string, pad: number): string | null {
+function faultOfForwardedResponse(
+  arena: Arena,
+  delivery: Delivery,
+  text: string,
+  out: string,
+  pad: number,
+): string | null {
   const before = readNaively(text);
   const after = readNaively(out);
   const parsed = faultOfParse(arena, delivery, out, pad);
   if (parsed !== null) return `a forwarded response ${parsed}`;
   if (!before.headers.every(({ name }) => TOKEN.test(name))) return 'a header without a name is forwarded';
-  if (before.startLine.replace(/^SIP/i, 'SIP') !== after.startLine || !out.startsWith(after.startLine)) return 'a status line is changed';
+  if (before.startLine.replace(/^SIP/i, 'SIP') !== after.startLine || !out.startsWith(after.startLine))
+    return 'a status line is changed';
   const isNotVia = (header: NaiveHeader) => !isVia(header);
-  if (linesOf(before.headers.filter(isNotVia)) !== linesOf(after.headers.filter(isNotVia))) return 'a header of a response is changed';
+  if (linesOf(before.headers.filter(isNotVia)) !== linesOf(after.headers.filter(isNotVia)))
+    return 'a header of a response is changed';
   const wanted = listOf(before, 'via').slice(1).join('\n');
   if (listOf(after, 'via').join('\n') !== wanted) return 'a forwarded response has not one Via less';
   return after.rest === naiveBody(before) ? null : 'the body of a response is changed';
@@ -127,7 +164,8 @@ function faultOfAnswer(arena: Arena, delivery: Delivery, text: string, out: stri
   if (sent.statusCode < 300 && !/^[\r\n]*OPTIONS /.test(text)) return 'a request that is not an OPTIONS succeeds here';
   if (countOf(sent, HEADER_ID.VIA) !== countOf(received, HEADER_ID.VIA)) return 'an own response has other Vias';
   for (const id of [HEADER_ID.FROM, HEADER_ID.CALL_ID, HEADER_ID.CSEQ]) {
-    if (valueOf(arena, sent, id) !== valueOf(arena, received, id)) return 'an own response has another From, Call-ID or CSeq';
+    if (headerOf(arena, sent, id) !== headerOf(arena, received, id))
+      return 'an own response has another From, Call-ID or CSeq';
   }
   const to = received.first[HEADER_ID.TO]!;
   if (to === -1) return null;
@@ -136,9 +174,12 @@ function faultOfAnswer(arena: Arena, delivery: Delivery, text: string, out: stri
   if (!isReadable) return null;
   const hadTag = toView.tagStart !== -1;
   const answered = sent.first[HEADER_ID.TO]!;
-  if (answered === -1 || parseNameAddr(bytes, sent.valueStart(answered), sent.valueEnd(answered), toView) < 0) return 'the To of an own response cannot be read';
+  if (answered === -1 || parseNameAddr(bytes, sent.valueStart(answered), sent.valueEnd(answered), toView) < 0)
+    return 'the To of an own response cannot be read';
   if (toView.tagStart === -1) return 'an own response has no To tag';
-  return hadTag && valueOf(arena, sent, HEADER_ID.TO) !== valueOf(arena, received, HEADER_ID.TO) ? 'a To with a tag is changed' : null;
+  return hadTag && headerOf(arena, sent, HEADER_ID.TO) !== headerOf(arena, received, HEADER_ID.TO)
+    ? 'a To with a tag is changed'
+    : null;
 }
 
 function countOf(index: MessageIndex, id: number): number {
@@ -147,7 +188,7 @@ function countOf(index: MessageIndex, id: number): number {
   return count;
 }
 
-function valueOf({ bytes }: Arena, index: MessageIndex, id: number): string | undefined {
+function headerOf({ bytes }: Arena, index: MessageIndex, id: number): string | undefined {
   const header = index.first[id]!;
   if (header === -1) return undefined;
   // A fold with a lone LF is mended on the way.
@@ -157,7 +198,7 @@ function valueOf({ bytes }: Arena, index: MessageIndex, id: number): string | un
 /** Puts a message that was sent into the pad and returns its start. */
 function placeOn({ bytes, map }: Arena, pad: number, text: string): number {
   const start = slotOffset(map, pad) + SLOT_HEADER_BYTES;
-  Buffer.from(bytes.buffer, start, text.length).latin1Write(text);
+  Buffer.from(bytes.buffer, start, text.length).write(text, 'latin1');
   return start;
 }
 

@@ -8,8 +8,62 @@ const MAX_MUTATIONS = 4;
 /** Mutations that make large datagrams cost a thousand times the usual; one datagram in so many gets one. */
 const HUGE_ONE_IN = 400;
 
-const MARKS = ['\r\n', '\n', '\r', '\0', '"', '<', '>', ',', ';', ':', '=', '@', '?', '/', '[', ']', '\\', '%', '%00', ' ', '\t', '\r\n ', '\x80', '\xff', '(', ')', '{', '#', '*', '+', '-', '\x7f', 'tag=', ';lr', ';rport', ';received=', ';maddr=', 'SIP/2.0'] as const;
-const NUMBERS = ['0', '1', '255', '256', '65535', '65536', '2147483647', '2147483648', '4294967296', '99999999999999999999', '-1', '0000000001', '1e3', ''] as const;
+const MARKS = [
+  '\r\n',
+  '\n',
+  '\r',
+  '\0',
+  '"',
+  '<',
+  '>',
+  ',',
+  ';',
+  ':',
+  '=',
+  '@',
+  '?',
+  '/',
+  '[',
+  ']',
+  '\\',
+  '%',
+  '%00',
+  ' ',
+  '\t',
+  '\r\n ',
+  '\x80',
+  '\xff',
+  '(',
+  ')',
+  '{',
+  '#',
+  '*',
+  '+',
+  '-',
+  '\x7f',
+  'tag=',
+  ';lr',
+  ';rport',
+  ';received=',
+  ';maddr=',
+  'SIP/2.0',
+] as const;
+const NUMBERS = [
+  '0',
+  '1',
+  '255',
+  '256',
+  '65535',
+  '65536',
+  '2147483647',
+  '2147483648',
+  '4294967296',
+  '99999999999999999999',
+  '-1',
+  '0000000001',
+  '1e3',
+  '',
+] as const;
 
 type Mutation = (bytes: Uint8Array, random: Random, seeds: readonly Uint8Array[]) => Uint8Array;
 
@@ -17,7 +71,8 @@ type Mutation = (bytes: Uint8Array, random: Random, seeds: readonly Uint8Array[]
 export function mutate(random: Random, seeds: readonly Uint8Array[]): Uint8Array {
   let bytes = random.pick(seeds);
   if (random.isOneIn(16)) return bytes;
-  for (let left = 1 + random.below(MAX_MUTATIONS); left > 0; left--) bytes = random.pick(MUTATIONS)(bytes, random, seeds);
+  for (let left = 1 + random.below(MAX_MUTATIONS); left > 0; left--)
+    bytes = random.pick(MUTATIONS)(bytes, random, seeds);
   if (random.isOneIn(HUGE_ONE_IN)) bytes = random.pick(HUGE_MUTATIONS)(bytes, random, seeds);
   return bytes.length > MAX_BYTES ? bytes.subarray(0, MAX_BYTES) : bytes;
 }
@@ -139,13 +194,38 @@ const repeatLineToTheEnd: Mutation = (bytes, random) => {
 
 const lengthenValue: Mutation = (bytes, random) => {
   const at = random.below(bytes.length + 1);
-  const unit = random.pick(['a', ',', ' ', '\r\n ', '<', '"', '\\', ';x', ',<sip:a@b>', '%41', '(', '\0', '[', '::', '1', ':', '\xff', '\t']);
+  const unit = random.pick([
+    'a',
+    ',',
+    ' ',
+    '\r\n ',
+    '<',
+    '"',
+    '\\',
+    ';x',
+    ',<sip:a@b>',
+    '%41',
+    '(',
+    '\0',
+    '[',
+    '::',
+    '1',
+    ':',
+    '\xff',
+    '\t',
+  ]);
   return splice(bytes, at, at, repeated(latin1(unit), random.pick([300, 5000, 65_000]) / unit.length));
 };
 
 const deepenList: Mutation = (bytes, random) => {
   const [start] = someLine(bytes, random);
-  const item = random.pick(['SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK1', '<sip:192.0.2.254;lr>', '<sip:p.example;lr>', 'foo', 'SIP/2.0/UDP 192.0.2.254']);
+  const item = random.pick([
+    'SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK1',
+    '<sip:192.0.2.254;lr>',
+    '<sip:p.example;lr>',
+    'foo',
+    'SIP/2.0/UDP 192.0.2.254',
+  ]);
   const name = random.pick(['Via', 'Route', 'Record-Route', 'Proxy-Require', 'Contact']);
   const list = repeated(latin1(`${item}, `), random.pick([50, 500, 1500]));
   return splice(bytes, start, start, Buffer.concat([latin1(`${name}: `), list, latin1(`${item}\r\n`)]));
@@ -154,7 +234,11 @@ const deepenList: Mutation = (bytes, random) => {
 /** Many headers whose line ends are not plain: each becomes two spans of an own response. */
 const manyLooseLines: Mutation = (bytes, random) => {
   const [start] = someLine(bytes, random);
-  const line = random.pick(['Via: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK1 \r\n', 'v:SIP/2.0/UDP a\r\n \r\n', 'Route: <sip:192.0.2.254;lr>\r\n']);
+  const line = random.pick([
+    'Via: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK1 \r\n',
+    'v:SIP/2.0/UDP a\r\n \r\n',
+    'Route: <sip:192.0.2.254;lr>\r\n',
+  ]);
   const filled = random.isOneIn(2) ? line : line.replace('\r', `;x=${'y'.repeat(random.below(200))} \r`);
   return splice(bytes, start, start, repeated(latin1(filled), random.pick([64, 200, 480])));
 };
@@ -164,7 +248,14 @@ const fillUp: Mutation = (bytes, random) => {
   return Buffer.concat([bytes, filler]);
 };
 
-const HUGE_MUTATIONS: readonly Mutation[] = [repeatLineToTheEnd, lengthenValue, lengthenValue, deepenList, manyLooseLines, fillUp];
+const HUGE_MUTATIONS: readonly Mutation[] = [
+  repeatLineToTheEnd,
+  lengthenValue,
+  lengthenValue,
+  deepenList,
+  manyLooseLines,
+  fillUp,
+];
 
 /** [start, end) of some line with its line end. */
 function someLine(bytes: Uint8Array, random: Random): [start: number, end: number] {

@@ -10,7 +10,8 @@ const OUR_VIA = 'SIP/2.0/UDP 192.0.2.254:5060;branch=z9hG4bKs0123456789abcdef012
 const OUR_WILDCARD_VIA = 'SIP/2.0/UDP edge.example:5060;branch=z9hG4bKs0123456789abcdef01234567000a010203';
 const CALLER_VIA = 'SIP/2.0/UDP 192.0.2.10:5060;rport=5062;received=192.0.2.11;branch=z9hG4bK77';
 
-const SDP = 'v=0\r\no=alice 1 1 IN IP4 192.0.2.17\r\ns=-\r\nc=IN IP4 192.0.2.17\r\nt=0 0\r\nm=audio 49170 RTP/AVP 8\r\n';
+const SDP =
+  'v=0\r\no=alice 1 1 IN IP4 192.0.2.17\r\ns=-\r\nc=IN IP4 192.0.2.17\r\nt=0 0\r\nm=audio 49170 RTP/AVP 8\r\n';
 
 function response(status: string, vias: readonly string[], headers: readonly string[] = [], body = ''): string {
   const lines = [
@@ -60,7 +61,11 @@ const RESPONSES = [
   response('200 OK', [OUR_VIA, CALLER_VIA], ['Content-Type: application/sdp'], SDP),
   response('180 Ringing', [`${OUR_VIA}, ${CALLER_VIA}`]),
   response('100 Trying', [OUR_WILDCARD_VIA, 'SIP/2.0/UDP pending.example;branch=z9hG4bK9']),
-  response('404 Nicht gefunden \xfc', [OUR_VIA, 'SIP/2.0/UDP [2001:db8::9];maddr=192.0.2.77;branch=z9hG4bK9', CALLER_VIA]),
+  response('404 Nicht gefunden \xfc', [
+    OUR_VIA,
+    'SIP/2.0/UDP [2001:db8::9];maddr=192.0.2.77;branch=z9hG4bK9',
+    CALLER_VIA,
+  ]),
   response('503 ', [OUR_VIA]),
   response('200 OK', [CALLER_VIA, OUR_VIA]),
   response('200 OK', [OUR_VIA, 'SIP/2.0/TCP 192.0.2.10:5060;branch=z9hG4bK9']),

@@ -133,15 +133,18 @@ describe('an open loop', () => {
     }
   });
 
-  it.each([20_000, 50_000, 100_000])('of %i/s spends less than 3 %% of its time on trials once it is steady', (rate) => {
-    const run = new Run();
-    run.open(rate, 3 * SECOND_US);
-    let awakeUs = 0;
-    const stepUs = 1000;
-    const load = openLoop(rate, run.nowUs);
-    for (let i = 0; i < 5000; i++) if (run.serve(load, stepUs).naps === 0) awakeUs += stepUs;
-    expect(awakeUs / (5000 * stepUs)).toBeLessThan(0.03);
-  });
+  it.each([20_000, 50_000, 100_000])(
+    'of %i/s spends less than 3 %% of its time on trials once it is steady',
+    (rate) => {
+      const run = new Run();
+      run.open(rate, 3 * SECOND_US);
+      let awakeUs = 0;
+      const stepUs = 1000;
+      const load = openLoop(rate, run.nowUs);
+      for (let i = 0; i < 5000; i++) if (run.serve(load, stepUs).naps === 0) awakeUs += stepUs;
+      expect(awakeUs / (5000 * stepUs)).toBeLessThan(0.03);
+    },
+  );
 });
 
 describe('a closed loop', () => {

@@ -23,11 +23,11 @@ function keyOf(branch: string, sentBy: string): string {
   return `${key.high} ${key.low}`;
 }
 
-function loopOf(text: string): number {
+function loopOf(text: string, socket = 0): number {
   const index = new MessageIndex();
   const { start, end } = place(text);
   parseMessage(bytes, words, start, end, index);
-  return loopHash(words, index);
+  return loopHash(words, index, socket);
 }
 
 describe('8.1.1.7 The magic cookie', () => {
@@ -83,13 +83,14 @@ describe('16.6 step 8, the loop part', () => {
     expect(loopOf(request({ route, maxForwards: 5, to: '<sip:x@y>;tag=1', headers: ['Proxy-Require: x'] }))).toBe(hash);
   });
 
-  it('differs with the Request-URI and with every Route value', () => {
+  it('differs with the Request-URI, with every Route value and with the socket', () => {
     const hashes = [
       loopOf(request({ route })),
       loopOf(request({ route, uri: 'sip:other@biloxi.example' })),
       loopOf(request({ route: route.slice(1) })),
       loopOf(request({ route: route.toReversed() })),
       loopOf(request({})),
+      loopOf(request({ route }), 1),
     ];
     expect(new Set(hashes).size).toBe(hashes.length);
   });

@@ -108,11 +108,14 @@ describe('more pieces than an entry has spans', () => {
     return Array.from({ length: count }, (_, i) => `${i % 10}${'a'.repeat(pieceBytes - 1)},`).join('');
   }
 
-  it.each([EGRESS_SPANS / 2, EGRESS_SPANS, 10 * EGRESS_SPANS])('%i pieces and as many texts arrive in order', (count) => {
-    const expected = keepPieces(count, 3);
-    expect(textOf(0)).toBe(expected);
-    expect(spansOf(0).length).toBeLessThanOrEqual(EGRESS_SPANS);
-  });
+  it.each([EGRESS_SPANS / 2, EGRESS_SPANS, 10 * EGRESS_SPANS])(
+    '%i pieces and as many texts arrive in order',
+    (count) => {
+      const expected = keepPieces(count, 3);
+      expect(textOf(0)).toBe(expected);
+      expect(spansOf(0).length).toBeLessThanOrEqual(EGRESS_SPANS);
+    },
+  );
 
   it('stay within the scratch even if they make a message of the largest size', () => {
     const expected = keepPieces(500, 129);

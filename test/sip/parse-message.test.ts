@@ -21,7 +21,9 @@ const CORE: ReadonlySet<number> = new Set([
   HEADER_ID.CONTENT_LENGTH,
   HEADER_ID.PROXY_REQUIRE,
 ]);
-const ID_BY_NAME = new Map(HEADER_NAMES.flatMap(([id, names]) => names.map((name) => [name.toLowerCase(), id] as const)));
+const ID_BY_NAME = new Map(
+  HEADER_NAMES.flatMap(([id, names]) => names.map((name) => [name.toLowerCase(), id] as const)),
+);
 const REQUEST = 'OPTIONS sip:a@b SIP/2.0';
 
 const index = new MessageIndex();
@@ -69,7 +71,9 @@ const fold = fc.constantFrom('\r\n ', '\r\n\t', ' \r\n  ', '\r\n \r\n\t');
 const valuePart = fc.string({ unit: fc.constantFrom(...'aZ0 \t,;:=<>"\\@?[](){}\0\x01\x7f\x80\xff'), maxLength: 12 });
 const value = fc
   .tuple(valuePart, fc.array(fc.tuple(fold, valuePart), { maxLength: 2 }))
-  .map(([first, more]) => (first + more.map(([line, part]) => line + part).join('')).replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, ''));
+  .map(([first, more]) =>
+    (first + more.map(([line, part]) => line + part).join('')).replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, ''),
+  );
 const printedHeader: fc.Arbitrary<PrintedHeader> = fc.record({
   name: headerName,
   beforeColon: blank,
@@ -98,10 +102,18 @@ describe('a printed message', () => {
       fc.property(printedMessage, (printed) => {
         const { lead, statusCode, body, excess, lengthAt } = printed;
         const isRequest = statusCode === null;
-        const startLine = isRequest ? `${printed.method} ${printed.uri} SIP/2.0` : `SIP/2.0 ${statusCode} Whatever \xe9`;
+        const startLine = isRequest
+          ? `${printed.method} ${printed.uri} SIP/2.0`
+          : `SIP/2.0 ${statusCode} Whatever \xe9`;
         const headers = [...printed.headers];
         if (lengthAt !== null) {
-          const length = { name: printed.lengthName, beforeColon: '', afterColon: ' ', value: String(body.length), behind: '' };
+          const length = {
+            name: printed.lengthName,
+            beforeColon: '',
+            afterColon: ' ',
+            value: String(body.length),
+            behind: '',
+          };
           headers.splice(lengthAt, 0, length);
         }
         const printedLines = headers.map((h) => `${h.name}${h.beforeColon}:${h.afterColon}${h.value}${h.behind}\r\n`);
@@ -300,11 +312,15 @@ describe('7.3.1 Header field format', () => {
     expect(parse(lines(REQUEST, ...headers, 'Via: v'))).toBe(MESSAGE_ERROR.HEADER_LINE);
   });
 
-  it.each(['To x', 'V', 'From', 'call-id\t1', 'v foo: x', 'To\0: x'])('does not take the broken line %j for the header it resembles', (line) => {
-    parse(lines(REQUEST, line, 'Max-Forwards: 70'));
-    for (const id of [HEADER_ID.TO, HEADER_ID.FROM, HEADER_ID.VIA, HEADER_ID.CALL_ID]) expect(index.first[id]).toBe(-1);
-    expect(index.first[HEADER_ID.MAX_FORWARDS]).toBe(1);
-  });
+  it.each(['To x', 'V', 'From', 'call-id\t1', 'v foo: x', 'To\0: x'])(
+    'does not take the broken line %j for the header it resembles',
+    (line) => {
+      parse(lines(REQUEST, line, 'Max-Forwards: 70'));
+      for (const id of [HEADER_ID.TO, HEADER_ID.FROM, HEADER_ID.VIA, HEADER_ID.CALL_ID])
+        expect(index.first[id]).toBe(-1);
+      expect(index.first[HEADER_ID.MAX_FORWARDS]).toBe(1);
+    },
+  );
 
   it.each([0x3a, 0x20, 0x0a, 0x61])('does not read what lies behind the datagram (%i)', (around) => {
     for (const line of ['V', 'To', 'CSeq', 'Call-ID', 'Content-Length', 'X']) {
@@ -366,9 +382,12 @@ describe('18.3 Framing', () => {
     expect(parse(`${lines(REQUEST, `Content-Length: ${length}`)}abc`)).toBe(MESSAGE_ERROR.CONTENT_LENGTH);
   });
 
-  it.each(['2147483648', '4294967296', '18446744073709551616', '9'.repeat(400)])('does not overflow with %s', (length) => {
-    expect(parse(`${lines(REQUEST, `Content-Length: ${length}`)}abc`)).toBe(MESSAGE_ERROR.SHORT_BODY);
-  });
+  it.each(['2147483648', '4294967296', '18446744073709551616', '9'.repeat(400)])(
+    'does not overflow with %s',
+    (length) => {
+      expect(parse(`${lines(REQUEST, `Content-Length: ${length}`)}abc`)).toBe(MESSAGE_ERROR.SHORT_BODY);
+    },
+  );
 
   it('reads leading zeros, however many', () => {
     expect(parse(`${lines(REQUEST, `Content-Length: ${'0'.repeat(100)}2`)}abc`)).toBe(MESSAGE_ERROR.NONE);
@@ -382,7 +401,23 @@ describe('18.3 Framing', () => {
 
 describe('any bytes at all', () => {
   it('are parsed without reading or pointing outside of the datagram', () => {
-    const unit = fc.constantFrom('\r\n', '\r', '\n', ' ', ':', 'V', 'To', 'i', 'l', 'SIP/2.0', 'A', '200', '\0', '\xff', '0');
+    const unit = fc.constantFrom(
+      '\r\n',
+      '\r',
+      '\n',
+      ' ',
+      ':',
+      'V',
+      'To',
+      'i',
+      'l',
+      'SIP/2.0',
+      'A',
+      '200',
+      '\0',
+      '\xff',
+      '0',
+    );
     fc.assert(
       fc.property(fc.string({ unit, maxLength: 40 }), fc.constantFrom(0x3a, 0x0a, 0x20, 0x61), (text, around) => {
         const results = [around, 0x00].map((byte) => {
