@@ -64,7 +64,9 @@ export function parseAdvertised(text: string): { host: string; port: number | nu
   if (parts.isBracketed) {
     return isIPv6(parts.host) ? { host: `[${parts.host}]`, port } : `${shown} is not an IPv6 address`;
   }
-  if (isIPv4(parts.host) || isHostName(parts.host)) return { host: parts.host.toLowerCase(), port };
+  // A closing dot says nothing in a Via, and our own Via is looked for without it.
+  const name = parts.host.toLowerCase().replace(/\.$/, '');
+  if (isIPv4(name) || isHostName(name)) return { host: name, port };
   return `${shown}: ${JSON.stringify(parts.host)} is neither a host name nor an IP address`;
 }
 

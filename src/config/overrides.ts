@@ -109,7 +109,7 @@ function openContainer(raw: unknown, path: Path, depth: number): object | null {
 }
 
 /** `domains[0].name` → ['domains', 0, 'name']; null when it is no path. */
-export function parsePath(text: string): Path | null {
+function parsePath(text: string): Path | null {
   if (!/^[^.[\]\s]+(\[\d{1,6}\])*(\.[^.[\]\s]+(\[\d{1,6}\])*)*$/.test(text)) return null;
   return text
     .split('.')

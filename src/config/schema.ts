@@ -239,7 +239,7 @@ export const configSchema = z.strictObject({
             reload: 'restart',
           },
         ),
-        jumboSlots: about(z.int().min(1).max(4096).default(64), {
+        jumboSlots: about(z.int().min(1).max(4096).default(256), {
           help: `Datagrams longer than ${SLOT_PAYLOAD_BYTES.toLocaleString('en-US')} bytes in hand at once, at 64 KiB each.`,
           reload: 'restart',
         }),

@@ -99,7 +99,7 @@ export const SHARD = {
   CURSOR_WORD: 0,
   /** The slot in hand + 1, 0: none. Saved as a crash vector by the supervisor. */
   IN_HAND_WORD: 1,
-  /** Counts duty cycles, so that the supervisor can tell a stuck shard from an idle one. */
+  /** Counts duty cycles: it stands still in a stuck shard although its ring fills. */
   CYCLES_WORD: 2,
   /** How often this shard was started. */
   INCARNATION_WORD: 3,

@@ -15,6 +15,7 @@ export class ReceivedRequest {
   slotWord = 0;
 
   readonly topVia = new ViaView();
+  /** The Request-URI that counts: the received one or, behind a strict router, the last Route value. */
   readonly uri = new UriView();
   readonly from = new NameAddrView();
   readonly to = new NameAddrView();
@@ -30,9 +31,6 @@ export class ReceivedRequest {
   unsupportedEnd = 0;
 
   // ---- Routing (route-preprocessing.ts) ----
-  /** The Request-URI that counts: the received one or, behind a strict router, the last Route value. */
-  targetStart = 0;
-  targetEnd = 0;
   /** First Route value that is left: its header and where it begins; −1: no Route is left. */
   routeHeader = -1;
   routeStart = 0;

@@ -59,7 +59,7 @@ export function controlDirectories(environment: NodeJS.ProcessEnv = process.env)
   return [...new Set([...(own === undefined || own === '' ? system : [own]), tmpdir()])];
 }
 
-export function controlFileName(port: number): string {
+function controlFileName(port: number): string {
   return `strowger-${port}.sock`;
 }
 

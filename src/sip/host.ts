@@ -105,7 +105,7 @@ export function scannedPort(): number {
 }
 
 /** End of the digits that begin at `start`. */
-export function scanDigits(bytes: Bytes, start: number, end: number): number {
+function scanDigits(bytes: Bytes, start: number, end: number): number {
   let at = start;
   while (at < end && DIGIT[bytes[at]!] === 1) at++;
   return at;

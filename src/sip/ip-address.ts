@@ -64,7 +64,7 @@ export function isIpv6(bytes: Bytes, start: number, end: number): boolean {
 }
 
 /** Writes the IPv4 address in [start, end) to words[at … at + 3] and returns 4, or returns 0 and writes nothing. */
-export function parseIpv4(bytes: Bytes, start: number, end: number, words: Words, at: number): number {
+function parseIpv4(bytes: Bytes, start: number, end: number, words: Words, at: number): number {
   if (!isIpv4(bytes, start, end)) return 0;
   words[at] = scannedWord;
   words[at + 1] = words[at + 2] = words[at + 3] = 0;
@@ -72,7 +72,7 @@ export function parseIpv4(bytes: Bytes, start: number, end: number, words: Words
 }
 
 /** Writes the IPv6 address in [start, end) to words[at … at + 3] and returns 6, or returns 0 and writes nothing. */
-export function parseIpv6(bytes: Bytes, start: number, end: number, words: Words, at: number): number {
+function parseIpv6(bytes: Bytes, start: number, end: number, words: Words, at: number): number {
   if (!readIpv6(bytes, start, end)) return 0;
   for (let word = 0; word < 4; word++) {
     words[at + word] = swapBytes(groups[word * 2]!) | (swapBytes(groups[word * 2 + 1]!) << 16);
@@ -92,7 +92,7 @@ export function parseIpAddress(bytes: Bytes, start: number, end: number, words: 
 }
 
 /** Writes the address of words[at] in dotted decimals to `bytes` from `to` on; returns the end. */
-export function formatIpv4(words: Words, at: number, bytes: Bytes, to: number): number {
+function formatIpv4(words: Words, at: number, bytes: Bytes, to: number): number {
   const word = words[at]!;
   let end = formatDecimal(word & 255, bytes, to);
   bytes[end++] = DOT;
@@ -105,7 +105,7 @@ export function formatIpv4(words: Words, at: number, bytes: Bytes, to: number): 
 
 /** Writes the address of words[at … at + 3] as RFC 5952 has it to `bytes` from `to` on; returns the end. An IPv4-mapped
  *  address has its tail in decimals (RFC 5952 section 5). No brackets. */
-export function formatIpv6(words: Words, at: number, bytes: Bytes, to: number): number {
+function formatIpv6(words: Words, at: number, bytes: Bytes, to: number): number {
   for (let word = 0; word < 4; word++) {
     groups[word * 2] = swapBytes(words[at + word]! & 0xffff);
     groups[word * 2 + 1] = swapBytes(words[at + word]! >>> 16);

@@ -64,6 +64,7 @@ describe('udp:ADDRESS:PORT', () => {
 describe('advertise', () => {
   it.each([
     ['Edge.example.org', { host: 'edge.example.org', port: null }],
+    ['edge.example.org.:5090', { host: 'edge.example.org', port: 5090 }],
     ['203.0.113.7:5090', { host: '203.0.113.7', port: 5090 }],
     ['[2001:db8::1]:5060', { host: '[2001:db8::1]', port: 5060 }],
   ])('%s', (text, expected) => {

@@ -54,7 +54,7 @@ describe('the embedded defaults', () => {
     expect(config.workers).toBe('auto');
     expect(config.trusted).toEqual(['127.0.0.0/8', '::1/128']);
     expect(config.dispatcher).toEqual({ nap: 'adaptive', napUs: 500, batchScheduling: true });
-    expect(config.limits).toEqual({ slots: 16384, jumboSlots: 64, overloadMark: 0.5, parkedRequests: 1024 });
+    expect(config.limits).toEqual({ slots: 16384, jumboSlots: 256, overloadMark: 0.5, parkedRequests: 1024 });
     expect(config.maxForwards).toBe(70);
   });
 

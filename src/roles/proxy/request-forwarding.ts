@@ -6,6 +6,7 @@ import { SLOT } from '../../memory/layout.ts';
 import { HEADER_ID } from '../../sip/header-table.ts';
 import type { MessageEdits } from '../../sip/message-edits.ts';
 import type { Outbound } from '../../sip/outbound.ts';
+import type { UriView } from '../../sip/uri.ts';
 import type { Destination } from '../destination.ts';
 import { DEFAULT_PORT } from '../own-addresses.ts';
 import type { ReceivedRequest } from '../received-request.ts';
@@ -48,15 +49,13 @@ export class RequestForwarding {
     this.#maxForwards = maxForwards;
   }
 
-  /** Sends the request to `destination` by `socket`. `isNextHopStrict`: the first Route has no lr (step 6). `tag` comes back
-   *  if the kernel refuses it. */
+  /** Sends the request to `destination` by `socket`. `strictUri`: the first Route's if it has no lr (step 6), else null.
+   *  `tag` comes back if the kernel refuses it. */
   forward(
     request: ReceivedRequest,
     destination: Destination,
     socket: number,
-    isNextHopStrict: boolean,
-    strictUriStart: number,
-    strictUriEnd: number,
+    strictUri: UriView | null,
     tag: number,
   ): void {
     const { index, slotWord } = request;
@@ -66,14 +65,14 @@ export class RequestForwarding {
     edits.clear();
 
     // Step 2, and step 6 for a strict next hop: what the start line says.
-    if (isNextHopStrict) {
-      edits.replace(index.uriStart, index.uriEnd, strictUriStart, strictUriEnd);
-    } else if (request.isMaddrStripped || request.uri.methodStart !== -1) {
+    const target = strictUri ?? request.uri;
+    const isMaddrStripped = strictUri === null && request.isMaddrStripped;
+    if (isMaddrStripped || target.methodStart !== -1 || target.headersStart !== -1) {
       const from = outbound.cursor;
-      this.#putStrippedUri(request);
+      this.#putRequestUri(target, isMaddrStripped);
       edits.replace(index.uriStart, index.uriEnd, from, outbound.cursor);
-    } else if (request.targetStart !== index.uriStart) {
-      edits.replace(index.uriStart, index.uriEnd, request.targetStart, request.targetEnd);
+    } else if (target.start !== index.uriStart) {
+      edits.replace(index.uriStart, index.uriEnd, target.start, target.end);
     }
 
     // Section 7.1: read in any case, sent in capitals.
@@ -99,7 +98,7 @@ export class RequestForwarding {
     this.#marker.mark(request.topVia, slotWord, edits);
 
     this.#editMaxForwards(request);
-    if (index.first[HEADER_ID.ROUTE] !== -1) this.#editRoutes(request, isNextHopStrict);
+    if (index.first[HEADER_ID.ROUTE] !== -1) this.#editRoutes(request, strictUri !== null);
 
     edits.apply(outbound, index.start, index.end);
     const { family, port, a0, a1, a2, a3, scope } = destination;
@@ -148,29 +147,28 @@ export class RequestForwarding {
     const outbound = this.#outbound;
     const from = outbound.cursor;
     outbound.put(ROUTE);
-    if (request.isMaddrStripped || request.uri.methodStart !== -1) this.#putStrippedUri(request);
-    else outbound.putCopy(request.targetStart, request.targetEnd);
+    this.#putRequestUri(request.uri, request.isMaddrStripped);
     outbound.put(ROUTE_END);
     edits.insert(index.lineEnd(last), from, outbound.cursor);
   }
 
-  /** The target without a method parameter, which has no place in a Request-URI (step 2), and where section 16.4 says so
-   *  without its maddr, its transport and a port that is not the default. Cold. */
-  #putStrippedUri(request: ReceivedRequest): void {
-    const { uri, targetStart, targetEnd, isMaddrStripped } = request;
+  /** A URI as it may stand in a Request-URI: without headers and a method parameter (step 2, table 1 of section 19.1.1)
+   *  and, where section 16.4 says so, without its maddr, its transport and a port that is not the default. Cold. */
+  #putRequestUri(uri: UriView, isMaddrStripped: boolean): void {
     const { bytes } = this.#arena;
     const outbound = this.#outbound;
-    const paramsStart = uri.paramsStart === -1 ? targetEnd : uri.paramsStart;
+    const end = uri.headersStart === -1 ? uri.end : uri.headersStart - 1;
+    const paramsStart = uri.paramsStart === -1 ? end : uri.paramsStart;
     const isPortStripped = isMaddrStripped && uri.port !== DEFAULT_PORT;
-    outbound.putCopy(targetStart, isPortStripped ? uri.hostEnd : paramsStart);
-    for (let start = paramsStart; start < targetEnd; ) {
-      let end = start + 1;
-      while (end < targetEnd && bytes[end] !== SEMICOLON) end++;
+    outbound.putCopy(uri.start, isPortStripped ? uri.hostEnd : paramsStart);
+    for (let start = paramsStart; start < end; ) {
+      let next = start + 1;
+      while (next < end && bytes[next] !== SEMICOLON) next++;
       const isMethod = start + METHOD.length === uri.methodStart;
       const isMaddr = start + MADDR.length === uri.maddrStart;
       const isStripped = isMethod || (isMaddrStripped && (isMaddr || isTransport(bytes, start + 1)));
-      if (!isStripped) outbound.putCopy(start, end);
-      start = end;
+      if (!isStripped) outbound.putCopy(start, next);
+      start = next;
     }
   }
 }

@@ -35,7 +35,9 @@ export class ResponseForwarding {
   readonly #outbound: Outbound;
   readonly #edits: MessageEdits;
   readonly #counters: Counters;
-  readonly #ours = new ViaView();
+  /** The branch of the last Via of ours that was removed. */
+  #branchStart = -1;
+  #branchEnd = -1;
   readonly #next = new ViaView();
 
   constructor(
@@ -60,46 +62,60 @@ export class ResponseForwarding {
 
   /** Forwards the response in `index` or drops and counts it. PENDING: a host name is being looked up. */
   forward(index: MessageIndex, slotWord: number): number {
-    const { bytes } = this.#arena;
-    const ours = this.#ours;
-    const next = this.#next;
-    const top = index.first[HEADER_ID.VIA]!;
-    if (top === -1) return this.#drop(COUNTER.malformed_responses_total);
-    const topEnd = index.valueEnd(top);
-    const topStart = index.valueStart(top);
-    const branch = this.#templates.branchOfOwnVia(topStart, topEnd);
-    if (branch !== -1) {
-      ours.branchStart = branch;
-      ours.branchEnd = ours.end = topEnd;
-    } else {
-      if (parseVia(bytes, topStart, topEnd, ours) < 0) return this.#drop(COUNTER.malformed_responses_total);
-      if (!this.#own.isOwnAddress(ours, ours.port, slotWord)) return this.#drop(COUNTER.stray_responses_total);
-    }
-
-    // The next value: behind the comma, or in the next Via header.
     this.#edits.clear();
-    let nextStart = -1;
-    let nextEnd = topEnd;
-    if (ours.end < topEnd) {
-      nextStart = ours.end + 1;
-      nextStart = skipLws(bytes, nextStart, topEnd);
-      this.#edits.remove(index.valueStart(top), nextStart);
-    } else {
-      const header = index.next(top);
-      // Nothing below ours: the request was our own, and we send none.
-      if (header === -1) return this.#drop(COUNTER.stray_responses_total);
-      nextStart = index.valueStart(header);
-      nextEnd = index.valueEnd(header);
-      this.#edits.remove(index.lineStart(top), index.lineEnd(top));
-    }
-    if (parseVia(bytes, nextStart, nextEnd, next) < 0) return this.#drop(COUNTER.malformed_responses_total);
+    const refusal = this.#popOurVias(index, slotWord);
+    if (refusal !== -1) return this.#drop(refusal);
+    const next = this.#next;
     // Section 18.2.2: over a reliable transport a response goes back by the connection, never by UDP.
     if (next.transport !== TRANSPORT.UDP) return this.#drop(COUNTER.unsupported_transport_total);
-
     const found = this.#find(next);
     if (found === PENDING) return OUTCOME.PENDING;
     if (found !== FOUND) return this.#drop(COUNTER.unresolvable_total);
     return this.#send(index, slotWord);
+  }
+
+  /** Removes the topmost Via, which must be ours, and reads the one that comes next. Returns −1, or the counter that says why
+   *  not.
+   *
+   *  Departs from RFC 3261 16.11: Vias of ours below the topmost (a spiral that nobody else was part of, or a forgery) go with
+   *  it, instead of the response coming back to us for each. The outcome is the same, and a forged response of 2,000 Vias
+   *  is not 2,000 datagrams. */
+  #popOurVias(index: MessageIndex, slotWord: number): number {
+    const { bytes } = this.#arena;
+    const next = this.#next;
+    let header = index.first[HEADER_ID.VIA]!;
+    if (header === -1) return COUNTER.malformed_responses_total;
+    let start = index.valueStart(header);
+    let isPopped = false;
+    for (;;) {
+      const end = index.valueEnd(header);
+      let viaEnd = end;
+      const branch = this.#templates.branchOfOwnVia(start, end);
+      if (branch !== -1) {
+        this.#branchStart = branch;
+        this.#branchEnd = end;
+      } else {
+        if (parseVia(bytes, start, end, next) < 0) return COUNTER.malformed_responses_total;
+        if (!this.#own.isOwnAddress(next, next.port, slotWord)) return isPopped ? -1 : COUNTER.stray_responses_total;
+        this.#branchStart = next.branchStart;
+        this.#branchEnd = next.branchEnd;
+        viaEnd = next.end;
+      }
+      isPopped = true;
+      if (viaEnd < end) {
+        // Behind the comma.
+        const following = skipLws(bytes, viaEnd + 1, end);
+        this.#edits.remove(start, following);
+        start = following;
+        continue;
+      }
+      this.#edits.remove(start, index.lineEnd(header));
+      this.#edits.remove(index.lineStart(header), index.valueStart(header));
+      header = index.next(header);
+      // Nothing below ours: the request was our own, and we send none.
+      if (header === -1) return COUNTER.stray_responses_total;
+      start = index.valueStart(header);
+    }
   }
 
   /** Section 18.2.2: maddr, else received with rport or the sent-by's port, else the sent-by by RFC 3263 section 5. */
@@ -118,7 +134,8 @@ export class ResponseForwarding {
   /** From the socket, and on a wildcard the local address, at which the request arrived: our branch says which. */
   #send(index: MessageIndex, slotWord: number): number {
     const { bytes, words } = this.#arena;
-    const { branchStart, branchEnd } = this.#ours;
+    const branchStart = this.#branchStart;
+    const branchEnd = this.#branchEnd;
     const destination = this.#destination;
     const outbound = this.#outbound;
     // Only the digits that are used are looked at: a branch that only looks like ours gains nothing by it.

@@ -19,8 +19,6 @@ const routeUri = new UriView();
 /** Section 16.4. Fills the routing part of the request, whose `uri` holds the received Request-URI. */
 export function preprocessRoute(bytes: Bytes, request: ReceivedRequest, own: OwnAddresses): Rejection | null {
   const { index, uri } = request;
-  request.targetStart = index.uriStart;
-  request.targetEnd = index.uriEnd;
   const route = index.first[HEADER_ID.ROUTE]!;
   if (route === -1) {
     if (uri.maddrStart !== -1) stripOwnMaddr(request, own);
@@ -91,8 +89,6 @@ function repairStrictRoute(bytes: Bytes, request: ReceivedRequest): Rejection | 
   }
   if (parseNameAddr(bytes, start, end, nameAddr) < 0 || nameAddr.end !== end) return REJECT.malformedRoute;
   if (parseUri(bytes, nameAddr.uriStart, nameAddr.uriEnd, uri) < 0) return REJECT.malformedRoute;
-  request.targetStart = nameAddr.uriStart;
-  request.targetEnd = nameAddr.uriEnd;
   request.cutHeader = last;
   request.cutStart = cut;
   if (cut === index.valueStart(last) && last === request.routeHeader) request.routeHeader = -1;

@@ -69,6 +69,11 @@ export class StatelessProxy {
     // 16.4
     const route = preprocessRoute(arena.bytes, request, own);
     if (route !== null) return this.#reject(route);
+    if (request.cutHeader !== -1) {
+      // The Request-URI is another one now: "as if it received this modified request".
+      const repaired = checkScheme(request);
+      if (repaired !== null) return this.#reject(repaired);
+    }
     return request.routeHeader === -1 ? this.#followUri(request) : this.#followRoute(request);
   }
 
@@ -88,9 +93,9 @@ export class StatelessProxy {
     if (result !== OUTCOME.FORWARDED) return result;
     const socket = this.#socket(request);
     if (socket === NO_SOCKET) return this.#reject(REJECT.unreachable);
-    const isStrict = !uri.isLoose;
-    if (isStrict) popRoute(arena.bytes, request);
-    forwarding.forward(request, destination, socket, isStrict, uri.start, uri.end, tagOf(request));
+    const strictUri = uri.isLoose ? null : uri;
+    if (strictUri !== null) popRoute(arena.bytes, request);
+    forwarding.forward(request, destination, socket, strictUri, tagOf(request));
     return OUTCOME.FORWARDED;
   }
 
@@ -124,7 +129,7 @@ export class StatelessProxy {
     const { destination, forwarding } = this.#parts;
     const socket = this.#socket(request);
     if (socket === NO_SOCKET) return this.#reject(REJECT.unreachable);
-    forwarding.forward(request, destination, socket, false, 0, 0, tagOf(request));
+    forwarding.forward(request, destination, socket, null, tagOf(request));
     return OUTCOME.FORWARDED;
   }
 
