@@ -96,7 +96,6 @@ constexpr int32_t LOCAL_WORD = 8;
 constexpr int32_t SCOPE_WORD = 12;
 constexpr int32_t TIME_WORD = 13;
 constexpr int32_t OWNER_WORD = 14;
-constexpr int32_t FLAGS_WORD = 15;
 }  // namespace SLOT
 
 }  // namespace strowger::layout

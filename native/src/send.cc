@@ -162,7 +162,7 @@ void Sender::send_run(int32_t next, int32_t end) {
   bool is_retry = false;
   while (next < end) {
     const int sent = sendmmsg(socket.fd, messages_ + next, end - next, MSG_DONTWAIT | MSG_NOSIGNAL);
-    const int error_number = errno;
+    int error_number = errno;
     if (sent > 0) {
       next += sent;
       is_retry = false;
@@ -171,10 +171,13 @@ void Sender::send_run(int32_t next, int32_t end) {
       continue;
     }
     if (error_number == EINTR) continue;
-    if (error_number == EMSGSIZE && send_fragmented(socket, messages_[next].msg_hdr)) {
-      next++;
-      is_retry = false;
-      continue;
+    if (error_number == EMSGSIZE) {
+      if (send_fragmented(socket, messages_[next].msg_hdr)) {
+        next++;
+        is_retry = false;
+        continue;
+      }
+      error_number = errno;
     }
     drain_error_queue(socket);  // also because poll would return at once while something is in it
     if (error_number == EAGAIN && !has_waited_) {

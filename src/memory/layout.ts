@@ -48,7 +48,7 @@ export const HEADER = {
 
 /** ```
  *  word 0 length | 1 socket | 2 family (4, 6) | 3 source port | 4…7 source address | 8…11 local address | 12 scope id
- *       13 receive time, ms, low 32 bits | 14 owner | 15 flags
+ *       13 receive time, ms, low 32 bits | 14 owner | 15 spare
  *  ```
  *  Addresses are bytes in network order, IPv4 in the first word. The local address is all zeros unless the socket is
  *  bound to a wildcard. An IPv4 datagram on a dual-stack socket has family 4. The payload follows the header. */
@@ -62,7 +62,6 @@ export const SLOT = {
   SCOPE_WORD: 12,
   TIME_WORD: 13,
   OWNER_WORD: 14,
-  FLAGS_WORD: 15,
 } as const;
 export const SLOT_HEADER_BYTES = 64;
 

@@ -85,17 +85,28 @@ export class Element {
       localAddresses,
       config.domains.map(({ name }) => name),
     );
+    const trusted = new TrustedSources(words, config.trusted);
     const marker = new ViaMarker(arena, outbound);
     const templates = new ViaTemplates(arena, sockets, localAddresses);
     this.#outbound = outbound;
     this.#destination = destination;
     this.#responder = new Responder(arena, outbound, edits, marker, destination, config.server.name);
-    this.#responses = new ResponseForwarding(arena, own, templates, sockets, destination, outbound, edits, counters);
+    this.#responses = new ResponseForwarding(
+      arena,
+      own,
+      templates,
+      trusted,
+      sockets,
+      destination,
+      outbound,
+      edits,
+      counters,
+    );
     this.#proxy = new StatelessProxy({
       arena,
       own,
       nextHops: new NextHops(config),
-      trusted: new TrustedSources(words, config.trusted),
+      trusted,
       destination,
       forwarding: new RequestForwarding(arena, outbound, edits, marker, templates, config.maxForwards),
       counters,

@@ -26,10 +26,6 @@ export class ReceivedRequest {
 
   readonly transaction = new TransactionKey();
   loop = 0;
-  /** Where option-tags of Proxy-Require that nobody here understands are listed, in scratch text; empty: none. */
-  unsupportedStart = 0;
-  unsupportedEnd = 0;
-
   // ---- Routing (route-preprocessing.ts) ----
   /** First Route value that is left: its header and where it begins; −1: no Route is left. */
   routeHeader = -1;
@@ -44,7 +40,6 @@ export class ReceivedRequest {
     this.slot = slot;
     this.slotWord = slotWord;
     this.maxForwardsHeader = -1;
-    this.unsupportedStart = this.unsupportedEnd = 0;
     this.routeHeader = -1;
     this.cutHeader = -1;
     this.isMaddrStripped = false;

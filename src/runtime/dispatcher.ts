@@ -59,6 +59,8 @@ class Dispatcher {
   readonly #control: number;
   readonly #plan: number;
   readonly #counters: Counters;
+  /** ICMP errors already counted. */
+  #errorsSeen = 0;
   readonly #nap: Nap;
   readonly #rings: RingProducer[] = [];
   readonly #returns: RingConsumer[] = [];
@@ -139,15 +141,19 @@ class Dispatcher {
 
   #dispatch(count: number): void {
     const { words } = this.#arena;
-    const shardCount = this.#rings.length;
     this.#counters.count(COUNTER.receive_batches_total);
     this.#countErrors();
     this.#counters.add(COUNTER.datagrams_received_total, count);
-    for (let i = 0; i < count; i++) {
-      const slot = words[this.#plan + i]!;
-      this.#dispatchOne(slot, i);
+    try {
+      for (let i = 0; i < count; i++) this.#dispatchOne(words[this.#plan + i]!, i);
+    } finally {
+      // Also if this thread dies of one of them: what was offered is a shard's already, and nobody would ever find it.
+      this.#publish();
     }
-    for (let shard = 0; shard < shardCount; shard++) {
+  }
+
+  #publish(): void {
+    for (let shard = 0; shard < this.#rings.length; shard++) {
       if (this.#touched[shard] === 0) continue;
       this.#touched[shard] = 0;
       if (this.#rings[shard]!.publish()) {
@@ -161,7 +167,8 @@ class Dispatcher {
   #countErrors(): void {
     let errors = 0;
     for (let i = 0; i < this.#task.sockets.length; i++) errors += socketErrors(this.#task.sockets[i]!.socket);
-    this.#counters.set(COUNTER.icmp_errors_total, errors);
+    this.#counters.add(COUNTER.icmp_errors_total, errors - this.#errorsSeen);
+    this.#errorsSeen = errors;
   }
 
   #dispatchOne(slot: number, position: number): void {

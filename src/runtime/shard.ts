@@ -37,6 +37,8 @@ class Shard {
   readonly #ingress: RingConsumer;
   readonly #returns: RingProducer;
   readonly #counters: Counters;
+  /** ICMP errors already counted. */
+  #errorsSeen = 0;
   readonly #element: Element;
   readonly #resolver: Resolver;
   /** Slots served in this cycle, to go home after the flush. */
@@ -79,18 +81,17 @@ class Shard {
     });
   }
 
-  run(): Promise<void> {
+  /** Serves from now on; calls `finish` once stopped. */
+  run(finish: () => void): void {
     const { words } = this.#arena;
-    return new Promise<void>((resolve) => {
-      this.#finish = resolve;
-      this.#watch = watch(this.#task.eventFd, () => this.#work());
-      this.#task.port.on('message', (command) => this.#obey(command));
-      words[this.#control + SHARD.IN_HAND_WORD] = 0;
-      Atomics.add(words, this.#control + SHARD.INCARNATION_WORD, 1);
-      Atomics.store(words, this.#control + SHARD.STATE_WORD, SHARD_STATE.RUNNING);
-      // A predecessor may have died awake, so that nobody will signal: look once unasked.
-      this.#work();
-    });
+    this.#finish = finish;
+    this.#watch = watch(this.#task.eventFd, () => this.#work());
+    this.#task.port.on('message', (command) => this.#obey(command));
+    words[this.#control + SHARD.IN_HAND_WORD] = 0;
+    Atomics.add(words, this.#control + SHARD.INCARNATION_WORD, 1);
+    Atomics.store(words, this.#control + SHARD.STATE_WORD, SHARD_STATE.RUNNING);
+    // A predecessor may have died awake, so that nobody will signal: look once unasked.
+    this.#work();
   }
 
   /** Serves until the ring is empty and the producer knows that this shard sleeps. */
@@ -172,12 +173,14 @@ class Shard {
     this.#work();
   }
 
-  /** The dispatcher has stopped before: an empty ring stays empty. Parked messages are given up. */
+  /** The dispatcher has stopped before: an empty ring stays empty. Without its resolver every look-up fails at once, so what
+   *  is parked is answered first: the last `resume` comes back here. */
   #stopWhenIdle(): void {
     if (this.#watch === null) return;
+    this.#resolver.close();
+    if (this.#parked > 0) return;
     this.#watch.close();
     this.#watch = null;
-    this.#resolver.close();
     this.#task.port.close();
     Atomics.store(this.#arena.words, this.#control + SHARD.STATE_WORD, SHARD_STATE.STOPPED);
     this.#finish();
@@ -188,7 +191,8 @@ class Shard {
   #countErrors(): void {
     let errors = 0;
     for (const socket of this.#task.sockets) errors += socketErrors(socket.socket);
-    this.#counters.set(COUNTER.icmp_errors_total, errors);
+    this.#counters.add(COUNTER.icmp_errors_total, errors - this.#errorsSeen);
+    this.#errorsSeen = errors;
   }
 }
 
@@ -201,5 +205,7 @@ function familiesOf(sockets: readonly BoundSocket[]): 4 | 6 | 'both' {
 /** The Piscina task. Resolves once stopped; rejects never: what goes wrong here kills the thread, and the supervisor
  *  starts another. */
 export function serve(task: ShardTask): Promise<void> {
-  return new Shard(task).run();
+  // On a turn of its own: what throws within a promise only rejects it, and this thread would live on with its watch,
+  // beside the successor and on the same ring.
+  return new Promise((resolve) => setImmediate(() => new Shard(task).run(resolve)));
 }

@@ -11,7 +11,17 @@ import type { Logger } from 'pino';
 import { Piscina } from 'piscina';
 import type { Config } from '../config/schema.ts';
 import type { Arena } from '../memory/arena.ts';
-import { DISPATCHER, SHARD, SHARD_STATE, SLOT, SLOT_HEADER_BYTES, shardOffset, slotOffset } from '../memory/layout.ts';
+import {
+  DISPATCHER,
+  ingressRingOffset,
+  RING,
+  SHARD,
+  SHARD_STATE,
+  SLOT,
+  SLOT_HEADER_BYTES,
+  shardOffset,
+  slotOffset,
+} from '../memory/layout.ts';
 import { COUNTER, Counters } from '../observe/counters.ts';
 import type { BoundSocket } from '../roles/bound-socket.ts';
 import type { DispatcherTask } from './dispatcher.ts';
@@ -27,6 +37,9 @@ const CRASH_LOOP_PAUSE_MS = 1000;
 const SWEEP_POLL_MS = 20;
 /** Crash vectors kept at the most by one process, so that a crash loop does not fill a disk. */
 const MAX_CRASH_FILES = 100;
+/** A shard that finishes no cycle for so long while datagrams wait for it hangs. */
+const HANG_CHECK_MS = 1000;
+const HANG_CHECKS = 3;
 /** SIGTERM to exit takes 2 s at the most; what does not end by itself is ended. */
 const STOP_TIMEOUT_MS = 1500;
 
@@ -61,6 +74,10 @@ export class Supervisor {
   readonly #shardFds: number[];
   readonly #ports: (MessagePort | null)[];
   readonly #crashes: number[];
+  /** Ends a shard's thread from outside. */
+  readonly #aborts: (AbortController | null)[];
+  /** Looks after shards that hang. */
+  #watchdog: NodeJS.Timeout | undefined;
   readonly #crashTimes: number[] = [];
   readonly #shardEnds: Promise<void>[] = [];
   #dispatcher: Worker | null = null;
@@ -81,6 +98,7 @@ export class Supervisor {
     this.#shardFds = Array.from({ length: shardCount }, () => createEventFd());
     this.#ports = new Array(shardCount).fill(null);
     this.#crashes = new Array(shardCount).fill(0);
+    this.#aborts = new Array(shardCount).fill(null);
     this.#pool = new Piscina({
       filename: moduleBeside('shard'),
       name: 'serve',
@@ -125,6 +143,7 @@ export class Supervisor {
   /** No new datagrams, then the shards finish what they have. Resolves when all threads are gone. */
   async stop(): Promise<void> {
     this.#isStopping = true;
+    clearInterval(this.#watchdog);
     const { words, map } = this.#arena;
     Atomics.store(words, (map.dispatcher >> 2) + DISPATCHER.STOP_WORD, 1);
     signal(this.#wakeFd);
@@ -157,7 +176,10 @@ export class Supervisor {
         resolve();
         if (this.#isStopping) return;
         this.#noteCrash();
-        setTimeout(() => this.#startDispatcher(), this.#isCrashLooping() ? CRASH_LOOP_PAUSE_MS : 0);
+        const pauseMs = this.#isCrashLooping() ? CRASH_LOOP_PAUSE_MS : 0;
+        setTimeout(() => {
+          if (!this.#isStopping) this.#startDispatcher();
+        }, pauseMs);
       });
     });
   }
@@ -176,9 +198,11 @@ export class Supervisor {
         config: this.#options.config,
         port: port2,
       };
+      const abort = new AbortController();
+      this.#aborts[shard] = abort;
       try {
         // Piscina's type of the list is that of another overload of postMessage; a list is what it wants.
-        await this.#pool.run(task, { transferList: [port2] as never });
+        await this.#pool.run(task, { transferList: [port2] as never, signal: abort.signal });
         return;
       } catch (error) {
         if (this.#isStopping) return;
@@ -213,7 +237,16 @@ export class Supervisor {
   /** Writes the datagram the shard died on to the crash directory. Returns the file, or null if there was none. */
   #saveDatagramInHand(shard: number): string | null {
     const slot = this.#control(shard, SHARD.IN_HAND_WORD) - 1;
-    if (slot < 0 || this.#crashFiles >= MAX_CRASH_FILES) return null;
+    if (slot < 0) return null;
+    // A successor that dies before it has begun has nothing in hand.
+    this.#arena.words[(shardOffset(this.#arena.map, shard) >> 2) + SHARD.IN_HAND_WORD] = 0;
+    if (this.#crashFiles === MAX_CRASH_FILES) {
+      this.#log.warn(
+        { shard, files: MAX_CRASH_FILES },
+        'enough crash vectors: this one and further ones are not saved',
+      );
+      return null;
+    }
     this.#crashFiles++;
     const { bytes, words, map } = this.#arena;
     const offset = slotOffset(map, slot);
@@ -224,8 +257,10 @@ export class Supervisor {
       `${new Date().toISOString().replaceAll(':', '')}-shard${shard}-${this.#crashFiles}.sip`,
     );
     try {
-      mkdirSync(directory, { recursive: true });
-      writeFileSync(file, bytes.slice(offset + SLOT_HEADER_BYTES, offset + SLOT_HEADER_BYTES + length));
+      // A call's data is nobody else's business.
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      const datagram = bytes.slice(offset + SLOT_HEADER_BYTES, offset + SLOT_HEADER_BYTES + length);
+      writeFileSync(file, datagram, { mode: 0o600 });
       return file;
     } catch (error) {
       this.#log.error({ err: error, file }, 'the datagram in hand could not be saved');
@@ -261,6 +296,29 @@ export class Supervisor {
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
     this.#isUp = true;
+    this.#watchdog = setInterval(this.#hangDetector(), HANG_CHECK_MS);
+    this.#watchdog.unref();
+  }
+
+  /** A shard that has datagrams waiting and finishes no duty cycle from one check to the next for HANG_CHECKS checks hangs:
+   *  its thread is ended, and what follows is what follows a crash. */
+  #hangDetector(): () => void {
+    const { map, words } = this.#arena;
+    const seen = this.#crashes.map(() => ({ cycles: 0, checks: 0 }));
+    return () => {
+      for (const [shard, last] of seen.entries()) {
+        const cycles = this.#control(shard, SHARD.CYCLES_WORD);
+        const tail = Atomics.load(words, (ingressRingOffset(map, shard) >> 2) + RING.TAIL_WORD);
+        const isWaiting = tail !== this.#control(shard, SHARD.CURSOR_WORD);
+        const isBusyElsewhere = cycles !== last.cycles || !isWaiting || this.#state(shard) !== SHARD_STATE.RUNNING;
+        last.checks = isBusyElsewhere ? 0 : last.checks + 1;
+        last.cycles = cycles;
+        if (last.checks < HANG_CHECKS) continue;
+        last.checks = 0;
+        this.#log.error({ shard }, 'shard hangs; ending its thread');
+        this.#aborts[shard]?.abort();
+      }
+    };
   }
 
   #noteCrash(): void {

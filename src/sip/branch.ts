@@ -55,20 +55,6 @@ export function isUniqueBranch(bytes: Bytes, start: number, end: number): boolea
   return true;
 }
 
-/** RFC 3261 16.11 with a magic cookie: the received branch, with the sent-by that makes it unique (17.2.3). */
-export function identifyByBranch(
-  words: Words,
-  branchStart: number,
-  branchEnd: number,
-  sentByStart: number,
-  sentByEnd: number,
-  key: TransactionKey,
-): void {
-  key.begin();
-  key.fold(words, branchStart, branchEnd);
-  key.fold(words, sentByStart, sentByEnd);
-}
-
 /** Hash of what decides about the routing of a request, whatever its method: Request-URI and Route as received, and the
  *  socket it came to, on which the meaning of a maddr depends (RFC 3261 16.4, 16.6 step 8, RFC 5393 4.2.1). Proxy-Require and Proxy-Authorization decide nothing here, and a CANCEL, which
  *  must get the branch of its INVITE, does not repeat them. */

@@ -141,7 +141,9 @@ function faultOfForwardedResponse(
   const gone = vias.slice(0, vias.length - left.length);
   const isTail = left.join('\n') === vias.slice(gone.length).join('\n');
   const isRightCount =
-    gone.length === 1 || (gone.length > 1 && gone.every((via) => /192\.0\.2\.254|2001:db8|edge\.example|127\.0\.0\.1|10\.1\.2\.3/i.test(via)));
+    gone.length === 1 ||
+    (gone.length > 1 &&
+      gone.every((via) => /192\.0\.2\.254|2001:db8|edge\.example|127\.0\.0\.1|10\.1\.2\.3/i.test(via)));
   if (!isTail || !isRightCount) return 'a forwarded response has not one Via less';
   return after.rest === naiveBody(before) ? null : 'the body of a response is changed';
 }

@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest';
 import {
   BRANCH_PREFIX,
   CHANGING_DIGITS,
-  identifyByBranch,
   isHex,
   isUniqueBranch,
   loopHash,
@@ -19,7 +18,9 @@ function keyOf(branch: string, sentBy: string): string {
   const key = new TransactionKey();
   const one = place(branch);
   const two = placeSecond(sentBy);
-  identifyByBranch(words, one.start, one.end, two.start, two.end, key);
+  key.begin();
+  key.fold(words, one.start, one.end);
+  key.fold(words, two.start, two.end);
   return `${key.high} ${key.low}`;
 }
 

@@ -6,6 +6,7 @@ import { SLOT } from '../../memory/layout.ts';
 import { COUNTER, type Counters } from '../../observe/counters.ts';
 import { BRANCH_PREFIX, CHANGING_DIGITS, isHex, readHex, SOCKET_DIGITS } from '../../sip/branch.ts';
 import { HEADER_ID } from '../../sip/header-table.ts';
+import { HOST_KIND } from '../../sip/host.ts';
 import { skipLws } from '../../sip/lexis.ts';
 import type { MessageEdits } from '../../sip/message-edits.ts';
 import type { MessageIndex } from '../../sip/message-index.ts';
@@ -16,6 +17,7 @@ import type { BoundSocket } from '../bound-socket.ts';
 import { type Destination, NO_SOCKET } from '../destination.ts';
 import { DEFAULT_PORT, type OwnAddresses } from '../own-addresses.ts';
 import { FOUND, PENDING } from '../ports.ts';
+import type { TrustedSources } from '../trusted-sources.ts';
 import { OUTCOME } from './stateless.ts';
 import type { ViaTemplates } from './via-templates.ts';
 
@@ -30,6 +32,7 @@ export class ResponseForwarding {
   readonly #arena: Arena;
   readonly #own: OwnAddresses;
   readonly #templates: ViaTemplates;
+  readonly #trusted: TrustedSources;
   readonly #sockets: readonly BoundSocket[];
   readonly #destination: Destination;
   readonly #outbound: Outbound;
@@ -44,6 +47,7 @@ export class ResponseForwarding {
     arena: Arena,
     own: OwnAddresses,
     templates: ViaTemplates,
+    trusted: TrustedSources,
     sockets: readonly BoundSocket[],
     destination: Destination,
     outbound: Outbound,
@@ -53,6 +57,7 @@ export class ResponseForwarding {
     this.#arena = arena;
     this.#own = own;
     this.#templates = templates;
+    this.#trusted = trusted;
     this.#sockets = sockets;
     this.#destination = destination;
     this.#outbound = outbound;
@@ -68,6 +73,10 @@ export class ResponseForwarding {
     const next = this.#next;
     // Section 18.2.2: over a reliable transport a response goes back by the connection, never by UDP.
     if (next.transport !== TRANSPORT.UDP) return this.#drop(COUNTER.unsupported_transport_total);
+    // A Via with a name in it has a received of ours if it ever passed through here (18.2.1). Without one nobody but a trusted
+    // element has us look names up: a stranger could fill the waiting room with made-up responses.
+    const isNamed = next.receivedStart === -1 && next.maddrStart === -1 && next.hostKind === HOST_KIND.NAME;
+    if (isNamed && !this.#trusted.has(slotWord)) return this.#drop(COUNTER.stray_responses_total);
     const found = this.#find(next);
     if (found === PENDING) return OUTCOME.PENDING;
     if (found !== FOUND) return this.#drop(COUNTER.unresolvable_total);

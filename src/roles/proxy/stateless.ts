@@ -112,6 +112,8 @@ export class StatelessProxy {
       const result = this.#findUri(uri, request);
       return result === OUTCOME.FORWARDED ? this.#send(request) : result;
     }
+    // A telephone number belongs to no domain of ours, and calls to it may cost money.
+    if (isTel && !trusted.has(request.slotWord)) return this.#reject(REJECT.relayDenied);
     // Section 11: an OPTIONS to us and nobody behind us.
     if (uri.userStart === -1 && request.index.method === METHOD.OPTIONS) return OUTCOME.FOR_OURSELVES;
     const selector = this.#selector(request);
