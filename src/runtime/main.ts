@@ -10,7 +10,10 @@ import { COUNTER, Counters, readCounters } from '../observe/counters.ts';
 import type { BoundSocket } from '../roles/bound-socket.ts';
 import type { ListenError, RunningServer } from './running-server.ts';
 import { Supervisor } from './supervisor.ts';
+import { TroubleWatch } from './trouble.ts';
 import { addSocket, attach, close, openUdp, receiveDrops } from './udp-socket.ts';
+
+const TROUBLE_CHECK_MS = 5000;
 
 type OpenSocket = BoundSocket & { readonly fd: number; readonly text: string; readonly receiveBufferBytes: number };
 
@@ -36,6 +39,13 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
     for (const socket of sockets) close(socket.fd);
     throw error;
   }
+  const stats = () => {
+    mainCounters.set(COUNTER.kernel_drops_total, sumOf(sockets, receiveDrops));
+    return readCounters(arena);
+  };
+  const trouble = new TroubleWatch(stats, log);
+  const troubleTimer = setInterval(() => trouble.check(), TROUBLE_CHECK_MS);
+  troubleTimer.unref();
 
   let reportExit: (code: number) => void = () => undefined;
   const finished = new Promise<number>((resolve) => {
@@ -43,6 +53,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   });
   let stopping: Promise<void> | null = null;
   const stop = async () => {
+    clearInterval(troubleTimer);
     await supervisor.stop();
     for (const socket of sockets) close(socket.fd);
     reportExit(0);
@@ -54,10 +65,7 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       shards: arena.map.shardCount,
       receiveBufferNotes: sockets.flatMap((socket) => clampNote(socket, config.socket.receiveBufferBytes)),
     }),
-    stats: () => {
-      mainCounters.set(COUNTER.kernel_drops_total, sumOf(sockets, receiveDrops));
-      return readCounters(arena);
-    },
+    stats,
     status: () => ({
       isReady: supervisor.isReady,
       uptimeSec: Math.floor((Date.now() - startedAt) / 1000),

@@ -92,6 +92,8 @@ class Shard {
     Atomics.store(words, this.#control + SHARD.STATE_WORD, SHARD_STATE.RUNNING);
     // A predecessor may have died awake, so that nobody will signal: look once unasked.
     this.#work();
+    // Tells supervisor.start that this shard has lived through its first look; RUNNING alone only says that it tries.
+    Atomics.add(words, this.#control + SHARD.CYCLES_WORD, 1);
   }
 
   /** Serves until the ring is empty and the producer knows that this shard sleeps. */

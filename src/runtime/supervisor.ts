@@ -287,12 +287,14 @@ export class Supervisor {
 
   /** Rejects if a shard dies before it has ever served: it would die again. */
   async #untilShardsRun(): Promise<void> {
-    while (!this.shards().every((shard) => shard.isRunning)) {
+    for (;;) {
+      // Asked first: the state of a shard that has died by now still says RUNNING.
       if (this.#firstCrash !== null) {
         const error = this.#firstCrash;
         await this.stop();
         throw error;
       }
+      if (this.shards().every(({ shard, isRunning }) => isRunning && this.#hasServed(shard))) break;
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
     this.#isUp = true;
@@ -300,7 +302,7 @@ export class Supervisor {
     this.#watchdog.unref();
   }
 
-  /** A shard that has datagrams waiting and finishes no duty cycle from one check to the next for HANG_CHECKS checks hangs:
+  /** A shard that has datagrams in hand or waiting and finishes no duty cycle from one check to the next for HANG_CHECKS checks hangs:
    *  its thread is ended, and what follows is what follows a crash. */
   #hangDetector(): () => void {
     const { map, words } = this.#arena;
@@ -309,7 +311,8 @@ export class Supervisor {
       for (const [shard, last] of seen.entries()) {
         const cycles = this.#control(shard, SHARD.CYCLES_WORD);
         const tail = Atomics.load(words, (ingressRingOffset(map, shard) >> 2) + RING.TAIL_WORD);
-        const isWaiting = tail !== this.#control(shard, SHARD.CURSOR_WORD);
+        const isWaiting =
+          tail !== this.#control(shard, SHARD.CURSOR_WORD) || this.#control(shard, SHARD.IN_HAND_WORD) !== 0;
         const isBusyElsewhere = cycles !== last.cycles || !isWaiting || this.#state(shard) !== SHARD_STATE.RUNNING;
         last.checks = isBusyElsewhere ? 0 : last.checks + 1;
         last.cycles = cycles;
@@ -319,6 +322,11 @@ export class Supervisor {
         this.#aborts[shard]?.abort();
       }
     };
+  }
+
+  /** Partner: the shard's count after its first look at its ring (shard.ts). */
+  #hasServed(shard: number): boolean {
+    return this.#control(shard, SHARD.CYCLES_WORD) !== 0;
   }
 
   #noteCrash(): void {

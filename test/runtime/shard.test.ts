@@ -35,13 +35,18 @@ describe('a shard', () => {
     expect(await server.counters()).toMatchObject({ parked_total: 2, parked_exhausted_total: 1 });
   });
 
-  it('ends in time while messages wait for look-ups', async () => {
-    const { server, ask } = await serverWithSilentDns(10);
-    for (let i = 0; i < 6; i++) await ask(callIdOfShard(i % 2, 2));
-    await until('all wait', async () => (await server.counters())['parked_total'] === 6);
+  it('answers what waits for look-ups before it ends, in time', async () => {
+    const { server, client, ask } = await serverWithSilentDns(20);
+    const callIds = Array.from({ length: 40 }, (_, i) => callIdOfShard(i % 2, 2));
+    for (const callId of callIds) await ask(callId);
+    await until('all wait', async () => (await server.counters())['parked_total'] === 40);
+    expect(client.arrivals).toEqual([]);
     const signalledAtMs = performance.now();
     server.child.kill('SIGTERM');
     const { code, atMs } = await server.exit;
     expect([code, atMs - signalledAtMs < 2000]).toEqual([0, true]);
+    await until('all are answered', () => client.arrivals.length >= 40);
+    for (const { datagram } of client.arrivals) expect(datagram.toString('latin1')).toMatch(/^SIP\/2\.0 500 /);
+    expect(client.arrivals.map(({ datagram }) => headerOf(datagram, 'Call-ID')).sort()).toEqual(callIds.sort());
   });
 });

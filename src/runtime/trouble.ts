@@ -1,0 +1,64 @@
+/** Tells the operator of trouble that only counters know: a line per kind when its counter grows, with what to do about it.
+ *  Main thread, cold: looks every few seconds, so that nothing per datagram is ever logged. */
+
+import type { Logger } from 'pino';
+import type { CounterName } from '../observe/counters.ts';
+
+/** Between two lines of one kind. What comes meanwhile is in the next line's count. */
+const LINE_INTERVAL_MS = 60_000;
+
+/** Counters that stand still in a healthy server, and what to do about each. */
+const ADVICE: { readonly [name in CounterName]?: string } = {
+  kernel_drops_total:
+    'the kernel dropped datagrams at a full receive buffer: raise socket.receiveBufferBytes (and sysctl net.core.rmem_max) ' +
+    'or workers',
+  jumbo_exhausted_total: 'large datagrams were dropped because every jumbo slot was in use: raise limits.jumboSlots',
+  slots_exhausted_total: 'the dispatcher had to wait because every slot was in use: raise limits.slots',
+  shed_requests_total:
+    'new requests were dropped above the overload mark: raise workers, on a machine with cores for them',
+  send_congested_total:
+    'datagrams were lost at a full send buffer: raise socket.sendBufferBytes (and sysctl net.core.wmem_max)',
+  send_errors_total: 'the kernel refused datagrams: check routes, firewall and the addresses of next hops',
+  parked_exhausted_total:
+    'messages were turned away because too many waited for look-ups: check that dns.servers answer, or raise ' +
+    'limits.parkedRequests',
+  unresolvable_total: 'next hops could not be resolved: check their names, and that dns.servers answer',
+  junk_datagrams_total:
+    'datagrams that are not SIP were dropped: if it goes on, find their sender or keep it out by firewall',
+  icmp_errors_total:
+    'datagrams came back as undeliverable (ICMP): a next hop or a client does not listen where it should',
+};
+
+const KINDS = Object.entries(ADVICE) as [CounterName, string][];
+
+export class TroubleWatch {
+  readonly #read: () => Record<CounterName, number>;
+  readonly #log: Logger;
+  readonly #now: () => number;
+  /** Total and time of the last line of each kind. */
+  readonly #told = new Map<CounterName, { total: number; atMs: number }>();
+
+  /** `read` gives the counters of a server that began at zero; `now` is a monotonic clock in milliseconds. */
+  constructor(read: () => Record<CounterName, number>, log: Logger, now: () => number = () => performance.now()) {
+    this.#read = read;
+    this.#log = log;
+    this.#now = now;
+  }
+
+  /** Logs what grew: at once the first time, then once a minute per kind at the most. */
+  check(): void {
+    const counters = this.#read();
+    const nowMs = this.#now();
+    for (const [name, advice] of KINDS) this.#checkOne(name, advice, counters[name], nowMs);
+  }
+
+  #checkOne(counter: CounterName, advice: string, total: number, nowMs: number): void {
+    const told = this.#told.get(counter) ?? { total: 0, atMs: Number.NEGATIVE_INFINITY };
+    // The kernel's own counts have 32 bits and begin again: from there on what they say is new.
+    if (total < told.total) told.total = 0;
+    const count = total - told.total;
+    if (count === 0 || nowMs - told.atMs < LINE_INTERVAL_MS) return;
+    this.#told.set(counter, { total, atMs: nowMs });
+    this.#log.warn({ counter, count, total }, advice);
+  }
+}
