@@ -43,7 +43,7 @@ function draw({ machine, options, summaries }: Run): string {
     const thousands = Math.round(messagesPerSec.median / 1000);
     const width = (Number(x(us.median)) - LABEL_WIDTH).toFixed(1);
     return [
-      `<text class="label" x="${LABEL_WIDTH - 12}" y="${middle + 5}" text-anchor="end">${escape(contestant)}</text>`,
+      `<text class="label" x="${LABEL_WIDTH - 12}" y="${middle + 5}" text-anchor="end">${escapeXml(contestant)}</text>`,
       `<rect class="${contestant === 'strowger' ? 'ours' : 'other'}" x="${LABEL_WIDTH}" y="${top}" width="${width}" height="${BAR_HEIGHT}" rx="3"/>`,
       `<path class="range" d="M${x(us.min)} ${middle}H${x(us.max)}"/>`,
       `<text class="value" x="${Number(x(us.max)) + 10}" y="${middle + 5}">${us.median.toFixed(2)} µs · ${thousands} k messages/s</text>`,
@@ -60,11 +60,11 @@ svg{font:14px system-ui,sans-serif;background:#fff}text{fill:#1f2328}.small{font
 <text class="title" x="20" y="28">CPU per message forwarded, one core, saturated</text>
 <text class="small" x="20" y="47">OPTIONS and its 200, ${load}; medians and range of ${options.rounds} rounds in turns. Shorter is better.</text>
 ${rows.join('\n')}
-<text class="small" x="20" y="${height - 14}">${escape(machine)}</text>
+<text class="small" x="20" y="${height - 14}">${escapeXml(machine)}</text>
 </svg>
 `;
 }
 
-function escape(text: string): string {
+function escapeXml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
 }
