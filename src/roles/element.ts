@@ -2,6 +2,7 @@
  *  knows no thread, socket or clock: a shard runs it on real ones, a test on virtual ones. Hot, allocates nothing but for
  *  look-ups of host names. */
 
+import { ascii } from '../base/ascii.ts';
 import type { Config } from '../config/schema.ts';
 import type { Arena } from '../memory/arena.ts';
 import { SLOT, SLOT_HEADER_BYTES, slotOffset } from '../memory/layout.ts';
@@ -41,13 +42,12 @@ export interface ElementPorts {
   readonly park: (slot: number, untilResolved: Promise<void>) => boolean;
 }
 
-const text = (ascii: string) => new TextEncoder().encode(ascii);
-const OK = text('SIP/2.0 200 OK\r\n');
+const OK = ascii('SIP/2.0 200 OK\r\n');
 /** Section 11.2: what we accept ourselves. Allow is left out, being ambiguous from a proxy. */
-const CAPABILITIES = text('Accept: */*\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: \r\n');
-const NO_HEADERS = text('');
-const RETRY_AFTER = text('Retry-After: 5\r\n');
-const UNSUPPORTED = text('Unsupported: ');
+const CAPABILITIES = ascii('Accept: */*\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: \r\n');
+const NO_HEADERS = ascii('');
+const RETRY_AFTER = ascii('Retry-After: 5\r\n');
+const UNSUPPORTED = ascii('Unsupported: ');
 
 /** errno of what a datagram is too long for. */
 const EMSGSIZE = 90;
@@ -298,9 +298,9 @@ export class Element {
     const values: Uint8Array[] = [];
     for (let header = index.first[id]!; header !== -1; header = index.next(header)) {
       if (index.valueEnd(header) === index.valueStart(header)) continue;
-      if (values.length > 0) values.push(text(', '));
+      if (values.length > 0) values.push(ascii(', '));
       values.push(this.#arena.bytes.slice(index.valueStart(header), index.valueEnd(header)));
     }
-    return Uint8Array.from([UNSUPPORTED, ...values, text('\r\n')].flatMap((part) => [...part]));
+    return Uint8Array.from([UNSUPPORTED, ...values, ascii('\r\n')].flatMap((part) => [...part]));
   }
 }

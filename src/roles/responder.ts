@@ -2,6 +2,7 @@
  *  request as spans of the request itself. Nothing is kept: a retransmission gets the same response again. Runs on the
  *  shard. Hot for redirect servers and registrars; allocates nothing. */
 
+import { ascii } from '../base/ascii.ts';
 import type { Arena } from '../memory/arena.ts';
 import { SLOT } from '../memory/layout.ts';
 import { HEADER_ID } from '../sip/header-table.ts';
@@ -16,11 +17,10 @@ import { FOUND } from './ports.ts';
 import type { ReceivedRequest } from './received-request.ts';
 import type { ViaMarker } from './via-marker.ts';
 
-const text = (ascii: string) => new TextEncoder().encode(ascii);
-const CRLF = text('\r\n');
-const NO_HEADERS = text('');
-const TAG = text(';tag=');
-const CONTENT_LENGTH_0 = text('Content-Length: 0\r\n\r\n');
+const CRLF = ascii('\r\n');
+const NO_HEADERS = ascii('');
+const TAG = ascii(';tag=');
+const CONTENT_LENGTH_0 = ascii('Content-Length: 0\r\n\r\n');
 const CR = 0x0d;
 const LF = 0x0a;
 
@@ -47,7 +47,7 @@ export class Responder {
     this.#edits = edits;
     this.#marker = marker;
     this.#destination = destination;
-    this.#server = text(server === '' ? '' : `Server: ${server}\r\n`);
+    this.#server = ascii(server === '' ? '' : `Server: ${server}\r\n`);
   }
 
   /** Answers a request whose top Via could be read. `headers`: whole lines of our own, or an empty array. */

@@ -9,6 +9,7 @@
  *  them without case), addresses as RFC 5952 has them, ports without leading zeros, headers left out (19.1.1 allows none in
  *  a To). The user and a password stay as they are, case and all, and so does a port: "sip:a@b:5060" is not "sip:a@b". */
 
+import { ascii } from '../base/ascii.ts';
 import { LOWER, URI_PASSWORD, URI_USER } from '../base/char-class.ts';
 import { HOST_KIND } from './host.ts';
 import { formatIpHost, parseIpAddress } from './ip-address.ts';
@@ -24,9 +25,9 @@ const ZERO = 0x30;
 const COLON = 0x3a;
 const AT = 0x40;
 
-const SIP = new TextEncoder().encode('sip:');
-const SIPS = new TextEncoder().encode('sips:');
-const HEX_DIGITS = new TextEncoder().encode('0123456789ABCDEF');
+const SIP = ascii('sip:');
+const SIPS = ascii('sips:');
+const HEX_DIGITS = ascii('0123456789ABCDEF');
 
 const view = new UriView();
 const address = new Int32Array(new SharedArrayBuffer(16));

@@ -9,6 +9,7 @@
  *           transaction part: 64 bits
  *  ``` */
 
+import { ascii } from '../base/ascii.ts';
 import { hashBytes, hashBytesTwice, secondHash } from '../base/hash.ts';
 import { HEADER_ID } from './header-table.ts';
 import type { MessageIndex } from './message-index.ts';
@@ -18,7 +19,7 @@ type Words = Int32Array<SharedArrayBuffer>;
 
 /** Magic cookie (section 8.1.1.7) and our own mark. */
 export const BRANCH_PREFIX = 'z9hG4bKs';
-const COOKIE = new TextEncoder().encode('z9hg4bk');
+const COOKIE = ascii('z9hg4bk');
 export const TRANSACTION_DIGITS = 16;
 export const LOOP_DIGITS = 8;
 export const SOCKET_DIGITS = 2;

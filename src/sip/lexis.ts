@@ -70,8 +70,3 @@ export function isWord(bytes: Bytes, start: number, end: number, word: Uint8Arra
   }
   return true;
 }
-
-/** The bytes of a name, for `isWord`: in small letters. Made once, when a module loads. */
-export function word(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
-}

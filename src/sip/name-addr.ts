@@ -2,8 +2,9 @@
  *  (RFC 3261 20, 20.10, 25.1). Runs on the shard. Hot: several times per datagram, allocates nothing. The URI is delimited
  *  here; `parseUri` reads it. */
 
+import { ascii } from '../base/ascii.ts';
 import { ALPHA, QUOTED, TOKEN, URI_BYTE, URI_SCHEME } from '../base/char-class.ts';
-import { isWord, skipLws, skipQuoted, word } from './lexis.ts';
+import { isWord, skipLws, skipQuoted } from './lexis.ts';
 import { ParamView, readParam } from './params.ts';
 
 type Bytes = Uint8Array<SharedArrayBuffer>;
@@ -29,7 +30,7 @@ const GREATER = 0x3e;
 const QUESTION = 0x3f;
 const SPACE = 0x20;
 
-const TAG = word('tag');
+const TAG = ascii('tag');
 
 /** Offsets are absolute, −1 where there is no such part, and valid as long as the bytes. */
 export class NameAddrView {

@@ -2,6 +2,7 @@
  *  sendmmsg per flush. Spans point at the datagram as it arrived, or at text of our own in the shard's scratch.
  *  Runs on the shard. Hot: once per message sent, allocates nothing. */
 
+import { ascii } from '../base/ascii.ts';
 import { assert } from '../base/assert.ts';
 import type { Arena } from '../memory/arena.ts';
 import {
@@ -24,7 +25,7 @@ const STAGE_BYTES = MAX_DATAGRAM_BYTES + 1;
 const TEXT_RESERVE_BYTES = 3 * STAGE_BYTES;
 
 const ZERO = 0x30;
-const HEX = new TextEncoder().encode('0123456789abcdef');
+const HEX = ascii('0123456789abcdef');
 
 /** A Via line of ours up to and after its branch's value, ready to be stamped. */
 export interface ViaTemplate {

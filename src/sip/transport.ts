@@ -1,18 +1,19 @@
 /** Transports as small numbers, as named in Via and in the transport parameter of a URI (RFC 3261 25.1, RFC 7118).
  *  Runs on the shard. Hot: once per Via and URI, allocates nothing. */
 
-import { isWord, word } from './lexis.ts';
+import { ascii } from '../base/ascii.ts';
+import { isWord } from './lexis.ts';
 
 type Bytes = Uint8Array<SharedArrayBuffer>;
 
 /** NONE: no transport is named. OTHER: a token we do not know. */
 export const TRANSPORT = { NONE: 0, UDP: 1, TCP: 2, TLS: 3, SCTP: 4, WS: 5, WSS: 6, OTHER: 7 } as const;
 
-const TCP = word('tcp');
-const TLS = word('tls');
-const SCTP = word('sctp');
-const WS = word('ws');
-const WSS = word('wss');
+const TCP = ascii('tcp');
+const TLS = ascii('tls');
+const SCTP = ascii('sctp');
+const WS = ascii('ws');
+const WSS = ascii('wss');
 
 /** TRANSPORT of the token in [start, end), in any case. */
 export function transportOf(bytes: Bytes, start: number, end: number): number {

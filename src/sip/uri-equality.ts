@@ -1,10 +1,11 @@
 /** When two URIs are the same (RFC 3261 19.1.4; hosts: RFC 5954 section 4.2; tel: RFC 3966 section 4). Runs on the shard.
  *  Allocates nothing. Not transitive: a URI without a parameter equals two that give it different values. */
 
+import { ascii } from '../base/ascii.ts';
 import { HEX, LOWER, PHONE_DIGIT } from '../base/char-class.ts';
 import { HOST_KIND } from './host.ts';
 import { parseIpAddress } from './ip-address.ts';
-import { isWord, word } from './lexis.ts';
+import { isWord } from './lexis.ts';
 import { parseUri, SCHEME, URI_ERROR, UriView } from './uri.ts';
 
 type Bytes = Uint8Array<SharedArrayBuffer>;
@@ -29,9 +30,9 @@ for (const character of ';/?:@&=+$,') RESERVED[character.charCodeAt(0)] = 1;
 const ESCAPED_RESERVED = 0x100;
 
 /** Parameters that one URI may not have without the other. */
-const NEVER_IGNORED = ['user', 'ttl', 'method', 'maddr', 'transport'].map(word);
-const PHONE_CONTEXT = word('phone-context');
-const EXTENSION = word('ext');
+const NEVER_IGNORED = ['user', 'ttl', 'method', 'maddr', 'transport'].map(ascii);
+const PHONE_CONTEXT = ascii('phone-context');
+const EXTENSION = ascii('ext');
 
 const viewA = new UriView();
 const viewB = new UriView();

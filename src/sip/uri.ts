@@ -1,6 +1,7 @@
 /** SIP, SIPS, tel and other absolute URIs (RFC 3261 19.1, 25.1; RFC 3966). Runs on the shard.
  *  Hot: several times per datagram, allocates nothing. Nothing is unescaped, only checked. */
 
+import { ascii } from '../base/ascii.ts';
 import {
   ALPHA,
   ESCAPE,
@@ -17,7 +18,6 @@ import {
   URI_USER,
 } from '../base/char-class.ts';
 import { HOST_KIND, scanHost, scannedHostKind, scannedHostWord, scannedPort, scanPort } from './host.ts';
-import { word } from './lexis.ts';
 import { TRANSPORT, transportOf } from './transport.ts';
 
 // Whoever reads a UriView needs these too.
@@ -61,11 +61,11 @@ const AT = 0x40;
 const LEFT_BRACKET = 0x5b;
 const RIGHT_BRACKET = 0x5d;
 
-const LR = word('lr');
-const TTL = word('ttl');
-const MADDR = word('maddr');
-const METHOD = word('method');
-const TRANSPORT_NAME = word('transport');
+const LR = ascii('lr');
+const TTL = ascii('ttl');
+const MADDR = ascii('maddr');
+const METHOD = ascii('method');
+const TRANSPORT_NAME = ascii('transport');
 
 /** Offsets are absolute, −1 where there is no such part, and valid as long as the bytes. */
 export class UriView {

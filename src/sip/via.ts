@@ -1,10 +1,11 @@
 /** One value of a Via header field (RFC 3261 20.42, 25.1; rport: RFC 3581; IPv6: RFC 5118 section 4.5).
  *  Runs on the shard. Hot: once or twice per datagram, allocates nothing. */
 
+import { ascii } from '../base/ascii.ts';
 import { DIGIT, TOKEN } from '../base/char-class.ts';
 import { HOST_KIND, parsePort, scanHost, scannedHostKind, scannedHostWord, scannedPort, scanPort } from './host.ts';
 import { isIpv4, isIpv6 } from './ip-address.ts';
-import { isWord, skipLws, word } from './lexis.ts';
+import { isWord, skipLws } from './lexis.ts';
 import { ParamView, readParam } from './params.ts';
 import { TRANSPORT, transportOf } from './transport.ts';
 
@@ -34,11 +35,11 @@ const LEFT_BRACKET = 0x5b;
 const SPACE = 0x20;
 const ZERO = 0x30;
 
-const BRANCH = word('branch');
-const RECEIVED = word('received');
-const RPORT = word('rport');
-const MADDR = word('maddr');
-const TTL = word('ttl');
+const BRANCH = ascii('branch');
+const RECEIVED = ascii('received');
+const RPORT = ascii('rport');
+const MADDR = ascii('maddr');
+const TTL = ascii('ttl');
 
 /** Offsets are absolute, −1 where there is no such part, and valid as long as the bytes. */
 export class ViaView {

@@ -1,6 +1,7 @@
 /** Why a request is answered instead of forwarded: status, reason phrase and the counter it goes to. Constants, so that
  *  saying no allocates nothing. */
 
+import { ascii } from '../../base/ascii.ts';
 import { COUNTER } from '../../observe/counters.ts';
 
 export interface Rejection {
@@ -11,7 +12,7 @@ export interface Rejection {
 }
 
 export function rejection(status: number, reason: string, counter: number): Rejection {
-  return { status, statusLine: new TextEncoder().encode(`SIP/2.0 ${status} ${reason}\r\n`), counter };
+  return { status, statusLine: ascii(`SIP/2.0 ${status} ${reason}\r\n`), counter };
 }
 
 function malformed(what: string, status = 400): Rejection {

@@ -1,6 +1,7 @@
 /** Request forwarding (RFC 3261 16.6): the steps that change the message, as edits over the bytes that arrived. Everything
  *  else leaves byte for byte as it came. Runs on the shard. Hot: once per request, allocates nothing. */
 
+import { ascii } from '../../base/ascii.ts';
 import type { Arena } from '../../memory/arena.ts';
 import { SLOT } from '../../memory/layout.ts';
 import { HEADER_ID } from '../../sip/header-table.ts';
@@ -14,12 +15,11 @@ import type { ViaMarker } from '../via-marker.ts';
 import { endOfRoutes } from './route-preprocessing.ts';
 import type { ViaTemplates } from './via-templates.ts';
 
-const text = (ascii: string) => new TextEncoder().encode(ascii);
-const ROUTE = text('Route: <');
-const ROUTE_END = text('>\r\n');
-const MAX_FORWARDS = text('Max-Forwards: ');
-const CRLF = text('\r\n');
-const VERSION = text('SIP/2.0');
+const ROUTE = ascii('Route: <');
+const ROUTE_END = ascii('>\r\n');
+const MAX_FORWARDS = ascii('Max-Forwards: ');
+const CRLF = ascii('\r\n');
+const VERSION = ascii('SIP/2.0');
 const SEMICOLON = 0x3b;
 const METHOD = ';method=';
 const MADDR = ';maddr=';

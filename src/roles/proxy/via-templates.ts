@@ -1,6 +1,7 @@
 /** The Via lines this server puts on top (RFC 3261 16.6 step 8): one template for each socket a request leaves by and each
  *  local address it came to. Runs on the shard. Hot: finding one; making one is rare. */
 
+import { ascii } from '../../base/ascii.ts';
 import type { Arena } from '../../memory/arena.ts';
 import { SLOT } from '../../memory/layout.ts';
 import { BRANCH_PREFIX, CHANGING_DIGITS, isHex } from '../../sip/branch.ts';
@@ -93,7 +94,7 @@ export class ViaTemplates {
       family,
       isFromLocal,
       local,
-      bytes: new TextEncoder().encode(`${head}${'0'.repeat(CHANGING_DIGITS)}${suffix}\r\n`),
+      bytes: ascii(`${head}${'0'.repeat(CHANGING_DIGITS)}${suffix}\r\n`),
       branchAt: head.length,
     };
     if (this.#known.length === MAX_TEMPLATES) this.#known = [];
