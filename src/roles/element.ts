@@ -149,7 +149,7 @@ export class Element {
   }
 
   #serveRequest(slot: number, slotWord: number, error: number, mayPark: boolean): boolean {
-    const { counters } = this.#ports;
+    const counters = this.#counters;
     const request = this.#request;
     if (mayPark) counters.count(COUNTER.requests_received_total);
     request.begin(slot, slotWord);
@@ -176,7 +176,7 @@ export class Element {
   }
 
   #serveResponse(slot: number, slotWord: number, error: number, mayPark: boolean): boolean {
-    const { counters } = this.#ports;
+    const counters = this.#counters;
     if (mayPark) counters.count(COUNTER.responses_received_total);
     if (error !== MESSAGE_ERROR.NONE) {
       // Section 18.3: a response that ends before its body does is discarded; so are other broken ones.

@@ -26,6 +26,7 @@ export class ReceivedRequest {
 
   readonly transaction = new TransactionKey();
   loop = 0;
+
   // ---- Routing (route-preprocessing.ts) ----
   /** First Route value that is left: its header and where it begins; −1: no Route is left. */
   routeHeader = -1;

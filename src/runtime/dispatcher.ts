@@ -1,7 +1,8 @@
 /** The dispatcher: takes datagrams off the sockets and hands each to the shard of its Call-ID. A thread of its own, whose
  *  loop blocks in the addon; it hears of the outside through the arena's control words and its eventfd. Hot.
  *
- *  One cycle: slots that came home, a batch from the kernel, each datagram classified and offered, rings published, a nap. */
+ *  One cycle: slots that came home, a batch from the kernel, each datagram classified and offered, rings published, a nap
+ *  or a yield. */
 
 import { workerData } from 'node:worker_threads';
 import { assert } from '../base/assert.ts';

@@ -29,7 +29,7 @@ const SEED_HIGH = 0x53747267;
 const SEED_LOW = 0x6f776765;
 const SEED_LOOP = 0x6c6f6f70;
 
-/** The 64 bits that tell transactions apart; filled by `identifyTransaction`. */
+/** The 64 bits that tell transactions apart; filled by `identify` (roles/proxy/identity.ts). */
 export class TransactionKey {
   high = 0;
   low = 0;
@@ -57,8 +57,9 @@ export function isUniqueBranch(bytes: Bytes, start: number, end: number): boolea
 }
 
 /** Hash of what decides about the routing of a request, whatever its method: Request-URI and Route as received, and the
- *  socket it came to, on which the meaning of a maddr depends (RFC 3261 16.4, 16.6 step 8, RFC 5393 4.2.1). Proxy-Require and Proxy-Authorization decide nothing here, and a CANCEL, which
- *  must get the branch of its INVITE, does not repeat them. */
+ *  socket it came to, on which the meaning of a maddr depends (RFC 3261 16.4, 16.6 step 8, RFC 5393 4.2.1). Proxy-Require
+ *  and Proxy-Authorization decide nothing here, and a CANCEL, which must get the branch of its INVITE, does not repeat
+ *  them. */
 export function loopHash(words: Words, index: MessageIndex, socket: number): number {
   let hash = hashBytes(words, index.uriStart, index.uriEnd, SEED_LOOP + socket);
   for (let header = index.first[HEADER_ID.ROUTE]!; header !== -1; header = index.next(header)) {

@@ -9,10 +9,10 @@ import { EGRESS, EGRESS_STRIDE_BYTES, SLOT, SLOT_HEADER_BYTES, slotOffset } from
 import { Counters } from '../../../src/observe/counters.ts';
 import { Element } from '../../../src/roles/element.ts';
 import { NOT_FOUND } from '../../../src/roles/ports.ts';
+import { medianCpuNs } from '../cpu-time.ts';
 
 const isQuick = process.argv.includes('--quick');
-const ROUNDS = isQuick ? 2 : 40;
-const CYCLES_PER_ROUND = isQuick ? 10 : 2000;
+const CYCLES = isQuick ? 10 : 10_000;
 const BATCH = 32;
 
 const loaded = loadConfig({ flags: { listen: ['udp:127.0.0.1:5060'] } });
@@ -90,24 +90,17 @@ function fill(slot: number, message: string, port: number): void {
 function measure(name: string, message: (call: string) => string, port: number): void {
   // Different calls at different slots, as they come.
   for (let i = 0; i < BATCH * 8; i++) fill(i * 7, message((0x10000000 + i * 7919).toString(16) + '00000001'), port);
-  const samples: number[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    const before = process.threadCpuUsage();
-    let at = 0;
-    for (let cycle = 0; cycle < CYCLES_PER_ROUND; cycle++) {
+  let at = 0;
+  const ns = medianCpuNs(CYCLES * BATCH, () => {
+    for (let cycle = 0; cycle < CYCLES; cycle++) {
       for (let i = 0; i < BATCH; i++) {
         element.serve(at * 7);
         at = at + 1 === BATCH * 8 ? 0 : at + 1;
       }
       element.flush();
     }
-    const used = process.threadCpuUsage(before);
-    samples.push(((used.user + used.system) * 1000) / (CYCLES_PER_ROUND * BATCH));
-  }
-  const steady = samples.slice(ROUNDS >> 1).sort((a, b) => a - b);
-  console.log(
-    `${name.padEnd(20)} ${steady[steady.length >> 1]!.toFixed(0)} ns per message (best ${steady[0]!.toFixed(0)})`,
-  );
+  });
+  console.log(`${name.padEnd(20)} ${ns.toFixed(0)} ns per message`);
 }
 
 measure('OPTIONS', optionsRequest, 7000);

@@ -2,8 +2,9 @@
  *  Goal: well under 100 ns for the usual ones. CPU time of this thread, caches warm. `--quick` runs a few rounds only. */
 
 import { parseUri, UriView } from '../../../src/sip/uri.ts';
+import { timeGrammar } from './time-grammar.ts';
 
-const ROUNDS = process.argv.includes('--quick') ? 100 : 300_000;
+const ROUNDS = process.argv.includes('--quick') ? 100 : 60_000;
 
 const INPUTS: Record<string, readonly string[]> = {
   'host and port': [
@@ -32,30 +33,5 @@ const INPUTS: Record<string, readonly string[]> = {
   ],
 };
 
-const bytes = new Uint8Array(new SharedArrayBuffer(65_536));
 const view = new UriView();
-let checksum = 0;
-
-for (const [name, uris] of Object.entries(INPUTS)) {
-  const spans = uris.map((uri, i) => {
-    const start = i * 512 + 3 * i + 1;
-
-    for (let at = 0; at < uri.length; at++) bytes[start + at] = uri.charCodeAt(at);
-    return [start, start + uri.length] as const;
-  });
-  run(spans, Math.min(ROUNDS, 20_000)); // warm-up
-  const began = process.threadCpuUsage();
-  run(spans, ROUNDS);
-  const ns = (process.threadCpuUsage(began).user * 1000) / (ROUNDS * spans.length);
-  console.log(`${name.padEnd(24)} ${ns.toFixed(1).padStart(7)} ns`);
-}
-console.log(`checksum ${checksum}`);
-
-function run(spans: readonly (readonly [number, number])[], rounds: number): void {
-  for (let round = 0; round < rounds; round++) {
-    for (let i = 0; i < spans.length; i++) {
-      const span = spans[i]!;
-      checksum = (checksum + parseUri(bytes, span[0], span[1], view) + view.hostEnd + view.port) | 0;
-    }
-  }
-}
+timeGrammar(INPUTS, ROUNDS, (bytes, start, end) => parseUri(bytes, start, end, view) + view.hostEnd + view.port);

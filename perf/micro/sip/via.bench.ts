@@ -2,8 +2,9 @@
  *  Goal: well under 100 ns for the usual ones. CPU time of this thread, caches warm. `--quick` runs a few rounds only. */
 
 import { parseVia, ViaView } from '../../../src/sip/via.ts';
+import { timeGrammar } from './time-grammar.ts';
 
-const ROUNDS = process.argv.includes('--quick') ? 100 : 300_000;
+const ROUNDS = process.argv.includes('--quick') ? 100 : 60_000;
 
 const INPUTS: Record<string, readonly string[]> = {
   'usual (SIPp, phones)': [
@@ -24,29 +25,5 @@ const INPUTS: Record<string, readonly string[]> = {
   ],
 };
 
-const bytes = new Uint8Array(new SharedArrayBuffer(65_536));
 const view = new ViaView();
-let checksum = 0;
-
-for (const [name, values] of Object.entries(INPUTS)) {
-  const spans = values.map((value, i) => {
-    const start = i * 512 + 3 * i + 1;
-    for (let at = 0; at < value.length; at++) bytes[start + at] = value.charCodeAt(at);
-    return [start, start + value.length] as const;
-  });
-  run(spans, Math.min(ROUNDS, 20_000)); // warm-up
-  const began = process.threadCpuUsage();
-  run(spans, ROUNDS);
-  const ns = (process.threadCpuUsage(began).user * 1000) / (ROUNDS * spans.length);
-  console.log(`${name.padEnd(24)} ${ns.toFixed(1).padStart(7)} ns`);
-}
-console.log(`checksum ${checksum}`);
-
-function run(spans: readonly (readonly [number, number])[], rounds: number): void {
-  for (let round = 0; round < rounds; round++) {
-    for (let i = 0; i < spans.length; i++) {
-      const span = spans[i]!;
-      checksum = (checksum + parseVia(bytes, span[0], span[1], view) + view.branchEnd + view.rport) | 0;
-    }
-  }
-}
+timeGrammar(INPUTS, ROUNDS, (bytes, start, end) => parseVia(bytes, start, end, view) + view.branchEnd + view.rport);
