@@ -6,6 +6,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 const GENERATED: { path: string; source: string; exportName: string }[] = [
   { path: 'native/src/layout.h', source: 'src/memory/generate-layout-header.ts', exportName: 'renderLayoutHeader' },
   { path: 'docs/configuration.md', source: 'src/config/reference.ts', exportName: 'renderReference' },
+  { path: 'docs/metrics.md', source: 'src/observe/metrics.ts', exportName: 'renderMetricsReference' },
+  { path: 'deploy/grafana/strowger.json', source: 'deploy/grafana/dashboard.ts', exportName: 'renderDashboard' },
 ];
 
 const root = new URL('../', import.meta.url);

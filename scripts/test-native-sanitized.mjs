@@ -13,7 +13,7 @@ const addon = join(output, 'strowger.node');
 const reports = join(output, 'report');
 const require = createRequire(join(root, 'package.json'));
 const node = join(root, 'node_modules', '.bin', 'node');
-const TESTS = ['test/native/misuse.test.ts', 'test/runtime/udp-socket.test.ts'];
+const TESTS = ['test/native/misuse.test.ts', 'test/native/segmentation.test.ts', 'test/runtime/udp-socket.test.ts'];
 
 rmSync(output, { recursive: true, force: true });
 mkdirSync(output);
@@ -22,11 +22,12 @@ build();
 test();
 
 function build() {
-  const headers = [
-    join(root, 'node_modules/node/node_modules', `node-linux-${process.arch}`, 'include/node'),
-    join(root, 'node_modules', `node-linux-${process.arch}`, 'include/node'),
-    join(dirname(process.execPath), '../include/node'),
-  ].find((directory) => existsSync(join(directory, 'node_api.h')));
+  let headers = findHeaders();
+  if (!headers) {
+    // npm removes those of the pinned `node` with the next `npm install` (build-addon.mjs).
+    spawnSync('npm', ['rebuild', 'node'], { cwd: root, stdio: 'ignore' });
+    headers = findHeaders();
+  }
   if (!headers) fail('no Node headers found');
   const sources = join(root, 'native', 'src');
   const files = readdirSync(sources).filter((name) => name.endsWith('.cc'));
@@ -43,6 +44,14 @@ function build() {
     stdio: 'inherit',
   });
   if (result.status !== 0) fail('the build failed');
+}
+
+function findHeaders() {
+  return [
+    join(root, 'node_modules/node/node_modules', `node-linux-${process.arch}`, 'include/node'),
+    join(root, 'node_modules', `node-linux-${process.arch}`, 'include/node'),
+    join(dirname(process.execPath), '../include/node'),
+  ].find((directory) => existsSync(join(directory, 'node_api.h')));
 }
 
 function test() {

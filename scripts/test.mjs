@@ -27,7 +27,7 @@ process.exitCode = failedStep === undefined ? 0 : 1;
 
 /** A step: `args` for the pinned Node; `isQuiet` steps print only when they fail. */
 function allSteps() {
-  ensureSipp();
+  ensurePeers();
   return [
     {
       name: 'format and lint',
@@ -38,22 +38,30 @@ function allSteps() {
     { name: 'generated files', args: ['scripts/generate.ts', '--check'], isQuiet: true },
     vitest('unit', []),
     { name: 'native, under ASan and UBSan', args: ['scripts/test-native-sanitized.mjs'] },
-    vitest('sipp', []),
-    { name: 'perf/forward/forward.ts --quick', args: ['perf/forward/forward.ts', '--quick'], isQuiet: true },
+    vitest('sipp*', []),
+    ...quickLoads(),
     ...microBenchmarks().map((path) => ({ name: path, args: [path, '--quick'], isQuiet: true })),
   ];
 }
 
 function filteredSteps(args) {
   const wantsSipp = args.some((arg) => arg.includes('sipp'));
-  if (wantsSipp) ensureSipp();
-  return [vitest(wantsSipp ? 'sipp' : 'unit', args)];
+  if (wantsSipp || args.some((arg) => arg.includes('user-directory') || arg.includes('deploy'))) ensurePeers();
+  return [vitest(wantsSipp ? 'sipp*' : 'unit', args)];
 }
 
 function vitest(project, args) {
-  const results = join(resultFolder, `${project}.json`);
+  const results = join(resultFolder, `${project.replace('*', '')}.json`);
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${results}`];
   return { name: `vitest ${project}`, args: [VITEST, 'run', `--project=${project}`, ...reporters, ...args], results };
+}
+
+/** Every scenario of the load engine once, and the study of more workers: a short round each, whose figures mean nothing. */
+function quickLoads() {
+  const scenarios = ['options', 'call', 'call-located', 'register', 'register-insert', 'register-auth', 'redirect'];
+  const loads = scenarios.map((scenario) => ['perf/load/load.ts', '--quick', '--scenario', scenario]);
+  loads.push(['perf/scale/scale.ts', '--quick', '--scenario', 'options', '--workers', '1,2,3']);
+  return loads.map((args) => ({ name: args.join(' '), args, isQuiet: true }));
 }
 
 function microBenchmarks() {
@@ -121,24 +129,34 @@ function printSummary(failedStep) {
   else process.stdout.write('none\n');
 }
 
-// ---- SIPp -----------------------------------------------------------------------------------------------------------
+// ---- The other end --------------------------------------------------------------------------------------------------
 
-/** The load tests need SIPp. Installed where that is ours to do; elsewhere one line says how. */
-function ensureSipp() {
-  if (isOnPath('sipp')) return;
+/** The tests talk to other people's SIP software, to a database and to Prometheus. Installed where that is ours to do; elsewhere one line says how. */
+function ensurePeers() {
+  const peers = { sipp: 'sip-tester', baresip: 'baresip-core', initdb: 'postgresql', promtool: 'prometheus' };
+  const missing = () => Object.keys(peers).filter((program) => !isOnPath(program) && !isOfPostgres(program));
+  if (missing().length === 0) return;
+  const packages = missing().map((program) => peers[program]);
   if (isOnPath('apt-get') && process.getuid() === 0) {
-    process.stderr.write('Installing SIPp (Debian package sip-tester) …\n');
+    process.stderr.write(`Installing ${packages.join(' and ')} (Debian packages) …\n`);
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
     const apt = (args) => spawnSync('apt-get', args, { env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
-    // A failed update may still leave an index that knows the package.
+    // A failed update may still leave an index that knows the packages.
     apt(['update', '-qq']);
-    const install = apt(['install', '-y', '-qq', '--no-install-recommends', 'sip-tester']);
-    if (isOnPath('sipp')) return;
+    const install = apt(['install', '-y', '-qq', '--no-install-recommends', ...packages]);
+    if (missing().length === 0) return;
     process.stderr.write(install.stderr ?? '');
   }
   fail(
-    'The tests need SIPp, which is not on PATH. Run `sudo apt-get install sip-tester` (Debian, Ubuntu; elsewhere see https://sipp.readthedocs.io) and then `npm test` again.',
+    `The tests need ${missing().join(' and ')} on PATH. Run \`sudo apt-get install ${packages.join(' ')}\` (Debian, Ubuntu; elsewhere see https://sipp.readthedocs.io, https://github.com/baresip/baresip and https://prometheus.io/download) and then \`npm test\` again.`,
   );
+}
+
+/** Debian keeps what belongs to a PostgreSQL server beside PATH, in a folder for each version. */
+function isOfPostgres(program) {
+  const versions = '/usr/lib/postgresql';
+  if (!existsSync(versions)) return false;
+  return readdirSync(versions).some((version) => existsSync(join(versions, version, 'bin', program)));
 }
 
 function isOnPath(program) {

@@ -12,17 +12,19 @@ constexpr int32_t EGRESS_ENTRIES = 256;
 constexpr int32_t EGRESS_SPANS = 40;
 constexpr int32_t EGRESS_STRIDE_BYTES = 384;
 constexpr int32_t HEADER_BYTES = 512;
+constexpr int32_t HISTOGRAMS_PER_THREAD = 4;
+constexpr int32_t HISTOGRAM_DOUBLES = 64;
 constexpr int32_t JUMBO_PAYLOAD_BYTES = 65536;
 constexpr int32_t JUMBO_STRIDE_BYTES = 65600;
 constexpr int32_t LAYOUT_MAGIC = 1400140391;
-constexpr int32_t LAYOUT_VERSION = 1;
+constexpr int32_t LAYOUT_VERSION = 3;
 constexpr int32_t MAX_DATAGRAM_BYTES = 65535;
 constexpr int32_t MAX_SHARDS = 64;
 constexpr int32_t MAX_SOCKETS = 64;
 constexpr int32_t OWNER_DISPATCHER = -1;
 constexpr int32_t PADDING_BYTES = 128;
 constexpr int32_t RECEIVE_BATCH = 64;
-constexpr int32_t SCRATCH_BYTES = 524288;
+constexpr int32_t SCRATCH_BYTES = 1048576;
 constexpr int32_t SHARD_CONTROL_BYTES = 128;
 constexpr int32_t SLOT_HEADER_BYTES = 64;
 constexpr int32_t SLOT_PAYLOAD_BYTES = 2304;
@@ -34,6 +36,7 @@ constexpr int32_t STOP_WORD = 0;
 constexpr int32_t SWEEP_REQUEST_WORD = 1;
 constexpr int32_t SWEEP_DONE_WORD = 2;
 constexpr int32_t FREE_SLOTS_WORD = 3;
+constexpr int32_t FREE_JUMBOS_WORD = 4;
 }  // namespace DISPATCHER
 
 namespace EGRESS {
@@ -63,7 +66,15 @@ constexpr int32_t SPILL_WORD = 9;
 constexpr int32_t EGRESS_WORD = 10;
 constexpr int32_t SCRATCH_WORD = 11;
 constexpr int32_t PLAN_WORD = 12;
+constexpr int32_t KEPT_KIB_WORD = 13;
 }  // namespace HEADER
+
+namespace KEPT_STRIDE_BYTES {
+constexpr int32_t SMALL = 576;
+constexpr int32_t MEDIUM = 1088;
+constexpr int32_t LARGE = 2368;
+constexpr int32_t JUMBO = 65600;
+}  // namespace KEPT_STRIDE_BYTES
 
 namespace RING {
 constexpr int32_t TAIL_WORD = 0;
@@ -78,6 +89,10 @@ constexpr int32_t IN_HAND_WORD = 1;
 constexpr int32_t CYCLES_WORD = 2;
 constexpr int32_t INCARNATION_WORD = 3;
 constexpr int32_t STATE_WORD = 4;
+constexpr int32_t RING_HIGH_WORD = 5;
+constexpr int32_t KEPT_BLOCKS_WORD = 6;
+constexpr int32_t KEPT_KIB_WORD = 7;
+constexpr int32_t PARKED_WORD = 8;
 }  // namespace SHARD
 
 namespace SHARD_STATE {
@@ -96,6 +111,7 @@ constexpr int32_t LOCAL_WORD = 8;
 constexpr int32_t SCOPE_WORD = 12;
 constexpr int32_t TIME_WORD = 13;
 constexpr int32_t OWNER_WORD = 14;
+constexpr int32_t CLASS_WORD = 15;
 }  // namespace SLOT
 
 }  // namespace strowger::layout

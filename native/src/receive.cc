@@ -15,10 +15,11 @@ namespace {
 // Calls in a row that may bring an ICMP error instead of datagrams, before the socket has to wait for its next turn.
 constexpr int MAX_ERRORS_IN_A_ROW = 16;
 
-int32_t monotonic_ms() {
+// The low 32 bits, as Node's process.hrtime counts too.
+int32_t monotonic_us() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<int32_t>(static_cast<uint32_t>(now.tv_sec * 1000 + now.tv_nsec / 1'000'000));
+  return static_cast<int32_t>(static_cast<uint32_t>(now.tv_sec * 1'000'000 + now.tv_nsec / 1000));
 }
 
 // What the kernel says about the address a datagram was sent to; zeros if it says nothing, or if the address is one of
@@ -59,7 +60,9 @@ void Receiver::attach(const Arena& arena) {
 
 int32_t Receiver::receive(napi_env env, const Arena& arena, SocketTable& sockets, int32_t count, int32_t wait_ms) {
   if (!aim(env, arena, count)) return -1;
-  int32_t received = take(env, arena, sockets, count);
+  // With a loop to serve, the last call has taken all there was: the wait tells at once if there is more by now.
+  const bool is_drained = loop_ != nullptr && wait_ms != 0;
+  const int32_t received = is_drained ? 0 : take(env, arena, sockets, count);
   if (received != 0 || wait_ms == 0) return received;
   const int32_t ready = wait(env, sockets, wait_ms);
   return ready > 0 ? take(env, arena, sockets, count) : ready;
@@ -129,12 +132,12 @@ int32_t Receiver::take_from(napi_env env, UdpSocket& socket, int32_t first, int3
 
 // Writes the slot headers of messages [first, end).
 void Receiver::label(const Arena& arena, const UdpSocket& socket, int32_t index, int32_t first, int32_t end) {
-  const int32_t now_ms = monotonic_ms();
+  const int32_t now_us = monotonic_us();
   for (int32_t i = first; i < end; i++) {
     int32_t* slot = arena.slot(slots_[i]);
     slot[layout::SLOT::LENGTH_WORD] = static_cast<int32_t>(messages_[i].msg_len);
     slot[layout::SLOT::SOCKET_WORD] = index;
-    slot[layout::SLOT::TIME_WORD] = now_ms;
+    slot[layout::SLOT::TIME_WORD] = now_us;
     if (socket.family == 4) {
       const sockaddr_in& source = sources_[i].v4;
       slot[layout::SLOT::FAMILY_WORD] = 4;
@@ -156,11 +159,26 @@ void Receiver::label(const Arena& arena, const UdpSocket& socket, int32_t index,
   }
 }
 
-// Sleeps until a socket is readable (1), or the wake fd or the time says so (0). −1: an exception is pending.
+// How long nothing of the event loop is due for lack of time: 0 if it wants its turn at once, −1 if it never will by itself.
+// What comes from outside (other threads, descriptors) makes its backend's descriptor readable, but for descriptors that it
+// was told of since its last turn: those wait in a queue until then.
+int32_t loop_timeout(uv_loop_t* loop) {
+  if (loop->watcher_queue.next != &loop->watcher_queue) return 0;
+  uv_update_time(loop);
+  return uv_backend_timeout(loop);
+}
+
+// Sleeps until a socket is readable (1), or the wake fd, the event loop or the time says so (0). −1: an exception is pending.
 int32_t Receiver::wait(napi_env env, SocketTable& sockets, int32_t wait_ms) {
   const int32_t count = sockets.count();
   for (int32_t i = 0; i < count; i++) polled_[i] = {sockets.at(i).fd, POLLIN, 0};
   polled_[count] = {wake_fd_, POLLIN, 0};  // poll passes over a negative fd.
+  if (loop_ != nullptr) {
+    const int32_t limit_ms = loop_timeout(loop_);
+    if (limit_ms == 0) return 0;
+    if (limit_ms > 0 && (wait_ms < 0 || limit_ms < wait_ms)) wait_ms = limit_ms;
+    polled_[count].fd = uv_backend_fd(loop_);
+  }
   const int ready = poll(polled_, count + 1, wait_ms);
   if (ready < 0 && errno != EINTR) {
     throw_system_error(env, errno, "poll");
@@ -168,7 +186,7 @@ int32_t Receiver::wait(napi_env env, SocketTable& sockets, int32_t wait_ms) {
   }
   if (ready <= 0) return 0;  // A signal ends the wait early: the caller comes again anyway.
   const bool is_woken = polled_[count].revents != 0;
-  if (is_woken && !drain_event_fd(wake_fd_)) {
+  if (is_woken && loop_ == nullptr && !drain_event_fd(wake_fd_)) {
     throw_system_error(env, errno, "read", "wake eventfd");
     return -1;
   }
@@ -183,6 +201,18 @@ napi_value set_wake(napi_env env, napi_callback_info info) {
   const Arguments<1> arguments(env, info);
   int32_t fd;
   if (arguments.fd(0, &fd)) arguments.addon().receiver.set_wake(fd);
+  return nullptr;
+}
+
+napi_value wake_for_loop(napi_env env, napi_callback_info info) {
+  void* addon = nullptr;
+  napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &addon);
+  uv_loop_t* loop;
+  if (napi_get_uv_event_loop(env, &loop) == napi_ok) {
+    static_cast<Addon*>(addon)->receiver.set_loop(loop);
+  } else {
+    throw_error(env, "this thread has no event loop");
+  }
   return nullptr;
 }
 

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <uv.h>
 
 #include <cstdint>
 
@@ -20,6 +21,8 @@ class Receiver {
   Receiver();
 
   void set_wake(int fd) { wake_fd_ = fd; }
+  // Waits end when the event loop of the env has something to do.
+  void set_loop(uv_loop_t* loop) { loop_ = loop; }
   // Says where the overflow of slots goes.
   void attach(const Arena& arena);
 
@@ -44,8 +47,10 @@ class Receiver {
   pollfd polled_[layout::MAX_SOCKETS + 1];
   int32_t served_last_ = 0;
   int wake_fd_ = -1;
+  uv_loop_t* loop_ = nullptr;  // nullptr: nobody serves it while this env waits
 };
 
+napi_value wake_for_loop(napi_env env, napi_callback_info info);
 napi_value set_wake(napi_env env, napi_callback_info info);
 napi_value receive_batch(napi_env env, napi_callback_info info);
 

@@ -1,5 +1,6 @@
 #include "udp_socket.h"
 
+#include <linux/errqueue.h>
 #include <linux/sock_diag.h>
 #include <netdb.h>
 #include <unistd.h>
@@ -19,6 +20,39 @@ constexpr int MAX_ERRORS_PER_DRAIN = 1024;
 constexpr int MAX_FRAGMENT_ATTEMPTS = 3;
 // Half of what the kernel can take: it doubles the figure for its own bookkeeping.
 constexpr int32_t MAX_BUFFER_BYTES = 1 << 30;
+
+// A sock_extended_err and the address of whoever reported it.
+constexpr size_t ERROR_CONTROL_BYTES = 256;
+
+// RFC 3261 18.4: host, network, port or protocol unreachable. Not what is only about this datagram, such as its size.
+bool says_unreachable(msghdr& report) {
+  for (cmsghdr* control = CMSG_FIRSTHDR(&report); control != nullptr; control = CMSG_NXTHDR(&report, control)) {
+    const bool is_error = (control->cmsg_level == IPPROTO_IP && control->cmsg_type == IP_RECVERR) ||
+                          (control->cmsg_level == IPPROTO_IPV6 && control->cmsg_type == IPV6_RECVERR);
+    if (!is_error || control->cmsg_len < CMSG_LEN(sizeof(sock_extended_err))) continue;
+    sock_extended_err error;
+    memcpy(&error, CMSG_DATA(control), sizeof error);
+    return error.ee_errno == ECONNREFUSED || error.ee_errno == EHOSTUNREACH || error.ee_errno == ENETUNREACH ||
+           error.ee_errno == ENOPROTOOPT;
+  }
+  return false;
+}
+
+void note_unreachable(UdpSocket& socket, const SocketAddress& target) {
+  if (socket.unreachable_count == UdpSocket::MAX_UNREACHABLE) return;
+  Unreachable& noted = socket.unreachable[socket.unreachable_count];
+  if (target.any.sa_family == AF_INET) {
+    noted.family = 4;
+    noted.port = ntohs(target.v4.sin_port);
+    store_v4(noted.address, target.v4.sin_addr);
+  } else if (target.any.sa_family == AF_INET6) {
+    noted.port = ntohs(target.v6.sin6_port);
+    noted.family = store_v6(noted.address, target.v6.sin6_addr);
+  } else {
+    return;
+  }
+  socket.unreachable_count++;
+}
 
 // Closes what it holds, unless it is released first.
 class FileDescriptor {
@@ -151,6 +185,11 @@ void SocketTable::add(int32_t index, int fd, int family, bool is_wildcard) {
   socket.fd = fd;
   socket.family = family;
   socket.is_wildcard = is_wildcard;
+  // Kernels before 4.18 pass over a control message they do not know, and would send a run as one long datagram: so they
+  // are asked beforehand.
+  int segment_bytes;
+  socklen_t bytes = sizeof segment_bytes;
+  socket.can_segment = getsockopt(fd, SOL_UDP, UDP_SEGMENT, &segment_bytes, &bytes) == 0;
 }
 
 void SocketTable::remove(int32_t index) {
@@ -163,14 +202,20 @@ void SocketTable::remove(int32_t index) {
 }
 
 void drain_error_queue(UdpSocket& socket) {
-  // The report itself is not read: which datagram it was about does not matter here.
-  msghdr report{};
+  SocketAddress target;
+  alignas(cmsghdr) uint8_t control[ERROR_CONTROL_BYTES];
   for (int i = 0; i < MAX_ERRORS_PER_DRAIN; i++) {
+    msghdr report{};
+    report.msg_name = &target;
+    report.msg_namelen = sizeof target;
+    report.msg_control = control;
+    report.msg_controllen = sizeof control;
     if (recvmsg(socket.fd, &report, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) {
       if (errno == EINTR) continue;
       return;
     }
     socket.error_count++;
+    if (says_unreachable(report)) note_unreachable(socket, target);
   }
 }
 
@@ -282,6 +327,27 @@ napi_value socket_errors(napi_env env, napi_callback_info info) {
   const Arguments<1> arguments(env, info);
   const UdpSocket* socket = find_socket(env, arguments);
   return socket == nullptr ? nullptr : to_number(env, socket->error_count);
+}
+
+// (socket index, six words): family, port and address of one destination; false if there is none.
+napi_value take_unreachable(napi_env env, napi_callback_info info) {
+  const Arguments<2> arguments(env, info);
+  int32_t index;
+  if (!arguments.integer(0, "index", 0, layout::MAX_SOCKETS - 1, &index)) return nullptr;
+  napi_typedarray_type type;
+  size_t length;
+  void* words;
+  if (napi_get_typedarray_info(env, arguments[1], &type, &length, &words, nullptr, nullptr) != napi_ok ||
+      type != napi_int32_array || length < sizeof(Unreachable) / sizeof(int32_t)) {
+    throw_type_error(env, "words must be an Int32Array of six");
+    return nullptr;
+  }
+  UdpSocket* socket = arguments.addon().sockets.find(index);
+  const bool has_one = socket != nullptr && socket->unreachable_count > 0;
+  if (has_one) memcpy(words, &socket->unreachable[--socket->unreachable_count], sizeof(Unreachable));
+  napi_value result;
+  napi_get_boolean(env, has_one, &result);
+  return result;
 }
 
 }  // namespace strowger

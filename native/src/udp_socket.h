@@ -2,6 +2,7 @@
 #pragma once
 
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <node_api.h>
 #include <sys/socket.h>
 
@@ -9,6 +10,10 @@
 #include <cstring>
 
 #include "layout.h"
+
+#ifndef UDP_SEGMENT  // musl
+#define UDP_SEGMENT 103
+#endif
 
 namespace strowger {
 
@@ -19,12 +24,31 @@ union SocketAddress {
   sockaddr_in6 v6;
 };
 
+// A destination that ICMP says cannot be reached.
+struct Unreachable {
+  int32_t family;
+  int32_t port;
+  int32_t address[4];
+};
+
 struct UdpSocket {
+  static constexpr int32_t MAX_UNREACHABLE = 16;
+
   int fd = -1;  // −1: no socket under this index.
   int family = 0;
   bool is_wildcard = false;
-  double error_count = 0;  // taken off the error queue by this env so far
+  bool can_segment = false;      // The kernel knows UDP_SEGMENT.
+  int32_t unsegmented_left = 0;  // messages to send one by one before segmentation is tried again
+  double error_count = 0;        // taken off the error queue by this env so far
+  // Taken off the queue and not yet by `take_unreachable`; what is more is only counted.
+  Unreachable unreachable[MAX_UNREACHABLE];
+  int32_t unreachable_count = 0;
 
+  // Asked once for each message that could begin a run.
+  bool may_segment() {
+    if (unsegmented_left > 0) unsegmented_left--;
+    return can_segment && unsegmented_left == 0;
+  }
   socklen_t name_bytes() const { return family == 4 ? sizeof(sockaddr_in) : sizeof(sockaddr_in6); }
 };
 
@@ -49,7 +73,7 @@ class SocketTable {
   int32_t count_ = 0;
 };
 
-// Takes what ICMP reported off the socket's error queue and counts it. At most 1,024 at a time, so that a flood of ICMP
+// Takes what ICMP reported off the socket's error queue, counts it and notes which destinations it was about. At most 1,024 at a time, so that a flood of ICMP
 // cannot hold a thread. Needed because the queue's memory counts against the receive buffer.
 void drain_error_queue(UdpSocket& socket);
 
@@ -93,5 +117,6 @@ napi_value add_socket(napi_env env, napi_callback_info info);
 napi_value remove_socket(napi_env env, napi_callback_info info);
 napi_value receive_drops(napi_env env, napi_callback_info info);
 napi_value socket_errors(napi_env env, napi_callback_info info);
+napi_value take_unreachable(napi_env env, napi_callback_info info);
 
 }  // namespace strowger

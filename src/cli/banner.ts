@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { type ListenAddress, parseListenAddress } from '../config/listen-point.ts';
 import type { Config } from '../config/schema.ts';
+import { DomainServices } from '../roles/domain-services.ts';
 import type { ServerDescription } from '../runtime/running-server.ts';
 import { countOf, domainRows, warningsOf } from './check.ts';
 import { renderRows } from './table.ts';
@@ -14,11 +15,13 @@ export interface BannerFacts {
   readonly config: Config;
   readonly description: ServerDescription;
   readonly controlPath: string | null;
+  /** null: there is no admin listener. */
+  readonly adminUrl: string | null;
   /** How this command was called, for the lines to copy. */
   readonly self: string;
 }
 
-export function renderBanner({ version, pid, config, description, controlPath, self }: BannerFacts): string {
+export function renderBanner({ version, pid, config, description, controlPath, adminUrl, self }: BannerFacts): string {
   const { listening, mode, shards, receiveBufferNotes } = description;
   const warnings = [...receiveBufferNotes, ...warningsOf(config)];
   const choice = config.control.socket === 'auto' ? '' : ` --control ${controlPath}`;
@@ -27,13 +30,17 @@ export function renderBanner({ version, pid, config, description, controlPath, s
     ...listening.map((text): [string, string] => ['listening', text]),
     ...domainRows(config),
     ['control', controlPath ?? 'off'],
+    ...(adminUrl === null ? [] : [['admin', `${adminUrl}/metrics, /healthz, /readyz`] as [string, string]]),
     ...warnings.map((warning): [string, string] => ['warning', warning]),
-    ...thingsToTry(listening, statsLine).map((line, i): [string, string] => [i === 0 ? 'try' : '', line]),
+    ...thingsToTry(listening, statsLine, new DomainServices(config).isOpen).map((line, i): [string, string] => [
+      i === 0 ? 'try' : '',
+      line,
+    ]),
   ];
   return `Strowger ${version} is up: pid ${pid}, ${mode}, ${countOf(shards, 'shard')}\n${renderRows(rows, '  ')}`;
 }
 
-function thingsToTry(listening: readonly string[], statsLine: readonly string[]): string[] {
+function thingsToTry(listening: readonly string[], statsLine: readonly string[], isOpen: boolean): string[] {
   const point = listening.map(parseListenAddress).find((parsed): parsed is ListenAddress => typeof parsed !== 'string');
   if (point === undefined) return [...statsLine];
   const reach = reachableHost(point);
@@ -41,6 +48,7 @@ function thingsToTry(listening: readonly string[], statsLine: readonly string[])
   const uasPort = point.port === 5070 ? 5072 : 5070;
   return [
     ...statsLine,
+    ...(isOpen ? [`two softphones with ${reach}:${point.port} as their server, one calling the other`] : []),
     `sipp -sn uas${local} -p ${uasPort}`,
     `sipp -sn uac${local} -rsa ${reach}:${point.port} -r 10 -m 100 ${reach}:${uasPort}   (calls through this server to that uas)`,
   ];

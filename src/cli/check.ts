@@ -1,18 +1,27 @@
 /** `strowger check`, and the summary of a configuration that the banner of `start` shares. */
 
 import { loadConfig } from '../config/load.ts';
-import { type Config, nextHopsByDomain, shardCountOf } from '../config/schema.ts';
+import { nextHopsByDomain } from '../config/next-hops-by-domain.ts';
+import { type Config, type DomainEntry, shardCountOf } from '../config/schema.ts';
+import { DomainServices } from '../roles/domain-services.ts';
+import { createLog } from '../runtime/log.ts';
+import { UserFiles, UserFilesError } from '../runtime/user-directory/user-files.ts';
 import type { Arguments } from './arguments.ts';
 import { renderRows } from './table.ts';
 
 /** Lists longer than this end with their count. */
 const SHOWN_DOMAINS = 8;
 
-/** Prints 'ok' and a summary to stdout, or the problems to stderr. The exit code. */
+/** Prints 'ok' and a summary to stdout, or the problems to stderr, those of files of users included. The exit code. */
 export function check({ config: file, flags, sets }: Arguments): number {
   const { config, problems } = loadConfig({ file, flags, sets });
   if (problems !== undefined) {
     console.error(problems.join('\n'));
+    return 1;
+  }
+  const problem = usersProblem(config);
+  if (problem !== null) {
+    console.error(problem);
     return 1;
   }
   const shards = shardCountOf(config);
@@ -31,11 +40,31 @@ export function check({ config: file, flags, sets }: Arguments): number {
   return 0;
 }
 
+/** What is wrong with the files of users, a line each; null: nothing. */
+function usersProblem(config: Config): string | null {
+  try {
+    new UserFiles(config, createLog({ level: 'silent', format: 'json' }));
+    return null;
+  } catch (error) {
+    if (error instanceof UserFilesError) return error.message;
+    throw error;
+  }
+}
+
 export function domainRows(config: Config): [string, string][] {
-  const domains = [...nextHopsByDomain(config)];
-  const rows = domains
-    .slice(0, SHOWN_DOMAINS)
-    .map(([name, nextHops]): [string, string] => ['domain', `${name} → ${nextHops.join(', ') || 'nowhere'}`]);
+  const { domains } = config;
+  const hopsOf = nextHopsByDomain(config);
+  const services = new DomainServices(config);
+  if (services.isOpen) return [['registrar', 'of every domain that a REGISTER names; nobody is asked for a password']];
+  const rows = domains.slice(0, SHOWN_DOMAINS).map(({ name, role, users, authenticate }, i): [string, string] => {
+    const places = [
+      ...(services.isRegistrar(i) ? ['registered users'] : []),
+      ...(haveContacts(users) ? ['contacts of its users'] : []),
+      ...hopsOf.get(name)!.map(({ uri }) => uri),
+    ];
+    const asked = authenticate.length === 0 ? '' : `, asks for passwords: ${authenticate.join(', ')}`;
+    return ['domain', `${name} → ${role === 'redirect' ? '302 to ' : ''}${places.join(', ') || 'nowhere'}${asked}`];
+  });
   if (domains.length > SHOWN_DOMAINS) rows.push(['', `and ${domains.length - SHOWN_DOMAINS} more`]);
   return rows;
 }
@@ -43,17 +72,30 @@ export function domainRows(config: Config): [string, string][] {
 /** What is valid and yet hardly meant. */
 export function warningsOf(config: Config): string[] {
   const warnings: string[] = [];
-  const deadEnds = [...nextHopsByDomain(config)].filter(([, nextHops]) => nextHops.length === 0).map(([name]) => name);
+  const hopsOf = nextHopsByDomain(config);
+  const services = new DomainServices(config);
+  const deadEnds = config.domains
+    .filter(({ name, users }, i) => hopsOf.get(name)!.length === 0 && !haveContacts(users) && !services.isRegistrar(i))
+    .map(({ name }) => name);
   if (deadEnds.length > 0) {
     const which = deadEnds.slice(0, SHOWN_DOMAINS).join(', ');
     warnings.push(
-      `no next hop for ${which}${deadEnds.length > SHOWN_DOMAINS ? ', …' : ''}: give --next-hop or nextHops`,
+      `no next hop and no registrar for ${which}${deadEnds.length > SHOWN_DOMAINS ? ', …' : ''}: give --next-hop, nextHops or registrar: on`,
     );
   }
   if (config.trusted.some((block) => block.endsWith('/0'))) {
     warnings.push('trusted covers the whole Internet: this is an open relay');
   }
+  const isForked = config.domains.some(
+    ({ users }) => users !== 'any' && users.some(({ contacts }) => contacts.length > 0),
+  );
+  if (config.mode === 'stateless' && isForked) warnings.push('contacts of users need mode: stateful');
   return warnings;
+}
+
+/** Whoever exists has a place of its own. */
+function haveContacts(users: DomainEntry['users']): boolean {
+  return users !== 'any' && users.every(({ contacts }) => contacts.length > 0);
 }
 
 export function countOf(count: number, noun: string): string {

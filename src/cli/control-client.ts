@@ -4,6 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { loadConfig } from '../config/load.ts';
 import { controlDirectories, findControlSockets, isControlSocketAlive } from '../runtime/control.ts';
+import { INVALID_PARAMS, REFUSED } from '../runtime/request-error.ts';
 import type { Arguments } from './arguments.ts';
 
 const ANSWER_LIMIT_MS = 5000;
@@ -14,8 +15,25 @@ export class ControlError extends Error {
 }
 
 export interface ControlClient {
-  call(method: string): Promise<unknown>;
+  /** The result, JSON of the method's own. Rejects with a ControlError. */
+  call(method: string, params?: object): Promise<unknown>;
   close(): void;
+}
+
+/** Asks the server in question. The exit code. */
+export async function asking(args: Arguments, ask: (client: ControlClient) => Promise<void>): Promise<number> {
+  let client: ControlClient | null = null;
+  try {
+    client = await openControlClient(await locateControlSocket(args));
+    await ask(client);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof ControlError)) throw error;
+    console.error(`strowger: ${error.message}`);
+    return 1;
+  } finally {
+    client?.close();
+  }
 }
 
 /** Where the server in question has its socket: told, derived from its configuration, or the only one there is. */
@@ -46,9 +64,9 @@ export async function openControlClient(path: string): Promise<ControlClient> {
   const lines = createInterface({ input: socket })[Symbol.asyncIterator]();
   let lastId = 0;
   return {
-    async call(method) {
+    async call(method, params) {
       lastId++;
-      socket.write(`${JSON.stringify({ jsonrpc: '2.0', id: lastId, method })}\n`);
+      socket.write(`${JSON.stringify({ jsonrpc: '2.0', id: lastId, method, params })}\n`);
       const timer = setTimeout(() => socket.destroy(), ANSWER_LIMIT_MS);
       const line = await lines.next();
       clearTimeout(timer);
@@ -60,14 +78,17 @@ export async function openControlClient(path: string): Promise<ControlClient> {
 }
 
 function resultOf(line: string, path: string): unknown {
-  let answer: { result?: unknown; error?: { message?: unknown } } | null;
+  let answer: { result?: unknown; error?: { code?: unknown; message?: unknown } } | null;
   try {
     answer = JSON.parse(line);
   } catch {
     throw new ControlError(`${path}: this is not a Strowger that answers there`);
   }
-  if (answer?.error !== undefined) throw new ControlError(`${path}: ${String(answer.error.message)}`);
-  return answer?.result;
+  const { error } = answer ?? {};
+  if (error === undefined) return answer?.result;
+  // What is wrong with a question is said without the socket that it was asked over.
+  const isAboutQuestion = error.code === REFUSED || error.code === INVALID_PARAMS;
+  throw new ControlError(isAboutQuestion ? String(error.message) : `${path}: ${String(error.message)}`);
 }
 
 function connected(path: string): Promise<Socket> {

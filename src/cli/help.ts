@@ -1,19 +1,20 @@
 /** The help texts. */
 
-import { COMMANDS, type CommandName, FLAG_ROWS } from './arguments.ts';
+import { COMMANDS, type CommandName, commandsOf, FLAG_ROWS, NOUNS, type NounName, type Topic } from './arguments.ts';
 import { renderRows } from './table.ts';
 
-export function renderHelp(command: CommandName | null): string {
-  return command === null ? renderOverview() : renderCommand(command);
+export function renderHelp(topic: Topic): string {
+  if (topic === null) return renderOverview();
+  return topic in NOUNS ? renderNoun(topic as NounName) : renderCommand(topic as CommandName);
 }
 
 function renderOverview(): string {
-  return `Strowger, a SIP server (RFC 3261 proxy over UDP).
+  return `Strowger, a SIP server (RFC 3261 proxy, registrar and redirect server over UDP).
 
 Usage: strowger [COMMAND] [FLAGS]
 
 Commands:
-${renderRows(Object.entries(COMMANDS), '  ')}
+${renderCommands(Object.keys(COMMANDS) as CommandName[])}
 
 Flags of start, the command taken when none is given:
 ${renderFlags('start')}
@@ -24,10 +25,27 @@ ${renderExamples(EXAMPLES.start)}
 strowger COMMAND --help says more. Every setting: docs/configuration.md.`;
 }
 
-function renderCommand(command: CommandName): string {
-  return `strowger ${command}: ${COMMANDS[command]}.
+function renderNoun(noun: NounName): string {
+  const commands = commandsOf(noun);
+  return `strowger ${noun}: ${NOUNS[noun]}.
 
-Usage: strowger ${command} [FLAGS]
+Usage: strowger ${noun} VERB [FLAGS]
+
+Commands:
+${renderCommands(commands)}
+
+${TEXTS[noun]}
+
+Examples:
+${renderExamples(commands.map((command) => EXAMPLES[command][0]!))}
+
+strowger ${noun} VERB --help says more.`;
+}
+
+function renderCommand(command: CommandName): string {
+  return `strowger ${command}: ${COMMANDS[command].help}.
+
+Usage: strowger ${usageOf(command)} [FLAGS]
 
 ${TEXTS[command]}
 
@@ -36,6 +54,17 @@ ${renderFlags(command)}
 
 Examples:
 ${renderExamples(EXAMPLES[command])}`;
+}
+
+function renderCommands(commands: readonly CommandName[]): string {
+  return renderRows(
+    commands.map((command): [string, string] => [usageOf(command), COMMANDS[command].help]),
+    '  ',
+  );
+}
+
+function usageOf(command: CommandName): string {
+  return [command, ...(COMMANDS[command].operands ?? [])].join(' ');
 }
 
 function renderFlags(command: CommandName): string {
@@ -52,20 +81,61 @@ function renderExamples(examples: readonly (readonly [string, string])[]): strin
   return examples.map(([line, meaning]) => `  # ${meaning}\n  ${line}`).join('\n');
 }
 
-const TEXTS: { readonly [name in CommandName]: string } = {
+const WHOM = `Asks over the control socket: the one of --control, or that of the server that
+--listen or --config describe, or else the only one there is.`;
+const AOR = `AOR is the user's address-of-record: alice@example.org, with or without sip:.`;
+
+const TEXTS: { readonly [name in CommandName | NounName]: string } = {
   start: `Flags override the file, --set overrides both. Logs go to stderr, JSON unless it is a terminal.
 SIGTERM and SIGINT stop the server in order (exit 0); SIGUSR2 prints the counters to stderr.`,
   check: `Takes the flags of start. Prints "ok" and a summary, or FILE:LINE:COLUMN: PATH: PROBLEM for each problem (exit 1).
 Nothing is opened or bound.`,
   stats: `Asks over the control socket: the one of --control, or that of the server --listen or --config describe, or
 else the only one there is. Counters at zero are left out unless --all or --json.`,
-  status:
-    'Asks over the control socket: the one of --control, or that of the server --listen or --config describe, or\nelse the only one there is.',
+  status: WHOM,
+  location: `${AOR}
+
+${WHOM}`,
+  'location list': `One line for each binding, in no order: the address-of-record, the contact, the
+seconds until it expires, its preference, where the REGISTER came from and which
+user agent sent it; at the end, how many there are in each domain. On a terminal,
+long texts are cut to fit. With --json, each line is a JSON object.
+
+${WHOM}`,
+  'location show': `${AOR}
+
+${WHOM}`,
+  'location add': `${AOR}
+CONTACT is a SIP or tel URI. An equal contact of the same user is replaced. The user
+must be one of a domain whose registrar this server is.
+
+${WHOM}`,
+  'location remove': `${AOR}
+Without CONTACT, all bindings go. A client that still runs registers again.
+
+${WHOM}`,
+  bench: `Without a target, a server is started for the run, with what the scenario needs, and stopped again. SIPp plays the
+callers and, behind the server, the called: a target must forward to them by the Request-URI. First comes the load
+without any server, which shows what the load itself can do.
+
+Scenarios: call (INVITE to BYE), cancel (given up while it rings), options, register, register-auth (challenged, MD5),
+redirect (302 with the user's contacts), call-located (to a registered user), mix (of five of these), or the file of a
+UAC for SIPp. In a command of --against, {port} is the UDP port on 127.0.0.1 that the server has to open.
+
+Progress and tables go to stderr, with --json the result as JSON to stdout. Exit codes: 0; 1: calls failed, or it
+could not run; 2: called wrongly; 3: SIPp was the limit, so the figures are no measure of the server.
+
+--search 7502 looks for the session establishment rate: the highest at which none of N sessions fails, by the algorithm
+of RFC 7502 (4.10), and fills in the RFC's form. Test cases: 6.1 the testbed alone, 6.2 sessions, 6.3 with media beside
+the server, 6.7 registrations, 6.8 again after --wait, extra a stateless proxy, which the RFC leaves out. With the RFC's
+N of 50000 and r of 100 that takes hours: give a --rate near the limit. Then exit code 1: no rate was found.
+
+strowger bench compare BEFORE.json AFTER.json says what changed from one run to another; --help after it says more.`,
 };
 
 const EXAMPLES: { readonly [name in CommandName]: readonly (readonly [string, string])[] } = {
   start: [
-    ['strowger', 'the defaults: stateless on udp:0.0.0.0:5060, loopback may send anywhere'],
+    ['strowger', 'the defaults: stateful on udp:0.0.0.0:5060, loopback may send anywhere'],
     [
       'strowger --listen udp:127.0.0.1:5060 --domain example.org --next-hop sip:10.0.0.7',
       'requests for one domain to one gateway',
@@ -88,5 +158,29 @@ const EXAMPLES: { readonly [name in CommandName]: readonly (readonly [string, st
   status: [
     ['strowger status', 'the only server on this machine'],
     ['strowger status --control /run/strowger-5060.sock --json', 'a given one, for programs'],
+  ],
+  'location list': [
+    ['strowger location list', 'who is registered, and where'],
+    ['strowger location list --domain example.org --limit 20', 'some of one domain'],
+    ['strowger location list --count', 'only how many, by domain'],
+    ["strowger location list --json | jq -r 'select(.expiresSec < 60).aor'", 'who is about to expire'],
+  ],
+  'location show': [['strowger location show alice@example.org', 'all that is known of the bindings of one user']],
+  'location add': [
+    ['strowger location add alice@example.org sip:alice@192.0.2.10:5060', 'a contact by hand, for an hour'],
+    ['strowger location add alice@example.org sip:desk@192.0.2.11 --expires 86400 --q 0.5', 'for a day, second choice'],
+  ],
+  'location remove': [
+    ['strowger location remove alice@example.org sip:alice@192.0.2.10:5060', 'remove one binding'],
+    ['strowger location remove alice@example.org', 'remove all bindings of a user'],
+  ],
+  bench: [
+    ['strowger bench', 'a server of our own, as many calls as SIPp manages'],
+    ['strowger bench sip:192.0.2.10:5060 --rate 500 --duration 60', 'any server, at a set rate'],
+    ['strowger bench --rate 1000 --against kamailio --report report.html', 'beside another, as a page to show'],
+    ["strowger bench --against 'opensips -F -f my-{port}.cfg'", 'beside whatever a command starts'],
+    ['strowger bench --scenario register-auth --users 10000 --connections 2', 'registrations with digest'],
+    ['strowger bench --search 7502 --rate 2000', "the RFC's rate of the testbed and of a server of our own"],
+    ['strowger bench --rate 200 --json > today.json', 'for programs, and for bench compare'],
   ],
 };

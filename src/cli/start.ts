@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { parseListenAddress } from '../config/listen-point.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import type { AdminListenError, AdminListener } from '../runtime/admin-http.ts';
 import { controlMethods, controlPath, openControlSocket } from '../runtime/control.ts';
 import { createLog } from '../runtime/log.ts';
 import type { ListenError, RunningServer } from '../runtime/running-server.ts';
@@ -17,7 +18,7 @@ const SAME_SIGNAL_MS = 200;
 /** The server promises to stop within 2 s; a process that hangs for longer is ended all the same. */
 const STOP_LIMIT_MS = 5000;
 
-export type StartServer = (config: Config, log: Logger) => Promise<RunningServer>;
+export type StartServer = (config: Config, log: Logger, version: string) => Promise<RunningServer>;
 
 /** Runs until a signal or the server's own end. The exit code. */
 export async function start({ config: file, flags, sets }: Arguments, version: string): Promise<number> {
@@ -27,14 +28,27 @@ export async function start({ config: file, flags, sets }: Arguments, version: s
     return 1;
   }
   const log = createLog(config.log);
+  let admin: AdminListener | null = null;
   let server: RunningServer;
   try {
-    server = await (await importStartServer())(config, log);
+    admin = await openAdminOf(config);
+    server = await (await importStartServer())(config, log, version);
   } catch (error) {
+    await admin?.close();
     console.error(`strowger: ${explainStartError(error, config)}`);
     return 1;
   }
-  return runUntilEnd(server, config, log, version);
+  admin?.serve(server);
+  const code = await runUntilEnd(server, config, log, version, admin?.url ?? null);
+  await admin?.close();
+  return code;
+}
+
+/** Imported late: who has none needs no HTTP server. */
+async function openAdminOf({ admin }: Config): Promise<AdminListener | null> {
+  if (admin.listen === 'off') return null;
+  const { openAdmin } = await import('../runtime/admin-http.ts');
+  return openAdmin(admin.listen);
 }
 
 /** Imported late: `--help` and `check` need neither the addon nor the threads. */
@@ -43,7 +57,13 @@ async function importStartServer(): Promise<StartServer> {
   return startServer;
 }
 
-async function runUntilEnd(server: RunningServer, config: Config, log: Logger, version: string): Promise<number> {
+async function runUntilEnd(
+  server: RunningServer,
+  config: Config,
+  log: Logger,
+  version: string,
+  adminUrl: string | null,
+): Promise<number> {
   const ended = endOf(server, log);
   process.on('SIGUSR2', () => process.stderr.write(`${renderCounters(server.stats())}\n`));
   const description = server.describe();
@@ -56,6 +76,7 @@ async function runUntilEnd(server: RunningServer, config: Config, log: Logger, v
       config,
       description,
       controlPath: control?.path ?? null,
+      adminUrl,
       self: selfCommand(),
     }),
   );
@@ -116,6 +137,8 @@ function firstPort(listening: readonly string[], config: Config): number {
 export function explainStartError(error: unknown, config: Config): string {
   if (!(error instanceof Error)) return String(error);
   const { code, listen } = error as Partial<ListenError>;
+  const { adminListen } = error as Partial<AdminListenError>;
+  if (adminListen !== undefined) return explainAdminError(code, adminListen, error.message);
   const text = listen ?? config.listen.map((point) => point.text).join(' or ');
   const point = config.listen.find((candidate) => candidate.text === text) ?? config.listen[0]!;
   const another = 'choose another with --listen udp:ADDRESS:PORT';
@@ -133,7 +156,25 @@ export function explainStartError(error: unknown, config: Config): string {
   }
   // runtime/udp-socket.ts says it in one line, with what to do.
   if (error.message.startsWith('The native addon')) return error.message;
+  if (error.name === 'StoreInUseError') return `${error.message}; choose another with --set location.store=DIRECTORY`;
   return code === undefined ? (error.stack ?? error.message) : error.message;
+}
+
+function explainAdminError(code: string | undefined, listen: string, message: string): string {
+  const port = /\d+$/.exec(listen)?.[0];
+  const another = 'choose another with --admin ADDRESS:PORT';
+  const place = `admin.listen ${listen}`;
+  switch (code) {
+    case 'EADDRINUSE':
+      return `${place} is taken by another program; "ss -ltnp sport = :${port}" shows which: stop it, or ${another}`;
+    case 'EACCES':
+    case 'EPERM':
+      return `${place}: ports below 1024 need root or CAP_NET_BIND_SERVICE; grant it, or ${another}`;
+    case 'EADDRNOTAVAIL':
+      return `${place}: this machine has no such address, it has ${localAddresses().join(', ')}; ${another}`;
+    default:
+      return `${place}: ${message}; ${another}`;
+  }
 }
 
 function localAddresses(): string[] {

@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Arguments } from './arguments.ts';
-import { type ControlClient, ControlError, locateControlSocket, openControlClient } from './control-client.ts';
+import { asking, type ControlClient, ControlError } from './control-client.ts';
 import { renderCounters, renderRows } from './table.ts';
 
 const WATCH_MS = 1000;
@@ -35,21 +35,6 @@ export async function status(args: Arguments): Promise<number> {
     const answer = await client.call('status');
     console.log(args.wants.has('json') ? JSON.stringify(answer) : renderRows(flatten(answer, '')));
   });
-}
-
-async function asking(args: Arguments, ask: (client: ControlClient) => Promise<void>): Promise<number> {
-  let client: ControlClient | null = null;
-  try {
-    client = await openControlClient(await locateControlSocket(args));
-    await ask(client);
-    return 0;
-  } catch (error) {
-    if (!(error instanceof ControlError)) throw error;
-    console.error(`strowger: ${error.message}`);
-    return 1;
-  } finally {
-    client?.close();
-  }
 }
 
 async function askCounters(client: ControlClient): Promise<Record<string, number>> {

@@ -1,21 +1,27 @@
-/** The `strowger` command. Run by bin/strowger.js; the exit codes are 0, 1 (it failed) and 2 (it was called wrongly). */
+/** The `strowger` command. Run by bin/strowger.js; the exit codes are 0, 1 (it failed), 2 (it was called wrongly), and 3 from
+ *  bench (the load was the limit). */
 
 import { readFileSync } from 'node:fs';
-import { parseArguments, UsageError } from './arguments.ts';
+import { join } from 'node:path';
+import { packageRoot } from '../runtime/package-root.ts';
+import { type Arguments, parseArguments, UsageError } from './arguments.ts';
 import { check } from './check.ts';
 import { renderHelp } from './help.ts';
 
 async function main(argv: readonly string[]): Promise<number> {
-  let args: ReturnType<typeof parseArguments>;
   try {
-    args = parseArguments(argv);
+    if (argv[0] === 'bench' && argv[1] === 'compare') return (await import('./bench.ts')).compare(argv.slice(2));
+    return await run(parseArguments(argv), argv);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     console.error(`strowger: ${error.message}`);
     return 2;
   }
+}
+
+async function run(args: Arguments, argv: readonly string[]): Promise<number> {
   if (args.wants.has('help')) {
-    console.log(renderHelp(args.isCommandGiven ? args.command : null));
+    console.log(renderHelp(args.topic));
     return 0;
   }
   if (args.wants.has('version')) {
@@ -29,13 +35,20 @@ async function main(argv: readonly string[]): Promise<number> {
       return (await import('./stats.ts')).stats(args);
     case 'status':
       return (await import('./stats.ts')).status(args);
+    case 'location list':
+    case 'location show':
+    case 'location add':
+    case 'location remove':
+      return (await import('./location.ts')).location(args, args.command);
+    case 'bench':
+      return (await import('./bench.ts')).bench(args, argv.toSpliced(argv.indexOf('bench'), 1));
     case 'start':
       return (await import('./start.ts')).start(args, version());
   }
 }
 
 function version(): string {
-  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
+  return JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')).version;
 }
 
 // `strowger stats | head` closes our stdout: that is an end, not a failure.

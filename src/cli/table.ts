@@ -26,6 +26,62 @@ export function renderCounters(
   return lines.join('\n');
 }
 
-function grouped(value: number): string {
+export function grouped(value: number): string {
   return Math.round(value).toLocaleString('en-US');
+}
+
+export interface Column {
+  readonly title: string;
+  readonly isFigure?: boolean;
+  /** May be cut down to so many characters where a line is too long; not at all without this. */
+  readonly leastWidth?: number;
+}
+
+const GAP = 2;
+
+/** A table whose rows come bit by bit: columns get as wide as what came so far needs, and lines as long as `lineWidth`. Of
+ *  the columns that may be cut, the last gives way first. */
+export class StreamedTable {
+  readonly #columns: readonly Column[];
+  readonly #lineWidth: number;
+  readonly #widths: number[];
+  #hasTitles = false;
+
+  constructor(columns: readonly Column[], lineWidth = Infinity) {
+    this.#columns = columns;
+    this.#lineWidth = lineWidth;
+    this.#widths = columns.map(({ title }) => title.length);
+  }
+
+  /** Lines for the next rows, one or more; before the first of all, the titles. */
+  render(rows: readonly (readonly string[])[]): string {
+    for (const row of rows) {
+      for (const [i, cell] of row.entries()) this.#widths[i] = Math.max(this.#widths[i]!, cell.length);
+    }
+    const widths = this.#fit();
+    const titles = this.#hasTitles ? [] : [this.#columns.map(({ title }) => title)];
+    this.#hasTitles = true;
+    return [...titles, ...rows].map((row) => this.#renderRow(row, widths)).join('\n');
+  }
+
+  #fit(): number[] {
+    const widths = [...this.#widths];
+    let excess = widths.reduce((sum, width) => sum + width + GAP, -GAP) - this.#lineWidth;
+    for (let i = widths.length - 1; i >= 0 && excess > 0; i--) {
+      const { leastWidth = Infinity } = this.#columns[i]!;
+      const cut = Math.max(0, Math.min(excess, widths[i]! - leastWidth));
+      widths[i]! -= cut;
+      excess -= cut;
+    }
+    return widths;
+  }
+
+  #renderRow(row: readonly string[], widths: readonly number[]): string {
+    const cells = row.map((cell, i) => {
+      const width = widths[i]!;
+      const text = cell.length > width ? `${cell.slice(0, width - 1)}…` : cell;
+      return this.#columns[i]!.isFigure === true ? text.padStart(width) : text.padEnd(width);
+    });
+    return cells.join(' '.repeat(GAP)).trimEnd();
+  }
 }

@@ -41,9 +41,6 @@ export function loadConfig({ file, flags = {}, sets = [] }: LoadRequest = {}): L
   const parsed = configSchema.safeParse(raw);
   const blame = (path: readonly PropertyKey[], key?: string) => placeOf(path, key, source, overrides);
   if (!parsed.success) problems.push(...sayIssues(parsed.error.issues, raw, blame));
-  else if (parsed.data.mode === 'stateful') {
-    problems.push(`${blame(['mode'])}: mode: stateful is not there yet; use stateless`);
-  }
   return parsed.success && problems.length === 0 ? { config: parsed.data } : { problems };
 }
 

@@ -1,4 +1,4 @@
-/** Next hops of the configuration: SIP URIs that a datagram can be sent to (RFC 3261 19.1.1). Cold. */
+/** URIs of the configuration that requests are sent to: next hops, and the contacts of users (RFC 3261 19.1.1). Cold. */
 
 import { HOST_KIND, parseUri, SCHEME, TRANSPORT, UriView } from '../sip/uri.ts';
 
@@ -9,6 +9,25 @@ const view = new UriView();
 
 /** null when `text` can serve as a next hop, else a sentence that says why not. */
 export function nextHopProblem(text: string): string | null {
+  return uriProblem(text, 'a next hop');
+}
+
+/** null when `text` can serve as a contact, which becomes a Request-URI: no headers and no method in it (RFC 3261
+ *  19.1.1, table 1). Else a sentence that says why not. */
+export function contactProblem(text: string): string | null {
+  const problem = uriProblem(text, 'a contact');
+  if (problem !== null) return problem;
+  return view.methodStart >= 0 ? `${JSON.stringify(text)}: a contact cannot carry a method parameter` : null;
+}
+
+/** null when `text` can stand in a Service-Route, else a sentence that says why not (RFC 3608 5: with lr). */
+export function serviceRouteProblem(text: string): string | null {
+  const problem = uriProblem(text, 'a service route');
+  if (problem !== null) return problem;
+  return view.isLoose ? null : `${JSON.stringify(text)}: a service route needs ;lr`;
+}
+
+function uriProblem(text: string, noun: string): string | null {
   const shown = JSON.stringify(text);
   const encoded = new TextEncoder().encode(text);
   if (encoded.length > MAX_URI_BYTES) return `a URI longer than ${MAX_URI_BYTES} bytes`;
@@ -23,7 +42,7 @@ export function nextHopProblem(text: string): string | null {
   if (view.transport !== TRANSPORT.NONE && view.transport !== TRANSPORT.UDP) {
     return `${shown}: only UDP is there yet; leave the transport parameter out`;
   }
-  if (view.headersStart >= 0) return `${shown}: a next hop cannot carry headers (?…)`;
+  if (view.headersStart >= 0) return `${shown}: ${noun} cannot carry headers (?…)`;
   if (view.hostKind === HOST_KIND.NAME && /^[\d.]+$/.test(text.slice(view.hostStart, view.hostEnd))) {
     return `${shown} has a broken IPv4 address`;
   }

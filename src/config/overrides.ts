@@ -12,6 +12,7 @@ export interface Flags {
   readonly nextHop?: readonly string[] | undefined;
   readonly trusted?: readonly string[] | undefined;
   readonly control?: string | undefined;
+  readonly admin?: string | undefined;
 }
 
 /** Each flag's name on the command line and the setting it stands for. */
@@ -23,6 +24,7 @@ export const FLAG_SETTINGS: { readonly [flag in keyof Required<Flags>]: { name: 
   nextHop: { name: '--next-hop', path: ['nextHops'] },
   trusted: { name: '--trusted', path: ['trusted'] },
   control: { name: '--control', path: ['control', 'socket'] },
+  admin: { name: '--admin', path: ['admin', 'listen'] },
 };
 
 export type Path = readonly (string | number)[];

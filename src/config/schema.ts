@@ -5,9 +5,11 @@ import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import * as z from 'zod';
 import { MAX_SHARDS, MAX_SOCKETS, RECEIVE_BATCH, SLOT_PAYLOAD_BYTES, SLOT_STRIDE_BYTES } from '../memory/layout.ts';
+import { parseAdminAddress } from './admin-address.ts';
 import { parseCidr } from './cidr.ts';
 import { isHostName, type ListenPoint, overlap, parseAdvertised, parseListenAddress } from './listen-point.ts';
-import { nextHopProblem } from './next-hop.ts';
+import { contactProblem, nextHopProblem, serviceRouteProblem } from './next-hop.ts';
+import { userProblem } from './user-pattern.ts';
 
 /** What is known of a setting beyond its schema. */
 export interface About {
@@ -26,7 +28,20 @@ export const aboutSettings = z.registry<About>();
 const MAX_DOMAINS = 10_000;
 const MAX_NEXT_HOPS = 64;
 const MAX_TRUSTED = 1024;
+/** Most users and patterns of one domain, and contacts of one user. */
+const MAX_USERS = 100_000;
+const MAX_CONTACTS = 32;
+const MAX_PASSWORD_CHARS = 256;
+/** Longest list of methods. */
+const MAX_METHODS = 64;
+const MAX_EXPIRES_SEC = 2 ** 31 - 1;
+const MAX_SERVICE_ROUTES = 8;
 const MAX_DNS_SERVERS = 8;
+/** Asks for the hashes alone, whether the table has columns for all of them (OpenSIPS) or for one (Kamailio): naming a column
+ *  that is not there would be an error, as a key of a JSON object it is null. */
+const SUBSCRIBER_QUERY =
+  "SELECT ha1, to_jsonb(s)->>'ha1_sha256' AS ha1_sha256, to_jsonb(s)->>'ha1_sha512t256' AS ha1_sha512t256 " +
+  'FROM subscriber s WHERE username = $1 AND domain = $2';
 /** sockaddr_un holds 108 bytes, one of them the closing zero. */
 const MAX_SOCKET_PATH_BYTES = 107;
 /** The kernel doubles the figure in a signed 32-bit integer. */
@@ -75,6 +90,9 @@ const sameText = noTwo<string>(
   (text) => `${JSON.stringify(text)} is there twice`,
 );
 
+const sameUri = (a: { uri: string }, b: { uri: string }) => a.uri === b.uri;
+const sayUriTwice = ({ uri }: { uri: string }) => `${JSON.stringify(uri)} is there twice`;
+
 const listenAddress = about(parsedString(parseListenAddress), {
   help: 'Transport, IP address and port. IPv6 goes in brackets; `udp:*:5060` is one socket for IPv4 and IPv6; port 0 takes any free port.',
   reload: 'restart',
@@ -112,20 +130,178 @@ const listenEntry = about(
   },
 );
 
+const nextHopEntry = about(
+  orString(
+    'uri',
+    z.strictObject({
+      uri: about(checkedString(nextHopProblem), {
+        help: 'Where to: a SIP URI, whose host name is resolved by RFC 3263.',
+        reload: 'live',
+        accepted: 'a SIP URI such as sip:10.0.0.7 or sip:gateway.example.org:5070',
+      }),
+      priority: about(z.int().min(0).max(65_535).default(0), {
+        help: 'The lowest is tried first. Higher ones serve while all lower ones rest, and take over a call that those failed.',
+        reload: 'live',
+      }),
+      weight: about(z.int().min(0).max(65_535).default(1), {
+        help: 'Share of the calls among next hops of the same priority; 0: only after the others of that priority.',
+        reload: 'live',
+      }),
+    }),
+  ),
+  {
+    help: 'One next hop; a plain string stands for `uri`.',
+    reload: 'live',
+    accepted: 'a SIP URI such as sip:10.0.0.7 or sip:gateway.example.org:5070, or a map with uri, priority and weight',
+    shorthand: 'uri',
+  },
+);
+
 function nextHops(help: string) {
+  return about(z.array(nextHopEntry).max(MAX_NEXT_HOPS).superRefine(noTwo(sameUri, sayUriTwice)).default([]), {
+    help,
+    reload: 'live',
+    accepted: 'a list of SIP URIs',
+  });
+}
+
+const contactEntry = about(
+  orString(
+    'uri',
+    z.strictObject({
+      uri: about(checkedString(contactProblem), {
+        help: 'The URI that takes the place of the Request-URI.',
+        reload: 'live',
+        accepted: 'a SIP URI such as sip:alice@10.0.0.21:5062',
+      }),
+      q: about(z.number().min(0).max(1).default(1), {
+        help: 'Contacts with the same `q` ring together, the highest first, and lower ones when all of those have failed.',
+        reload: 'live',
+      }),
+    }),
+  ),
+  {
+    help: 'One contact; a plain string stands for `uri`.',
+    reload: 'live',
+    accepted: 'a SIP URI such as sip:alice@10.0.0.21:5062, or a map with uri and q',
+    shorthand: 'uri',
+  },
+);
+
+const HA1_DIGITS = { MD5: 32, 'SHA-256': 64, 'SHA-512-256': 64 } as const;
+
+function ha1Of(algorithm: keyof typeof HA1_DIGITS) {
+  const digits = HA1_DIGITS[algorithm];
+  return z
+    .string()
+    .regex(new RegExp(`^[0-9a-fA-F]{${digits}}$`), `an HA1 by ${algorithm} has ${digits} hexadecimal digits`)
+    .transform((hex) => hex.toLowerCase());
+}
+
+const userEntry = about(
+  orString(
+    'user',
+    z
+      .strictObject({
+        user: about(checkedString(userProblem), {
+          help: 'The user part of the URI, in its case and without escapes; or between slashes a JavaScript regular expression, without flags, that has to match all of it (keep repetitions out of repetitions: they can take very long).',
+          reload: 'live',
+          accepted: 'a user name such as alice (a number in quotes: "100"), or a pattern such as /1\\d\\d/',
+        }),
+        contacts: about(z.array(contactEntry).max(MAX_CONTACTS).superRefine(noTwo(sameUri, sayUriTwice)).default([]), {
+          help: 'Where this user is reached besides what he registers; empty: at his bindings, without any at the next hops of the domain, and with none of those callers get 480. Not for patterns. In stateful mode.',
+          reload: 'live',
+          accepted: 'a list of SIP URIs',
+        }),
+        password: about(z.string().min(1).max(MAX_PASSWORD_CHARS).optional(), {
+          help: 'What this user proves to know (digest authentication); of a pattern: the same for all of them.',
+          reload: 'live',
+          accepted: `a text of at most ${MAX_PASSWORD_CHARS} characters`,
+        }),
+        ha1: about(
+          z
+            .strictObject({
+              MD5: about(ha1Of('MD5').optional(), {
+                help: 'For MD5.',
+                reload: 'live',
+                accepted: '32 hexadecimal digits',
+              }),
+              'SHA-256': about(ha1Of('SHA-256').optional(), {
+                help: 'For SHA-256.',
+                reload: 'live',
+                accepted: '64 hexadecimal digits',
+              }),
+              'SHA-512-256': about(ha1Of('SHA-512-256').optional(), {
+                help: 'For SHA-512-256.',
+                reload: 'live',
+                accepted: '64 hexadecimal digits',
+              }),
+            })
+            .optional(),
+          {
+            help: 'In place of a password the hash of USER:REALM:PASSWORD by each algorithm, so that the file holds no password. Not for patterns.',
+            reload: 'live',
+          },
+        ),
+      })
+      .superRefine(({ user, contacts, password, ha1 }, context) => {
+        const say = (message: string, key: string) =>
+          context.addIssue({ code: 'custom', message: `${JSON.stringify(user)}: ${message}`, path: [key] });
+        if (password !== undefined && ha1 !== undefined) say('a password or its hashes, not both', 'ha1');
+        if (!user.startsWith('/')) return;
+        if (contacts.length > 0) say('a pattern stands for many users and has no contacts; use nextHops', 'contacts');
+        if (ha1 !== undefined) say('a pattern stands for many users, and no hash fits them all; use password', 'ha1');
+      }),
+  ),
+  {
+    help: 'One user or pattern; a plain string stands for `user`.',
+    reload: 'live',
+    accepted:
+      'a user name such as alice (a number in quotes: "100"), a pattern such as /1\\d\\d/, or a map with user and contacts',
+    shorthand: 'user',
+  },
+);
+
+const userList = z
+  .array(userEntry)
+  .max(MAX_USERS)
+  .superRefine((users, context) => {
+    const seen = new Set<string>();
+    for (const [i, { user }] of users.entries()) {
+      if (seen.has(user)) {
+        context.addIssue({ code: 'custom', message: `${JSON.stringify(user)} is there twice`, path: [i] });
+      }
+      seen.add(user);
+    }
+  });
+
+/** Not a union: its errors would not say which entry is wrong. */
+const users = about(
+  z
+    .preprocess((value) => (value === 'any' ? undefined : value), userList.optional())
+    .transform((list) => list ?? ('any' as const))
+    .prefault('any'),
+  {
+    help: 'Which users exist in this domain, all others getting 404. `any`: every user exists, or with a `usersFile` every user of it.',
+    reload: 'live',
+    accepted: 'any, or a list of user names, /patterns/, and maps with user and contacts',
+  },
+);
+
+function methodList(otherwise: string[], { help, accepted }: Pick<Required<About>, 'help' | 'accepted'>) {
   return about(
     z
       .array(
-        about(checkedString(nextHopProblem), {
-          help: 'A SIP URI; a host name is resolved by RFC 3263.',
+        about(checkedString(methodProblem), {
+          help: 'A method.',
           reload: 'live',
-          accepted: 'a SIP URI such as sip:10.0.0.7 or sip:gateway.example.org:5070',
+          accepted: 'a method in capitals, such as INVITE',
         }),
       )
-      .max(MAX_NEXT_HOPS)
+      .max(MAX_METHODS)
       .superRefine(sameText)
-      .default([]),
-    { help, reload: 'live', accepted: 'a list of SIP URIs' },
+      .default(otherwise),
+    { help, reload: 'live', accepted },
   );
 }
 
@@ -143,20 +319,43 @@ const domainEntry = about(
     'name',
     z.strictObject({
       name: domainName,
+      role: about(z.enum(['proxy', 'redirect']).default('proxy'), {
+        help: 'What becomes of requests for users of this domain: forwarded to where they are (RFC 3261 16), or answered 302 with where they are (8.3).',
+        reload: 'live',
+      }),
+      registrar: about(z.enum(['auto', 'on', 'off']).default('auto'), {
+        help: 'Whether REGISTER requests for this domain are served here (RFC 3261 10.3). `auto`: unless it has next hops, which get them otherwise.',
+        reload: 'live',
+      }),
       nextHops: nextHops('Where requests for this domain go; empty: the common `nextHops`.'),
+      users,
+      usersFile: about(checkedString(filePathProblem).optional(), {
+        help: "A file of further users with their HA1s, in the lines of Apache's htdigest: USER:REALM:HA1 by MD5, USER:REALM:SHA-256:HA1, USER:REALM:SHA-512-256:HA1, or USER alone for one without a password. With `users: any` no others exist. It is read again when it changes; while it is wrong the users of before stay.",
+        reload: 'live',
+        accepted: 'a file, relative to where the server is started',
+      }),
+      authenticate: methodList([], {
+        help: 'Requests by users of this domain that need digest authentication (RFC 3261 22): REGISTER to register (401), others to be forwarded (407, by the user in From). Not those within a dialog.',
+        accepted: 'a list of methods in capitals, such as [REGISTER, INVITE]',
+      }),
+      realm: about(checkedString(realmProblem).optional(), {
+        help: 'The realm of its challenges, which is part of every HA1; empty: the name of the domain.',
+        reload: 'live',
+        accepted: 'a text without quotes and backslashes, e.g. example.org',
+      }),
     }),
   ),
   {
     help: 'One domain; a plain string stands for `name`.',
     reload: 'live',
-    accepted: 'a domain name, or a map with name and nextHops',
+    accepted: 'a domain name, or a map with name, role, registrar, nextHops, users, usersFile, authenticate and realm',
     shorthand: 'name',
   },
 );
 
-export const configSchema = z.strictObject({
-  mode: about(z.enum(['stateless', 'stateful']).default('stateless'), {
-    help: 'How requests are forwarded: stateless by RFC 3261 16.11, or with transactions (not there yet).',
+const settings = z.strictObject({
+  mode: about(z.enum(['stateless', 'stateful']).default('stateful'), {
+    help: 'How requests are forwarded: with transactions, so that failures are noticed and calls fork (RFC 3261 16), or each message by itself (16.11), which costs less.',
     reload: 'restart',
   }),
   listen: about(
@@ -185,9 +384,226 @@ export const configSchema = z.strictObject({
         }
       })
       .default([]),
-    { help: 'The domains this server is responsible for.', reload: 'live', accepted: 'a list of domain names' },
+    {
+      help: 'The domains this server is responsible for, besides the addresses it listens on. Without any, it is the registrar of every domain that a REGISTER names, and finds those users.',
+      reload: 'live',
+      accepted: 'a list of domain names',
+    },
+  ),
+  registrar: about(
+    z
+      .strictObject({
+        minExpiresSec: about(z.int().min(0).max(3600).default(60), {
+          help: 'Shorter registrations are refused with 423 (RFC 3261 10.3 step 7: none of an hour or more may be).',
+          reload: 'live',
+        }),
+        defaultExpiresSec: about(z.int().min(1).max(MAX_EXPIRES_SEC).default(3600), {
+          help: 'For registrations that do not say how long.',
+          reload: 'live',
+        }),
+        maxExpiresSec: about(z.int().min(60).max(MAX_EXPIRES_SEC).default(86_400), {
+          help: 'Longer registrations are shortened to this.',
+          reload: 'live',
+        }),
+        maxContacts: about(z.int().min(1).max(MAX_CONTACTS).default(16), {
+          help: 'Contacts that one user may have; a REGISTER that would make it more is refused with 403.',
+          reload: 'live',
+        }),
+        serviceRoutes: about(
+          z
+            .array(
+              about(checkedString(serviceRouteProblem), {
+                help: 'A SIP URI.',
+                reload: 'live',
+                accepted: 'a SIP URI such as sip:edge.example.org;lr',
+              }),
+            )
+            .max(MAX_SERVICE_ROUTES)
+            .default([]),
+          {
+            help: 'Service-Route of successful registrations (RFC 3608): the way that requests of the registered user should take.',
+            reload: 'live',
+            accepted: 'a list of SIP URIs with lr',
+          },
+        ),
+      })
+      .superRefine(({ minExpiresSec, defaultExpiresSec, maxExpiresSec }, context) => {
+        const say = (message: string, key: string) => context.addIssue({ code: 'custom', message, path: [key] });
+        if (maxExpiresSec < minExpiresSec)
+          say(`${maxExpiresSec} is less than minExpiresSec, which is ${minExpiresSec}`, 'maxExpiresSec');
+        if (defaultExpiresSec < minExpiresSec || defaultExpiresSec > maxExpiresSec)
+          say(`${defaultExpiresSec} is not between minExpiresSec and maxExpiresSec`, 'defaultExpiresSec');
+      })
+      .prefault({}),
+    { help: 'Registrations (RFC 3261 10.3).', reload: 'live' },
+  ),
+  location: about(
+    z
+      .strictObject({
+        capacity: about(z.int().min(1000).max(16_000_000).default(1_000_000), {
+          help: 'Users with bindings at once; beyond, registrations get 503. Each takes about 380 bytes once it is used.',
+          reload: 'restart',
+        }),
+        store: about(checkedString(filePathProblem).default('auto'), {
+          help: 'Directory in which bindings survive a restart. `auto`: strowger/location-PORT in $XDG_STATE_HOME, for root /var/lib, else ~/.local/state; with port 0 as `off`: in memory alone.',
+          reload: 'restart',
+          accepted: 'auto, off, or a directory',
+        }),
+        acknowledge: about(z.enum(['stored', 'at-once']).default('stored'), {
+          help: 'When a registration is answered 200: once it is written, so that it survives the death of this process, or at once.',
+          reload: 'restart',
+        }),
+        sync: about(z.boolean().default(false), {
+          help: 'Whether `stored` means on the disk, so that acknowledged registrations survive a power failure too. Costs latency.',
+          reload: 'restart',
+        }),
+      })
+      .prefault({}),
+    { help: 'The location service: which bindings every user has.', reload: 'restart' },
+  ),
+  auth: about(
+    z
+      .strictObject({
+        algorithms: about(
+          z
+            .array(about(z.enum(['SHA-512-256', 'SHA-256', 'MD5']), { help: 'A hash algorithm.', reload: 'live' }))
+            .min(1)
+            .max(3)
+            .superRefine(sameText)
+            .default(['SHA-256', 'MD5']),
+          {
+            help: 'Algorithms of digest challenges, the preferred one first (RFC 8760 2.3).',
+            reload: 'live',
+            accepted: 'a list of SHA-512-256, SHA-256, MD5',
+          },
+        ),
+        qop: about(
+          z
+            .array(about(z.enum(['auth', 'auth-int']), { help: 'A quality of protection.', reload: 'live' }))
+            .min(1)
+            .max(2)
+            .superRefine(sameText)
+            .refine((qop) => qop.includes('auth'), 'auth has to be among them: most clients know nothing else')
+            .default(['auth', 'auth-int']),
+          {
+            help: 'What is offered to be protected: the request line, or on demand of the client the body too.',
+            reload: 'live',
+            accepted: 'a list of auth, auth-int',
+          },
+        ),
+        nonceSec: about(z.int().min(5).max(86_400).default(300), {
+          help: 'How long a nonce is accepted; then clients get another one, which costs a round trip but no password.',
+          reload: 'live',
+        }),
+        mutual: about(z.boolean().default(false), {
+          help: 'Whether every successful registration proves to the client that the server knows the password too (Authentication-Info, RFC 7616 3.5). Otherwise only those where the client should take another nonce.',
+          reload: 'live',
+        }),
+        exempt: about(
+          z
+            .array(
+              about(checkedString(cidrProblem), {
+                help: 'An address block; a bare address is a block of one.',
+                reload: 'live',
+                accepted: 'an address block such as 10.0.0.0/8, fd00::/8 or 192.0.2.7',
+              }),
+            )
+            .max(MAX_TRUSTED)
+            .superRefine(sameText)
+            .default([]),
+          {
+            help: 'Sources that are never challenged, such as gateways that send calls of our own users.',
+            reload: 'live',
+            accepted: 'a list of address blocks',
+          },
+        ),
+        directory: about(
+          z
+            .strictObject({
+              url: about(checkedString(databaseUrlProblem), {
+                help: 'The database, to which each shard has four connections at the most. What the URL leaves out, such as the password, comes from PGPASSWORD and its like, or from ~/.pgpass. A unix socket: postgres:///DATABASE?host=/run/postgresql. With TLS: ?sslmode=verify-full.',
+                reload: 'restart',
+                accepted: 'postgres://USER:PASSWORD@HOST:PORT/DATABASE',
+              }),
+              query: about(checkedString(queryProblem).default(SUBSCRIBER_QUERY), {
+                help: 'Gives one row for the user $1 of the realm $2, with one or more of the columns ha1 (32 digits: by MD5; 64: by SHA-256), ha1_sha256, ha1_sha512t256, and password, of which missing hashes are made. The default fits the `subscriber` table of Kamailio and OpenSIPS.',
+                reload: 'restart',
+                accepted: 'a SELECT with $1 and $2',
+              }),
+              timeoutMs: about(z.int().min(10).max(30_000).default(1000), {
+                help: 'How long one look-up may take; then the request gets 503.',
+                reload: 'restart',
+              }),
+              cacheSec: about(z.int().min(1).max(86_400).default(300), {
+                help: 'How long a user is remembered, and so how long a changed password may take.',
+                reload: 'restart',
+              }),
+              absentSec: about(z.int().min(1).max(86_400).default(30), {
+                help: 'How long it is remembered that there is no such user.',
+                reload: 'restart',
+              }),
+              maxPending: about(z.int().min(1).max(65_536).default(256), {
+                help: 'Users that one shard looks for at once; beyond, requests get 503.',
+                reload: 'restart',
+              }),
+            })
+            .optional(),
+          {
+            help: 'A database of users in PostgreSQL, for those whose password neither the configuration nor a file has. Set `auth.algorithms` to what it has hashes for: Kamailio keeps those for MD5 alone.',
+            reload: 'restart',
+          },
+        ),
+      })
+      .prefault({}),
+    {
+      help: 'Digest authentication (RFC 3261 22, 7616, 8760); which requests need it, each domain says.',
+      reload: 'live',
+    },
   ),
   nextHops: nextHops('Where requests for our domains go that have no next hops of their own.'),
+  nextHopRestSec: about(z.int().min(0).max(3600).default(30), {
+    help: 'How long a next hop that did not answer, could not be reached or answered 503 is passed over while others are there. In stateful mode.',
+    reload: 'live',
+  }),
+  redirects: about(z.enum(['pass', 'recurse']).default('pass'), {
+    help: 'What becomes of 3xx responses: passed back to the caller, or their contacts tried in his stead (RFC 3261 16.7 step 4). In stateful mode.',
+    reload: 'live',
+  }),
+  recordRoute: methodList(['INVITE', 'SUBSCRIBE', 'REFER', 'NOTIFY'], {
+    help: 'Requests that get a Record-Route when they may begin a dialog, so that the rest of the dialog comes through here too; an empty list: none. In stateful mode.',
+    accepted: 'a list of methods in capitals, such as [INVITE, SUBSCRIBE]',
+  }),
+  maxBreadth: about(z.int().min(1).max(255).default(60), {
+    help: 'Max-Breadth given to requests that came without: how many branches a request may have at once, counted over all proxies on its way (RFC 5393 5.3.3). In stateful mode.',
+    reload: 'live',
+  }),
+  timers: about(
+    z
+      .strictObject({
+        t1Ms: about(z.int().min(10).max(10_000).default(500), {
+          help: 'T1, the round trip: a request over UDP is repeated after T1, then at intervals that double, and given up after 64 × T1.',
+          reload: 'live',
+        }),
+        t2Ms: about(z.int().min(10).max(60_000).default(4000), {
+          help: 'T2, the longest interval between repetitions of responses and of requests other than INVITE; at least `t1Ms`.',
+          reload: 'live',
+        }),
+        t4Ms: about(z.int().min(10).max(60_000).default(5000), {
+          help: 'T4, how long a message may linger in the network; late repetitions are absorbed that long.',
+          reload: 'live',
+        }),
+        timerCSec: about(z.int().min(1).max(3600).default(185), {
+          help: 'Timer C, how long an INVITE may ring at one place before it is cancelled there. RFC 3261 16.6 step 11 wants more than 180.',
+          reload: 'live',
+        }),
+      })
+      .superRefine(({ t1Ms, t2Ms }, context) => {
+        if (t2Ms >= t1Ms) return;
+        context.addIssue({ code: 'custom', message: `${t2Ms} is less than t1Ms, which is ${t1Ms}`, path: ['t2Ms'] });
+      })
+      .prefault({}),
+    { help: 'Timers of transactions (RFC 3261 17). In stateful mode.', reload: 'live' },
+  ),
   trusted: about(
     z
       .array(
@@ -209,6 +625,10 @@ export const configSchema = z.strictObject({
   dispatcher: about(
     z
       .strictObject({
+        thread: about(z.enum(['auto', 'own', 'shard']).default('auto'), {
+          help: '`own`: a thread takes datagrams off the sockets and gives them to the shards. `shard`: the only shard does it itself, which spares waking a second thread for each datagram, but keeps no second core busy. `auto`: `shard` where there is one shard and one core for it, else `own`.',
+          reload: 'restart',
+        }),
         nap: about(z.enum(['adaptive', 'off']).default('adaptive'), {
           help: 'Whether the dispatcher naps so that datagrams gather: half the CPU at medium rates for up to `napUs` of latency.',
           reload: 'restart',
@@ -223,7 +643,7 @@ export const configSchema = z.strictObject({
         }),
       })
       .prefault({}),
-    { help: 'The thread that takes datagrams off the sockets.', reload: 'restart' },
+    { help: 'How datagrams are taken off the sockets.', reload: 'restart' },
   ),
   limits: about(
     z
@@ -243,12 +663,24 @@ export const configSchema = z.strictObject({
           help: `Datagrams longer than ${SLOT_PAYLOAD_BYTES.toLocaleString('en-US')} bytes in hand at once, at 64 KiB each.`,
           reload: 'restart',
         }),
-        overloadMark: about(z.number().min(0.01).max(1).default(0.5), {
+        overloadMark: about(z.number().min(0.01).max(1).default(0.125), {
           help: 'Share of the slots queued at one shard above which new out-of-dialog requests are shed.',
+          reload: 'restart',
+        }),
+        rejectMark: about(z.number().min(0.001).max(1).default(0.0625), {
+          help: 'Share of the slots queued at one shard above which one in four new out-of-dialog requests is answered 503, until half of it. In stateful mode.',
           reload: 'restart',
         }),
         parkedRequests: about(z.int().min(1).max(65_536).default(1024), {
           help: 'Messages of one shard that may wait for a name look-up.',
+          reload: 'restart',
+        }),
+        transactions: about(z.int().min(1024).max(4_194_304).default(2_097_152), {
+          help: 'Server transactions of one shard at once, and as many client transactions; beyond, new requests get 503.',
+          reload: 'restart',
+        }),
+        messageMemoryMiB: about(z.int().min(16).max(1536).default(1024), {
+          help: 'Memory for the messages that transactions keep, of all shards together; without room, new requests get 503.',
           reload: 'restart',
         }),
       })
@@ -313,6 +745,10 @@ export const configSchema = z.strictObject({
           help: 'How long a failed look-up is remembered.',
           reload: 'live',
         }),
+        naptr: about(z.boolean().default(true), {
+          help: 'Whether NAPTR records are asked for before SRV records (RFC 3263 4.1).',
+          reload: 'live',
+        }),
       })
       .prefault({}),
     { help: 'How host names are resolved (RFC 3263).', reload: 'live' },
@@ -360,6 +796,28 @@ export const configSchema = z.strictObject({
       .prefault({}),
     { help: 'The control socket.', reload: 'restart' },
   ),
+  admin: about(
+    z
+      .strictObject({
+        listen: about(checkedString(adminListenProblem).default('off'), {
+          help: 'HTTP listener for `/metrics` (Prometheus), `/healthz` and `/readyz`. It has no password: whoever reaches it reads what is there. Off unless it is named, as in Kamailio and Envoy, so that two servers on one machine never fight for a port. docs/metrics.md lists the metrics.',
+          reload: 'restart',
+          accepted: 'off, or ADDRESS:PORT such as 127.0.0.1:9560, [::1]:9560 or, with allowWildcard, *:9560',
+        }),
+        allowWildcard: about(z.boolean().default(false), {
+          help: 'Whether `listen` may be every interface of this machine (`*`, `0.0.0.0`, `[::]`), for instance in a container.',
+          reload: 'restart',
+        }),
+      })
+      .superRefine(({ listen, allowWildcard }, context) => {
+        const address = listen === 'off' ? null : parseAdminAddress(listen);
+        if (address === null || typeof address === 'string' || !address.isWildcard || allowWildcard) return;
+        const message = `${JSON.stringify(listen)} is every interface of this machine, and there is no password: name one address, or add admin.allowWildcard=true`;
+        context.addIssue({ code: 'custom', message, path: ['listen'] });
+      })
+      .prefault({}),
+    { help: 'What monitoring asks over HTTP.', reload: 'restart' },
+  ),
   server: about(
     z
       .strictObject({
@@ -374,6 +832,12 @@ export const configSchema = z.strictObject({
   ),
 });
 
+export const configSchema = settings.superRefine(({ dispatcher, workers }, context) => {
+  if (dispatcher.thread !== 'shard' || workers === 1) return;
+  const message = `"shard" is for workers: 1, and there are ${workers}`;
+  context.addIssue({ code: 'custom', message, path: ['dispatcher', 'thread'] });
+});
+
 /** A valid configuration, complete: every default is filled in. Plain JSON, so it can be sent to any thread. */
 export type Config = z.output<typeof configSchema>;
 
@@ -382,9 +846,21 @@ export function shardCountOf(config: Config, cores: number = availableParallelis
   return config.workers === 'auto' ? Math.min(MAX_SHARDS, Math.max(1, cores - 1)) : config.workers;
 }
 
-/** Next hops of each of our domains, by lower-case name: its own, else the common ones. May be empty lists. */
-export function nextHopsByDomain(config: Config): Map<string, readonly string[]> {
-  return new Map(config.domains.map(({ name, nextHops: own }) => [name, own.length > 0 ? own : config.nextHops]));
+/** Whether a thread of its own takes datagrams off the sockets; otherwise the only shard does. */
+export function hasDispatcherThread(config: Config, cores: number = availableParallelism()): boolean {
+  if (config.dispatcher.thread !== 'auto') return config.dispatcher.thread === 'own';
+  return cores > 1 || shardCountOf(config, cores) > 1;
+}
+
+export type NextHopEntry = Config['nextHops'][number];
+export type DomainEntry = Config['domains'][number];
+export type UserEntry = Exclude<DomainEntry['users'], 'any'>[number];
+
+function methodProblem(text: string): string | null {
+  if (/^[A-Z0-9.!%*_+`'~-]+$/.test(text)) return null;
+  const upper = text.toUpperCase();
+  const isMethod = /^[A-Z0-9.!%*_+`'~-]+$/.test(upper);
+  return `${JSON.stringify(text)} is not a method${isMethod ? `; did you mean ${upper}?` : ''}`;
 }
 
 function cidrProblem(text: string): string | null {
@@ -410,6 +886,31 @@ function dnsServerProblem(text: string): string | null {
   if (!isAddress) return `${JSON.stringify(text)} is not an IP address`;
   const isPort = port === undefined || (Number(port) >= 1 && Number(port) <= 65535);
   return isPort ? null : `${JSON.stringify(text)}: ${port} is not a port`;
+}
+
+function realmProblem(text: string): string | null {
+  if (text.length > 128) return 'is longer than 128 characters';
+  return /^[ !#-[\]-~]+$/.test(text) ? null : `${JSON.stringify(text)} cannot stand in a realm`;
+}
+
+function databaseUrlProblem(text: string): string | null {
+  // Never quoted: there may be a password in it.
+  return /^postgres(?:ql)?:\/\/[^\s]+$/.test(text) ? null : 'is not a URL that begins with postgres://';
+}
+
+function queryProblem(text: string): string | null {
+  if (text.includes('\0')) return 'has a NUL byte in it';
+  return text.includes('$1') ? null : 'has no $1, which stands for the user';
+}
+
+function filePathProblem(text: string): string | null {
+  if (text === '') return 'is empty';
+  return text.includes('\0') ? 'has a NUL byte in it' : null;
+}
+
+function adminListenProblem(text: string): string | null {
+  const parsed = text === 'off' ? null : parseAdminAddress(text);
+  return typeof parsed === 'string' ? parsed : null;
 }
 
 function socketPathProblem(text: string): string | null {

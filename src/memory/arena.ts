@@ -29,12 +29,13 @@ export function createArena(shape: ArenaShape): Arena {
   header[HEADER.EGRESS_WORD] = map.egress;
   header[HEADER.SCRATCH_WORD] = map.scratch;
   header[HEADER.PLAN_WORD] = map.plan;
+  header[HEADER.KEPT_KIB_WORD] = map.keptBytes / 1024;
   return arena;
 }
 
 /** Another thread's view of an arena made by `createArena`. */
 export function openArena(buffer: SharedArrayBuffer): Arena {
-  const header = new Int32Array(buffer, 0, HEADER.PLAN_WORD + 1);
+  const header = new Int32Array(buffer, 0, HEADER.KEPT_KIB_WORD + 1);
   assert(header[HEADER.MAGIC_WORD] === LAYOUT_MAGIC, 'not an arena');
   assert(header[HEADER.VERSION_WORD] === LAYOUT_VERSION, 'an arena of another layout version');
   return viewArena(
@@ -43,6 +44,7 @@ export function openArena(buffer: SharedArrayBuffer): Arena {
       shardCount: header[HEADER.SHARD_COUNT_WORD]!,
       slotCount: header[HEADER.SLOT_COUNT_WORD]!,
       jumboCount: header[HEADER.JUMBO_COUNT_WORD]!,
+      keptBytes: header[HEADER.KEPT_KIB_WORD]! * 1024,
     }),
   );
 }

@@ -7,11 +7,13 @@
  *              DISPATCHER  control words, the receive plan
  *              SHARD × n   control words; ingress ring (dispatcher → shard); return ring (shard → dispatcher)
  *              COUNTERS    Float64 × COUNTERS_PER_THREAD for each thread, written by that thread only
+ *              HISTOGRAMS  Float64 × HISTOGRAM_DOUBLES × HISTOGRAMS_PER_THREAD, likewise
  *              SPILL       where recvmmsg puts what does not fit a slot, one per batch position
  *              SLOTS       header + payload, stride an odd number of cache lines
  *              JUMBOS      the same with room for the largest datagram
  *              EGRESS × n  per shard: messages waiting for sendmmsg, as spans of the arena
  *              SCRATCH × n per shard: text of our own that those spans point at
+ *              KEPT × n    per shard: messages that transactions keep, in blocks that begin like a slot
  *  ```
  *  Offsets are in bytes from the start of the arena unless the name ends in `_WORD` (an index of Int32 words).
  *  A slot is known by its number: 0 … slotCount − 1 are ordinary, slotCount … slotCount + jumboCount − 1 are jumbos. */
@@ -19,7 +21,7 @@
 import { assert } from '../base/assert.ts';
 
 export const LAYOUT_MAGIC = 0x53747267; // "Strg"
-export const LAYOUT_VERSION = 1;
+export const LAYOUT_VERSION = 3;
 
 /** Two cache lines: the adjacent-line prefetcher makes pairs of 64-byte lines travel together. */
 export const PADDING_BYTES = 128;
@@ -42,14 +44,16 @@ export const HEADER = {
   EGRESS_WORD: 10, // offset of shard 0's egress table, in bytes
   SCRATCH_WORD: 11, // offset of shard 0's scratch, in bytes
   PLAN_WORD: 12, // offset of the receive plan, in bytes
+  KEPT_KIB_WORD: 13, // kept messages of each shard
 } as const;
 
 // ---- Slots ----------------------------------------------------------------------------------------------------------
 
 /** ```
  *  word 0 length | 1 socket | 2 family (4, 6) | 3 source port | 4…7 source address | 8…11 local address | 12 scope id
- *       13 receive time, ms, low 32 bits | 14 owner | 15 spare
+ *       13 receive time, µs of CLOCK_MONOTONIC, low 32 bits | 14 owner | 15 size class of a kept block
  *  ```
+ *  A slot of length 0 brings no datagram: its source is a destination that ICMP said cannot be reached.
  *  Addresses are bytes in network order, IPv4 in the first word. The local address is all zeros unless the socket is
  *  bound to a wildcard. An IPv4 datagram on a dual-stack socket has family 4. The payload follows the header. */
 export const SLOT = {
@@ -62,6 +66,7 @@ export const SLOT = {
   SCOPE_WORD: 12,
   TIME_WORD: 13,
   OWNER_WORD: 14,
+  CLASS_WORD: 15,
 } as const;
 export const SLOT_HEADER_BYTES = 64;
 
@@ -90,6 +95,7 @@ export const DISPATCHER = {
   SWEEP_REQUEST_WORD: 1, // shard index + 1 whose slots are to be swept, 0: none
   SWEEP_DONE_WORD: 2, // count of sweeps done, for Atomics.wait
   FREE_SLOTS_WORD: 3, // slots in the dispatcher's hand, for statistics
+  FREE_JUMBOS_WORD: 4, // the same of jumbo slots
 } as const;
 export const DISPATCHER_BYTES = 512;
 
@@ -104,6 +110,15 @@ export const SHARD = {
   INCARNATION_WORD: 3,
   /** One of SHARD_STATE. */
   STATE_WORD: 4,
+  // For statistics, written by the shard once a cycle at the most:
+  /** Most datagrams that waited in the ring at the start of a cycle, since main set this to 0. */
+  RING_HIGH_WORD: 5,
+  /** Blocks of kept messages in use. */
+  KEPT_BLOCKS_WORD: 6,
+  /** KiB of the room for kept messages that were ever used. */
+  KEPT_KIB_WORD: 7,
+  /** Messages that wait for a look-up. */
+  PARKED_WORD: 8,
 } as const;
 export const SHARD_STATE = { DOWN: 0, RUNNING: 1, STOPPED: 2 } as const;
 export const SHARD_CONTROL_BYTES = PADDING_BYTES;
@@ -124,6 +139,10 @@ export const RING = {
 // ---- Counters -------------------------------------------------------------------------------------------------------
 
 export const COUNTERS_PER_THREAD = 256;
+
+/** A histogram: the sum of all values, then the count of each bucket (observe/histograms.ts). */
+export const HISTOGRAM_DOUBLES = 64;
+export const HISTOGRAMS_PER_THREAD = 4;
 
 // ---- Egress ---------------------------------------------------------------------------------------------------------
 
@@ -153,7 +172,19 @@ export const EGRESS_STRIDE_BYTES = (EGRESS.SPANS_WORD + 2 * EGRESS_SPANS) * 4;
 export const EGRESS_BYTES = EGRESS_ENTRIES * EGRESS_STRIDE_BYTES;
 
 /** Text of our own for one flush: Via lines, whole local responses. One message needs MAX_DATAGRAM_BYTES at the most. */
-export const SCRATCH_BYTES = 512 * 1024;
+export const SCRATCH_BYTES = 1024 * 1024;
+
+// ---- Kept messages --------------------------------------------------------------------------------------------------
+
+/** Blocks in which a shard's transactions keep requests and responses. A block begins with the header of a slot: a kept
+ *  request has that of the datagram it came in, a kept response has in the same words where it goes to. Strides are odd
+ *  numbers of cache lines, as those of slots. */
+export const KEPT_STRIDE_BYTES = {
+  SMALL: 9 * 64,
+  MEDIUM: 17 * 64,
+  LARGE: SLOT_STRIDE_BYTES,
+  JUMBO: JUMBO_STRIDE_BYTES,
+} as const;
 
 // ---- Limits ---------------------------------------------------------------------------------------------------------
 
@@ -169,9 +200,12 @@ export interface ArenaShape {
   readonly slotCount: number;
   /** Slots for datagrams longer than SLOT_PAYLOAD_BYTES, at least 1. */
   readonly jumboCount: number;
+  /** Room for the messages that each shard keeps, a multiple of 1024; none without transactions. */
+  readonly keptBytes?: number;
 }
 
 export interface ArenaMap extends ArenaShape {
+  readonly keptBytes: number;
   readonly totalBytes: number;
   /** A power of two that holds every slot number at once, so that a ring is never the reason to lose one. */
   readonly ringCapacity: number;
@@ -181,11 +215,13 @@ export interface ArenaMap extends ArenaShape {
   readonly shards: number;
   readonly shardBytes: number;
   readonly counters: number;
+  readonly histograms: number;
   readonly spill: number;
   readonly slots: number;
   readonly jumbos: number;
   readonly egress: number;
   readonly scratch: number;
+  readonly kept: number;
 }
 
 function roundUp(value: number, step: number): number {
@@ -194,10 +230,11 @@ function roundUp(value: number, step: number): number {
 
 /** Where everything lies in an arena of this shape. Pure: every thread computes the same map. */
 export function mapArena(shape: ArenaShape): ArenaMap {
-  const { shardCount, slotCount, jumboCount } = shape;
+  const { shardCount, slotCount, jumboCount, keptBytes = 0 } = shape;
   assert(shardCount >= 1 && shardCount <= MAX_SHARDS, 'shardCount out of range');
   assert(slotCount >= 2 * RECEIVE_BATCH, 'slotCount too small');
   assert(jumboCount >= 1, 'jumboCount too small');
+  assert(keptBytes >= 0 && keptBytes % 1024 === 0, 'keptBytes out of range');
   let ringCapacity = 1;
   while (ringCapacity < slotCount + jumboCount) ringCapacity *= 2;
   const ringBytes = RING.ENTRIES_WORD * 4 + roundUp(ringCapacity * 4, PADDING_BYTES);
@@ -207,17 +244,20 @@ export function mapArena(shape: ArenaShape): ArenaMap {
   const shards = plan + roundUp(RECEIVE_BATCH * 4, PADDING_BYTES);
   const counters = shards + shardCount * shardBytes;
   const threadCount = shardCount + 2;
-  const spill = roundUp(counters + threadCount * COUNTERS_PER_THREAD * 8, PAGE_BYTES);
+  const histograms = counters + threadCount * COUNTERS_PER_THREAD * 8;
+  const spill = roundUp(histograms + threadCount * HISTOGRAMS_PER_THREAD * HISTOGRAM_DOUBLES * 8, PAGE_BYTES);
   const slots = spill + RECEIVE_BATCH * SPILL_BYTES;
   const jumbos = roundUp(slots + slotCount * SLOT_STRIDE_BYTES, PAGE_BYTES);
   const egress = roundUp(jumbos + jumboCount * JUMBO_STRIDE_BYTES, PAGE_BYTES);
   const scratch = roundUp(egress + shardCount * EGRESS_BYTES, PAGE_BYTES);
-  const totalBytes = roundUp(scratch + shardCount * SCRATCH_BYTES, PAGE_BYTES);
+  const kept = roundUp(scratch + shardCount * SCRATCH_BYTES, PAGE_BYTES);
+  const totalBytes = roundUp(kept + shardCount * keptBytes, PAGE_BYTES);
   assert(totalBytes < 2 ** 31, 'an arena must be smaller than 2 GiB');
   return {
     shardCount,
     slotCount,
     jumboCount,
+    keptBytes,
     totalBytes,
     ringCapacity,
     ringBytes,
@@ -226,11 +266,13 @@ export function mapArena(shape: ArenaShape): ArenaMap {
     shards,
     shardBytes,
     counters,
+    histograms,
     spill,
     slots,
     jumbos,
     egress,
     scratch,
+    kept,
   };
 }
 
@@ -257,4 +299,9 @@ export function returnRingOffset(map: ArenaMap, shard: number): number {
 /** Offset of a thread's counters: the shards' first, then the dispatcher's, then the main thread's. */
 export function countersOffset(map: ArenaMap, thread: number): number {
   return map.counters + thread * COUNTERS_PER_THREAD * 8;
+}
+
+/** Offset of a thread's histograms, the threads in the same order. */
+export function histogramsOffset(map: ArenaMap, thread: number): number {
+  return map.histograms + thread * HISTOGRAMS_PER_THREAD * HISTOGRAM_DOUBLES * 8;
 }

@@ -22,6 +22,22 @@ const REGISTRY = {
   kernel_drops_total: 'Datagrams the kernel dropped at a full receive buffer (SO_MEMINFO)',
   icmp_errors_total: 'ICMP errors reported for datagrams sent earlier',
   requests_received_total: 'Requests parsed',
+  // By method, in the order of sip/methods.ts.
+  other_requests_total: 'Requests parsed with a method of none of these names',
+  invite_requests_total: 'Requests parsed whose method is INVITE',
+  ack_requests_total: 'Requests parsed whose method is ACK',
+  cancel_requests_total: 'Requests parsed whose method is CANCEL',
+  bye_requests_total: 'Requests parsed whose method is BYE',
+  register_requests_total: 'Requests parsed whose method is REGISTER',
+  options_requests_total: 'Requests parsed whose method is OPTIONS',
+  prack_requests_total: 'Requests parsed whose method is PRACK',
+  update_requests_total: 'Requests parsed whose method is UPDATE',
+  info_requests_total: 'Requests parsed whose method is INFO',
+  subscribe_requests_total: 'Requests parsed whose method is SUBSCRIBE',
+  notify_requests_total: 'Requests parsed whose method is NOTIFY',
+  publish_requests_total: 'Requests parsed whose method is PUBLISH',
+  message_requests_total: 'Requests parsed whose method is MESSAGE',
+  refer_requests_total: 'Requests parsed whose method is REFER',
   responses_received_total: 'Responses parsed',
   requests_forwarded_total: 'Requests forwarded',
   responses_forwarded_total: 'Responses forwarded',
@@ -33,12 +49,55 @@ const REGISTRY = {
   stray_responses_total: 'Responses dropped because the top Via is not ours or nothing is left after it',
   too_many_hops_total: 'Requests answered 483',
   loops_detected_total: 'Requests answered 482',
+  max_breadth_exceeded_total: 'Requests answered 440 (RFC 5393)',
+  transactions_exhausted_total: 'New requests answered 503 because no transaction or no memory for one was left',
+  overload_rejected_total: 'New out-of-dialog requests answered 503 because too much was queued at their shard',
+  server_transactions_total: 'Server transactions begun',
+  server_transactions_ended_total: 'Server transactions whose record is free again; begun less ended are in use',
+  client_transactions_total: 'Client transactions begun, one for each branch and each CANCEL',
+  client_transactions_ended_total: 'Client transactions whose record is free again; begun less ended are in use',
+  request_retransmissions_total: 'Retransmitted requests absorbed by their transaction',
+  response_retransmissions_total: 'Responses sent again, by Timer G or for a retransmitted request',
+  retransmissions_sent_total: 'Requests sent again, by Timer A or E',
+  timeouts_total: 'Client transactions that got no final response (Timer B, F or C)',
+  unacknowledged_total: 'Failed INVITEs whose final response nobody acknowledged (Timer H)',
+  cancels_received_total: 'CANCELs that matched a transaction',
+  cancels_sent_total: 'CANCELs sent',
+  failovers_total: 'Requests tried at another next hop after one failed',
+  forks_total: 'Requests forwarded to more than one target',
+  redirects_followed_total: 'Contacts of 3xx responses tried (recursion)',
+  forged_responses_total: 'Responses whose top Via is ours but belongs to no transaction, dropped (RFC 6026 7.3)',
+  late_responses_total: 'Responses to transactions that are over, dropped',
+  unkept_responses_total: 'Responses forwarded that could not be kept for retransmission',
   relay_denied_total: 'Requests for foreign domains from untrusted sources, answered 403',
+  registrations_total: 'REGISTER requests that changed bindings',
+  registration_queries_total: 'REGISTER requests that asked for bindings, or came again',
+  registrations_refused_total: 'REGISTER requests refused, for another reason than their syntax or their credentials',
+  location_full_total: 'REGISTER requests answered 503 because the location table is full',
+  store_behind_total: 'REGISTER requests answered 503 because the location store is too far behind',
+  challenges_total: 'Requests answered 401 or 407',
+  authenticated_total: 'Requests whose digest credentials were right',
+  stale_nonces_total: 'Requests challenged again because their nonce was old or used, though their password was right',
+  wrong_credentials_total:
+    'Requests challenged again because of a wrong password, an unknown user or an algorithm that was not offered',
+  forbidden_total: 'Authenticated requests refused because they speak for another user, answered 403',
+  users_unavailable_total: 'Requests answered 503 because users could not be looked up',
+  users_reloads_total: 'Times that changed files of users were taken over',
+  users_reload_failures_total:
+    'Times that changed files of users could not be used, so that the users of before stayed',
+  redirected_total: 'Requests answered 302 with the contacts of a user',
   unresolvable_total: 'Messages whose next hop could not be resolved',
   unsupported_transport_total: 'Messages whose next hop wants a transport that is not there',
   parked_total: 'Messages that waited for a name look-up',
   parked_exhausted_total: 'Messages dropped or answered 503 because too many waited for look-ups',
   datagrams_sent_total: 'Datagrams handed to the kernel',
+  // By class, in ascending order.
+  responses_1xx_total: 'Responses sent with a status code of 1xx, retransmissions among them',
+  responses_2xx_total: 'Responses sent with a status code of 2xx, retransmissions among them',
+  responses_3xx_total: 'Responses sent with a status code of 3xx, retransmissions among them',
+  responses_4xx_total: 'Responses sent with a status code of 4xx, retransmissions among them',
+  responses_5xx_total: 'Responses sent with a status code of 5xx, retransmissions among them',
+  responses_6xx_total: 'Responses sent with a status code of 6xx, retransmissions among them',
   send_batches_total: 'sendmmsg flushes',
   send_errors_total: 'Datagrams the kernel refused',
   send_congested_total: 'Datagrams lost because the send buffer stayed full (EAGAIN)',
@@ -46,6 +105,34 @@ const REGISTRY = {
 } as const;
 
 export type CounterName = keyof typeof REGISTRY;
+
+/** Threads that count: the shards, who has the intake (the dispatcher, or the only shard), the main thread. */
+export type CountingThread = 'shard' | 'intake' | 'main';
+
+/** Who counts what the shards do not count, or not alone. */
+const COUNTED_BY: { readonly [name in CounterName]?: readonly CountingThread[] } = {
+  datagrams_received_total: ['intake'],
+  receive_batches_total: ['intake'],
+  keepalives_total: ['intake'],
+  junk_datagrams_total: ['shard', 'intake'],
+  jumbo_datagrams_total: ['intake'],
+  jumbo_exhausted_total: ['intake'],
+  shed_requests_total: ['intake'],
+  slots_exhausted_total: ['intake'],
+  swept_slots_total: ['intake'],
+  naps_total: ['intake'],
+  wakeups_total: ['intake'],
+  kernel_drops_total: ['main'],
+  icmp_errors_total: ['shard', 'intake'],
+  users_reloads_total: ['main'],
+  users_reload_failures_total: ['main'],
+  shard_crashes_total: ['main'],
+};
+
+/** The threads that count `name`: elsewhere it stays zero. */
+export function countingThreads(name: CounterName): readonly CountingThread[] {
+  return COUNTED_BY[name] ?? ['shard'];
+}
 
 export const COUNTER_NAMES = Object.keys(REGISTRY) as readonly CounterName[];
 
@@ -74,6 +161,11 @@ export class Counters {
 
   add(id: number, amount: number): void {
     this.#doubles[this.#first + id]! += amount;
+  }
+
+  /** Brings `id` up to `other`: what `other` has counted more is over for another reason, such as a crash. */
+  level(id: number, other: number): void {
+    this.#doubles[this.#first + id] = this.#doubles[this.#first + other]!;
   }
 
   /** For a value that is itself a running total, such as the kernel's drop count. */

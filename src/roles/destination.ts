@@ -47,9 +47,11 @@ export class Destination {
   }
 
   /** Host and port (−1: none given) of a URI or a sent-by. `selector` makes the choice among several servers the same for
-   *  every message of a call. Returns FOUND, NOT_FOUND or PENDING. */
-  findHost(host: HostSpan, port: number, selector: number): number {
-    if (host.hostKind !== HOST_KIND.IPV4) return this.find(host.hostStart, host.hostEnd, port, selector);
+   *  every message of a call; `attempt` counts those that failed before (RFC 3263 4.3): an address has none to try instead.
+   *  Returns FOUND, NOT_FOUND or PENDING. */
+  findHost(host: HostSpan, port: number, selector: number, attempt = 0): number {
+    if (host.hostKind !== HOST_KIND.IPV4) return this.find(host.hostStart, host.hostEnd, port, selector, attempt);
+    if (attempt > 0) return NOT_FOUND;
     this.family = 4;
     this.port = port === -1 ? DEFAULT_PORT : port;
     this.a0 = host.hostWord;
@@ -58,10 +60,11 @@ export class Destination {
   }
 
   /** The same for a maddr or a received. */
-  find(hostStart: number, hostEnd: number, port: number, selector: number): number {
+  find(hostStart: number, hostEnd: number, port: number, selector: number, attempt = 0): number {
     const literal = this.#literal;
     const family = parseIpAddress(this.#bytes, hostStart, hostEnd, literal, 0);
     if (family !== 0) {
+      if (attempt > 0) return NOT_FOUND;
       this.family = family;
       this.port = port === -1 ? DEFAULT_PORT : port;
       this.a0 = literal[0]!;
@@ -71,13 +74,16 @@ export class Destination {
       this.scope = 0;
       return this.#isSomewhere() ? FOUND : NOT_FOUND;
     }
-    return this.findName(this.#hostText(hostStart, hostEnd), port, selector);
+    return this.findName(this.#hostText(hostStart, hostEnd), port, selector, attempt);
   }
 
   /** The same for a name known as a string. */
-  findName(host: string, port: number, selector: number): number {
+  findName(host: string, port: number, selector: number, attempt = 0): number {
     const resolved = this.#resolved;
-    const result = this.#resolver.find(host, port, selector, resolved);
+    const result =
+      attempt === 0
+        ? this.#resolver.find(host, port, selector, resolved)
+        : this.#resolver.findNext(host, port, selector, attempt, resolved);
     if (result === FOUND) {
       this.family = resolved.family;
       this.port = resolved.port;
@@ -102,6 +108,34 @@ export class Destination {
     this.a2 = words[2]!;
     this.a3 = words[3]!;
     this.scope = 0;
+  }
+
+  /** To where the datagram came from whose slot header, or what is like one, begins at `slotWord`; by its socket where that
+   *  reaches it, which it may no longer after a restart with others. Returns the socket, or NO_SOCKET. */
+  setFlow(slotWord: number): number {
+    const words = this.#words;
+    const source = slotWord + SLOT.SOURCE_WORD;
+    this.family = words[slotWord + SLOT.FAMILY_WORD]!;
+    this.port = words[slotWord + SLOT.PORT_WORD]!;
+    this.a0 = words[source]!;
+    this.a1 = words[source + 1]!;
+    this.a2 = words[source + 2]!;
+    this.a3 = words[source + 3]!;
+    this.scope = words[slotWord + SLOT.SCOPE_WORD]!;
+    const socket = words[slotWord + SLOT.SOCKET_WORD]!;
+    return this.socketFrom(socket < this.#sockets.length ? socket : 0);
+  }
+
+  /** Where a transaction's record says: socket, family, port, address, local address, scope from `at`. Returns the socket. */
+  setRoute(record: Int32Array, at: number): number {
+    this.family = record[at + 1]!;
+    this.port = record[at + 2]!;
+    this.a0 = record[at + 3]!;
+    this.a1 = record[at + 4]!;
+    this.a2 = record[at + 5]!;
+    this.a3 = record[at + 6]!;
+    this.scope = record[at + 11]!;
+    return record[at]!;
   }
 
   /** The socket to send by: the one the message came to if it can reach the family and, being bound to loopback or not,

@@ -2,32 +2,56 @@
  *  knows no thread, socket or clock: a shard runs it on real ones, a test on virtual ones. Hot, allocates nothing but for
  *  look-ups of host names. */
 
-import { ascii } from '../base/ascii.ts';
+import { realmsOf } from '../auth/configured.ts';
 import type { Config } from '../config/schema.ts';
+import type { LocationTable } from '../location/location-table.ts';
+import type { FeedProducer } from '../location/store-feed.ts';
 import type { Arena } from '../memory/arena.ts';
+import { KeptMessages } from '../memory/kept-messages.ts';
 import { SLOT, SLOT_HEADER_BYTES, slotOffset } from '../memory/layout.ts';
 import { COUNTER, type Counters } from '../observe/counters.ts';
+import { Histograms } from '../observe/histograms.ts';
 import { HEADER_ID } from '../sip/header-table.ts';
 import { MessageEdits } from '../sip/message-edits.ts';
 import { METHOD } from '../sip/methods.ts';
 import { Outbound } from '../sip/outbound.ts';
 import { MESSAGE_ERROR, parseMessage } from '../sip/parse-message.ts';
 import { parseVia } from '../sip/via.ts';
+import { ACCESS, Authentication, type AuthPorts } from './authentication.ts';
 import type { BoundSocket } from './bound-socket.ts';
 import { Destination } from './destination.ts';
+import { DomainServices } from './domain-services.ts';
+import { LocatedUser } from './located-user.ts';
 import { OwnAddresses } from './own-addresses.ts';
-import type { ResolverPort } from './ports.ts';
-import { REJECT, type Rejection } from './proxy/rejection.ts';
+import type { ElementClock, ResolverPort } from './ports.ts';
+import { CLIENT_TAG } from './proxy/branches.ts';
+import { HopHealth } from './proxy/hop-health.ts';
 import { RequestForwarding } from './proxy/request-forwarding.ts';
 import { ResponseForwarding } from './proxy/response-forwarding.ts';
-import { OUTCOME, StatelessProxy } from './proxy/stateless.ts';
+import { OUTCOME, RequestRouting } from './proxy/routing.ts';
+import { SERVED } from './proxy/served.ts';
+import { StatefulProxy } from './proxy/stateful.ts';
+import { StatelessProxy } from './proxy/stateless.ts';
+import { TargetBlocks } from './proxy/target-blocks.ts';
 import { NextHops } from './proxy/target-set.ts';
+import { type FileUsers, Users } from './proxy/users.ts';
 import { ViaTemplates } from './proxy/via-templates.ts';
 import { ReceivedRequest } from './received-request.ts';
+import { Redirect } from './redirect/redirect.ts';
+import { Registrar } from './registrar/registrar.ts';
+import { StoredAnswers } from './registrar/stored-answers.ts';
+import { REJECT, type Rejection } from './rejection.ts';
 import { Responder } from './responder.ts';
 import { answerStun } from './stun.ts';
 import { TrustedSources } from './trusted-sources.ts';
 import { ViaMarker } from './via-marker.ts';
+
+/** Records and blocks in use. */
+export interface Occupancy {
+  readonly serverTransactions: number;
+  readonly clientTransactions: number;
+  readonly keptMessages: number;
+}
 
 export interface ElementPorts {
   readonly config: Config;
@@ -40,19 +64,31 @@ export interface ElementPorts {
   readonly flush: (outbound: Outbound) => number;
   /** Keeps a slot and calls `resume` with it once the promise settles. False: too many wait. */
   readonly park: (slot: number, untilResolved: Promise<void>) => boolean;
+  /** Calls `resume`, and flushes, once the promise settles. False: too many wait. */
+  readonly defer: (resume: () => void, untilResolved: Promise<void>) => boolean;
+  /** 32 bits nobody can guess. */
+  readonly random: () => number;
+  /** The location table, of this thread; its texts come from the arena. The caller passes its quiescent points. */
+  readonly location: LocationTable;
+  /** This shard's end of the feed of the location store; null: there is no store. */
+  readonly feed: FeedProducer | null;
+  /** Who is in the files of users; null: there are none. */
+  readonly fileUsers: FileUsers | null;
+  /** What shards share of authentication; null: no domain asks for any. */
+  readonly auth: AuthPorts | null;
+  /** Settles once the users are known that the source of HA1s said PENDING about. */
+  readonly whenUsersKnown: () => Promise<void>;
+  /** Milliseconds since 1970. */
+  readonly wallMs: () => number;
 }
-
-const OK = ascii('SIP/2.0 200 OK\r\n');
-/** Section 11.2: what we accept ourselves. Allow is left out, being ambiguous from a proxy. */
-const CAPABILITIES = ascii('Accept: */*\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: \r\n');
-const NO_HEADERS = ascii('');
-const RETRY_AFTER = ascii('Retry-After: 5\r\n');
-const UNSUPPORTED = ascii('Unsupported: ');
 
 /** errno of what a datagram is too long for. */
 const EMSGSIZE = 90;
 const EAGAIN = 11;
+/** The store wakes a shard whose answers wait for it; this is for the case that it died before it could. */
+const STORE_CHECK_MS = 100;
 const MAX_UNDELIVERED = 512;
+const UNDELIVERED_WORDS = 3;
 
 export class Element {
   readonly #arena: Arena;
@@ -63,10 +99,23 @@ export class Element {
   readonly #outbound: Outbound;
   readonly #destination: Destination;
   readonly #responder: Responder;
-  readonly #proxy: StatelessProxy;
+  readonly #routing: RequestRouting;
+  readonly #stateless: StatelessProxy;
+  /** null in stateless mode. */
+  readonly #stateful: StatefulProxy | null;
+  readonly #registrar: Registrar;
+  readonly #authentication: Authentication | null;
+  /** Slots that wait for a user look-up; they may wait for a name after that. */
+  readonly #asking = new Set<number>();
+  readonly #answers: StoredAnswers | null;
+  readonly #feed: FeedProducer | null;
+  readonly #kept: KeptMessages;
   readonly #responses: ResponseForwarding;
-  /** (slot, errno) of requests the kernel refused, to be answered once their flush is over. */
-  readonly #undelivered = new Int32Array(MAX_UNDELIVERED * 2);
+  readonly #clock: ElementClock = { nowMs: 0, nowUs: 0 };
+  /** (tag, errno, cookie of a client transaction) of requests the kernel refused, to be dealt with once their flush is over: by
+   *  then the record may be another transaction's. Two, since dealing with one may bring others. */
+  #undelivered = new Int32Array(MAX_UNDELIVERED * UNDELIVERED_WORDS);
+  #beingAnswered = new Int32Array(MAX_UNDELIVERED * UNDELIVERED_WORDS);
   #undeliveredCount = 0;
 
   constructor(arena: Arena, shard: number, ports: ElementPorts) {
@@ -87,10 +136,63 @@ export class Element {
     );
     const trusted = new TrustedSources(words, config.trusted);
     const marker = new ViaMarker(arena, outbound);
-    const templates = new ViaTemplates(arena, sockets, localAddresses);
+    const templates = new ViaTemplates(arena, sockets, localAddresses, config.maxBreadth);
+    const nextHops = new NextHops(config);
+    const health = new HopHealth(nextHops.count, config.nextHopRestSec * 1000);
+    const users = new Users(config, ports.fileUsers);
+    const kept = new KeptMessages(arena, shard);
+    const targetBlocks = new TargetBlocks(arena, kept);
+    const { location, feed, wallMs } = ports;
+    const isWaiting = feed !== null && config.location.acknowledge === 'stored';
+    const answers = isWaiting ? new StoredAnswers(feed, kept, outbound) : null;
+    const located = new LocatedUser(arena, outbound, location, feed, wallMs);
+    const isStateful = config.mode === 'stateful';
+    const clock = this.#clock;
+    // A destination of its own: a 100 is addressed between the choice of a next hop and the forwarding to it.
+    const returns = new Destination(bytes, words, sockets, ports.resolver);
+    const responder = new Responder(arena, outbound, edits, marker, returns, config.server.name);
+    const authentication =
+      ports.auth === null
+        ? null
+        : new Authentication({
+            arena,
+            outbound,
+            responder,
+            own,
+            counters,
+            realms: realmsOf(config, ports.auth.algorithmsOf),
+            ports: ports.auth,
+            wallMs,
+            config,
+          });
+    this.#authentication = authentication;
+    const routing = new RequestRouting({
+      arena,
+      own,
+      users,
+      services: new DomainServices(config),
+      located,
+      targetBlocks,
+      authentication,
+      trusted,
+      destination,
+      counters,
+      isRecordRouting: isStateful && config.recordRoute.length > 0,
+      isStateful,
+      // 16.11: without transactions the choice depends on the call alone.
+      chooseHop: isStateful
+        ? (domain, selector) => nextHops.first(domain, selector, health, clock.nowMs)
+        : (domain, selector) => nextHops.choose(domain, selector),
+    });
+    const forwarding = new RequestForwarding(arena, outbound, edits, marker, templates, authentication, {
+      maxForwards: config.maxForwards,
+      maxBreadth: config.maxBreadth,
+      recordRoute: isStateful ? config.recordRoute : [],
+    });
     this.#outbound = outbound;
     this.#destination = destination;
-    this.#responder = new Responder(arena, outbound, edits, marker, destination, config.server.name);
+    this.#responder = responder;
+    this.#routing = routing;
     this.#responses = new ResponseForwarding(
       arena,
       own,
@@ -102,15 +204,95 @@ export class Element {
       edits,
       counters,
     );
-    this.#proxy = new StatelessProxy({
+    const redirect = new Redirect(arena, outbound, responder, located);
+    this.#kept = kept;
+    this.#answers = answers;
+    this.#feed = feed;
+    this.#registrar = new Registrar({
       arena,
+      outbound,
+      responder,
+      location,
       own,
-      nextHops: new NextHops(config),
-      trusted,
+      users,
+      counters,
+      wallMs,
+      authentication,
+      settings: config.registrar,
+      feed,
+      answers,
+    });
+    this.#stateless = new StatelessProxy({
+      routing,
       destination,
-      forwarding: new RequestForwarding(arena, outbound, edits, marker, templates, config.maxForwards),
+      forwarding,
+      responder,
+      redirect,
+      authentication,
+      users,
       counters,
     });
+    this.#stateful = isStateful
+      ? new StatefulProxy({
+          arena,
+          kept,
+          targetBlocks,
+          outbound,
+          edits,
+          destination,
+          routing,
+          forwarding,
+          responder,
+          templates,
+          own,
+          users,
+          located,
+          redirect,
+          authentication,
+          nextHops,
+          health,
+          clock,
+          counters,
+          histograms: new Histograms(arena, shard),
+          random: ports.random,
+          whenResolved: (resume) => ports.defer(resume, this.#whenResolved()),
+          settings: { ...config, transactions: config.limits.transactions },
+        })
+      : null;
+  }
+
+  /** Sets the clock, in whole milliseconds since the shard began, and fires the timers that are due. To be called before each
+   *  batch of datagrams and when `nextDeadlineMs` has come; `flush` follows. True: more timers are due. `nowUs`: the same
+   *  instant on the clock of the slots' receive time. */
+  advance(nowMs: number, nowUs: number = nowMs * 1000): boolean {
+    this.#clock.nowMs = nowMs;
+    this.#clock.nowUs = nowUs | 0;
+    this.#answers?.release();
+    return this.#stateful?.advance() ?? false;
+  }
+
+  /** When `advance` should be called at the latest; Infinity: nothing waits for the clock. */
+  nextDeadlineMs(): number {
+    const timersMs = this.#stateful === null ? Number.POSITIVE_INFINITY : this.#stateful.nextDeadlineMs();
+    const isWaiting = this.#answers?.isWaiting === true;
+    return isWaiting ? Math.min(timersMs, this.#clock.nowMs + STORE_CHECK_MS) : timersMs;
+  }
+
+  /** Too much waits to be served: until told otherwise, what begins something new is answered 503. */
+  setOverloaded(isOverloaded: boolean): void {
+    if (this.#stateful !== null) this.#stateful.isOverloaded = isOverloaded;
+  }
+
+  /** A destination cannot be reached: family, port and address in `words` from `familyAt`, as in a slot. The dispatcher says
+   *  it by a slot without a payload. */
+  noteUnreachable(words: Int32Array, familyAt: number): void {
+    this.#stateful?.noteUnreachable(words, familyAt);
+  }
+
+  /** What the stateful proxy holds; all zero in stateless mode. */
+  occupancy(): Occupancy {
+    const transactions = this.#stateful?.occupancy() ?? { serverTransactions: 0, clientTransactions: 0 };
+    return { ...transactions, keptMessages: this.#kept.count };
   }
 
   /** Messages waiting for the next flush. */
@@ -120,20 +302,27 @@ export class Element {
 
   /** Serves the datagram in a slot. True: done with it once flushed. False: it waits for a look-up, `resume` follows. */
   serve(slot: number): boolean {
-    return this.#serve(slot, true);
+    return this.#serve(slot, true, true);
   }
 
-  /** Serves a datagram whose look-up has settled. What is still not known by now counts as not found. */
-  resume(slot: number): void {
-    this.#serve(slot, false);
+  /** Serves a datagram whose look-up has settled. What is still not known by now counts as not found. True: done with it.
+   *  False: it waits for another look-up now. */
+  resume(slot: number): boolean {
+    // Whoever waited for a user may still have to wait for a name.
+    return this.#serve(slot, this.#asking.delete(slot), false);
   }
 
-  #serve(slot: number, mayPark: boolean): boolean {
+  #serve(slot: number, mayPark: boolean, isNew: boolean): boolean {
     const { bytes, words, map } = this.#arena;
     const offset = slotOffset(map, slot);
     const slotWord = offset >> 2;
     const start = offset + SLOT_HEADER_BYTES;
     const end = start + words[slotWord + SLOT.LENGTH_WORD]!;
+    if (end === start) {
+      this.noteUnreachable(words, slotWord + SLOT.FAMILY_WORD);
+      return true;
+    }
+    this.#clock.nowUs = words[slotWord + SLOT.TIME_WORD]!;
     if (bytes[start]! < 4) {
       answerStun(this.#arena, slotWord, start, end, this.#outbound, this.#counters);
       return true;
@@ -144,33 +333,42 @@ export class Element {
       this.#counters.count(COUNTER.junk_datagrams_total);
       return true;
     }
-    if (request.index.isRequest) return this.#serveRequest(slot, slotWord, error, mayPark);
+    if (request.index.isRequest) return this.#serveRequest(slot, slotWord, error, mayPark, isNew);
     return this.#serveResponse(slot, slotWord, error, mayPark);
   }
 
-  #serveRequest(slot: number, slotWord: number, error: number, mayPark: boolean): boolean {
+  #serveRequest(slot: number, slotWord: number, error: number, mayPark: boolean, isNew: boolean): boolean {
     const counters = this.#counters;
     const request = this.#request;
-    if (mayPark) counters.count(COUNTER.requests_received_total);
+    if (isNew) {
+      counters.count(COUNTER.requests_received_total);
+      counters.count(COUNTER.other_requests_total + request.index.method);
+    }
     request.begin(slot, slotWord);
     if (!this.#readTopVia()) {
       this.#answerBrokenVia();
       return true;
     }
-    switch (this.#proxy.process(request, error)) {
-      case OUTCOME.FORWARDED:
-        counters.count(COUNTER.requests_forwarded_total);
+    const stateful = this.#stateful;
+    const served =
+      stateful === null ? this.#stateless.receive(request, error) : stateful.receive(request, error, mayPark);
+    switch (served) {
+      case SERVED.DONE:
         return true;
-      case OUTCOME.FOR_OURSELVES:
+      case SERVED.FOR_OURSELVES:
         this.#answerForOurselves();
         return true;
-      case OUTCOME.PENDING:
+      case SERVED.PENDING:
         if (!mayPark) this.#reject(REJECT.unresolvable);
         else if (this.#park(slot)) return false;
         else this.#reject(REJECT.noRoom);
         return true;
+      case SERVED.REGISTER:
+        return this.#register(slot, isNew);
+      case SERVED.ASKING:
+        return this.#ask(slot, isNew);
       default:
-        this.#answer(this.#proxy.rejection);
+        this.#answer((stateful ?? this.#stateless).rejection);
         return true;
     }
   }
@@ -183,16 +381,28 @@ export class Element {
       counters.count(COUNTER.malformed_responses_total);
       return true;
     }
+    if (this.#stateful !== null) {
+      this.#stateful.receiveResponse(this.#request.index, slotWord);
+      return true;
+    }
     if (this.#responses.forward(this.#request.index, slotWord) !== OUTCOME.PENDING) return true;
     if (mayPark && this.#park(slot)) return false;
     counters.count(mayPark ? COUNTER.parked_exhausted_total : COUNTER.unresolvable_total);
     return true;
   }
 
-  /** Sends what waits and answers the requests that the kernel refused to take. */
+  /** Sends what waits, answers the requests that the kernel refused to take, and wakes the store for what has changed. */
   flush(): void {
+    this.#feed?.announce();
     if (this.#outbound.count > 0) this.#flushOutbound();
-    if (this.#undeliveredCount > 0) this.#answerUndelivered();
+    // What is tried elsewhere may be refused there, too.
+    while (this.#undeliveredCount > 0) this.#answerUndelivered();
+    this.#kept.settle();
+  }
+
+  /** The messages kept by this shard's transactions and waiting answers. */
+  get kept(): KeptMessages {
+    return this.#kept;
   }
 
   #flushOutbound(): void {
@@ -209,11 +419,12 @@ export class Element {
       if (errno === 0) continue;
       const isCongestion = errno === EAGAIN;
       this.#counters.count(isCongestion ? COUNTER.send_congested_total : COUNTER.send_errors_total);
-      const slot = outbound.tagOf(entry) - 1;
-      if (slot < 0 || isCongestion || this.#undeliveredCount === MAX_UNDELIVERED) continue;
-      this.#undelivered[this.#undeliveredCount * 2] = slot;
-      this.#undelivered[this.#undeliveredCount * 2 + 1] = errno;
-      this.#undeliveredCount++;
+      const tag = outbound.tagOf(entry);
+      if (tag === 0 || isCongestion || this.#undeliveredCount === MAX_UNDELIVERED) continue;
+      const at = this.#undeliveredCount++ * UNDELIVERED_WORDS;
+      this.#undelivered[at] = tag;
+      this.#undelivered[at + 1] = errno;
+      this.#undelivered[at + 2] = (tag & CLIENT_TAG) === 0 ? 0 : this.#stateful!.cookieOf(tag);
     }
   }
 
@@ -222,24 +433,37 @@ export class Element {
     const { bytes, words, map } = this.#arena;
     const request = this.#request;
     const count = this.#undeliveredCount;
+    const undelivered = this.#undelivered;
+    this.#undelivered = this.#beingAnswered;
+    this.#beingAnswered = undelivered;
     this.#undeliveredCount = 0;
-    for (let i = 0; i < count; i++) {
-      const slot = this.#undelivered[i * 2]!;
+    for (let at = 0; at < count * UNDELIVERED_WORDS; at += UNDELIVERED_WORDS) {
+      const tag = undelivered[at]!;
+      const isTooLarge = undelivered[at + 1] === EMSGSIZE;
+      if ((tag & CLIENT_TAG) !== 0) {
+        if (this.#stateful!.cookieOf(tag) === undelivered[at + 2]) this.#stateful!.transportFailed(tag, isTooLarge);
+        continue;
+      }
+      const slot = tag - 1;
       const offset = slotOffset(map, slot);
       const start = offset + SLOT_HEADER_BYTES;
       parseMessage(bytes, words, start, start + words[(offset >> 2) + SLOT.LENGTH_WORD]!, request.index);
       request.begin(slot, offset >> 2);
       if (!this.#readTopVia()) continue;
-      this.#proxy.identify(request);
-      const rejection = this.#undelivered[i * 2 + 1] === EMSGSIZE ? REJECT.tooLarge : REJECT.unreachable;
-      this.#responder.respond(request, rejection.statusLine, NO_HEADERS);
+      this.#routing.identify(request);
+      this.#responder.reject(request, isTooLarge ? REJECT.tooLarge : REJECT.unreachable);
     }
     if (this.#outbound.count > 0) this.#flushOutbound();
   }
 
   #park(slot: number): boolean {
+    return this.#ports.park(slot, this.#whenResolved());
+  }
+
+  /** The look-up that the destination waits for. */
+  #whenResolved(): Promise<void> {
     const { pendingHost, pendingPort } = this.#destination;
-    return this.#ports.park(slot, this.#ports.resolver.whenResolved(pendingHost, pendingPort));
+    return this.#ports.resolver.whenResolved(pendingHost, pendingPort);
   }
 
   #readTopVia(): boolean {
@@ -248,16 +472,40 @@ export class Element {
     return header !== -1 && parseVia(this.#arena.bytes, index.valueStart(header), index.valueEnd(header), topVia) >= 0;
   }
 
+  /** 10.3. */
+  #register(slot: number, mayAsk: boolean): boolean {
+    const request = this.#request;
+    const { domain } = this.#routing;
+    if (!this.#registrar.checkRequire(request)) return true;
+    const authentication = this.#authentication;
+    const access = authentication === null ? ACCESS.GRANTED : authentication.checkRegister(request, domain);
+    if (access === ACCESS.GRANTED) this.#registrar.register(request, domain);
+    else if (access === ACCESS.REPEATED && this.#registrar.answerAgain(request, domain)) return true;
+    else if (access === ACCESS.REPEATED) authentication!.challengeStale(request);
+    else if (access === ACCESS.CHALLENGED) authentication!.challenge(request);
+    else if (access === ACCESS.PENDING) return this.#ask(slot, mayAsk);
+    else this.#reject(authentication!.rejection);
+    return true;
+  }
+
+  /** Has a request wait for what is known of its user. Cold. */
+  #ask(slot: number, mayAsk: boolean): boolean {
+    const isWaiting = mayAsk && this.#ports.park(slot, this.#ports.whenUsersKnown());
+    if (isWaiting) this.#asking.add(slot);
+    else this.#reject(mayAsk ? REJECT.noRoom : REJECT.usersUnavailable);
+    return !isWaiting;
+  }
+
   /** An OPTIONS to us (section 11.2): 200 with what we can do, or 420 if it requires what we cannot (8.2.2.3). */
   #answerForOurselves(): void {
     const request = this.#request;
     if (request.index.find(this.#arena.bytes, HEADER_ID.REQUIRE) !== -1) {
       this.#counters.count(REJECT.badExtension.counter);
-      this.#responder.respond(request, REJECT.badExtension.statusLine, this.#unsupported(HEADER_ID.REQUIRE));
+      this.#responder.rejectRequire(request, REJECT.badExtension);
       return;
     }
     this.#counters.count(COUNTER.requests_answered_total);
-    this.#responder.respond(request, OK, CAPABILITIES);
+    this.#responder.describe(request);
   }
 
   /** Without a Via nobody can tell what an answer belongs to; with a broken one it can, and the datagram has a source. */
@@ -278,29 +526,7 @@ export class Element {
 
   /** Section 17: an ACK is never answered, whatever is wrong with it. */
   #answer(rejection: Rejection): void {
-    const request = this.#request;
-    if (request.index.method === METHOD.ACK) {
-      this.#counters.count(COUNTER.bad_acks_dropped_total);
-      return;
-    }
-    const isBadExtension = rejection === REJECT.badExtension;
-    const headers = isBadExtension
-      ? this.#unsupported(HEADER_ID.PROXY_REQUIRE)
-      : rejection.status === 503
-        ? RETRY_AFTER
-        : NO_HEADERS;
-    this.#responder.respond(request, rejection.statusLine, headers);
-  }
-
-  /** Unsupported with every option-tag of every Require or Proxy-Require (section 20.40): none is known here. Cold. */
-  #unsupported(id: number): Uint8Array {
-    const { index } = this.#request;
-    const values: Uint8Array[] = [];
-    for (let header = index.first[id]!; header !== -1; header = index.next(header)) {
-      if (index.valueEnd(header) === index.valueStart(header)) continue;
-      if (values.length > 0) values.push(ascii(', '));
-      values.push(this.#arena.bytes.slice(index.valueStart(header), index.valueEnd(header)));
-    }
-    return Uint8Array.from([UNSUPPORTED, ...values, ascii('\r\n')].flatMap((part) => [...part]));
+    if (this.#request.index.method === METHOD.ACK) this.#counters.count(COUNTER.bad_acks_dropped_total);
+    else this.#responder.reject(this.#request, rejection);
   }
 }

@@ -111,6 +111,15 @@ export class OwnAddresses {
     return family !== 0 && this.#isListening(family, effectivePort, slotWord);
   }
 
+  /** True if the datagram came from a socket of ours: we sent it to ourselves. The kernel lets nobody else say so (a source
+   *  address of this machine does not come in from outside). */
+  isOwnSource(slotWord: number): boolean {
+    const words = this.#words;
+    const host = this.#host;
+    for (let i = 0; i < 4; i++) host[i] = words[slotWord + SLOT.SOURCE_WORD + i]!;
+    return this.#isListening(words[slotWord + SLOT.FAMILY_WORD]!, words[slotWord + SLOT.PORT_WORD]!, slotWord);
+  }
+
   /** True if a maddr parameter names this server and the port of its URI is the one the request came to (section 16.4). */
   isOwnMaddr(uri: UriView, slotWord: number): boolean {
     const port = uri.port === -1 ? DEFAULT_PORT : uri.port;

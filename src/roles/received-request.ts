@@ -31,11 +31,20 @@ export class ReceivedRequest {
   /** First Route value that is left: its header and where it begins; −1: no Route is left. */
   routeHeader = -1;
   routeStart = 0;
+  /** A Route value of ours was taken off: the request goes the way that our Record-Route laid. */
+  hadOwnRoute = false;
   /** The last Route value was made the Request-URI: its header and where the cut begins; −1: it was not. */
   cutHeader = -1;
   cutStart = 0;
   /** maddr, port and transport are taken out of the Request-URI. */
   isMaddrStripped = false;
+  /** Path of the target, to be its first Routes (RFC 3327 5.4): a span of the arena, empty if it has none. */
+  pathStart = 0;
+  pathEnd = 0;
+  /** Block that says by which flow the target is reached, like a slot's header; 0: by its URI or Path. */
+  flow = 0;
+  /** Its caller is a user of ours and has proved it. */
+  isAuthenticated = false;
 
   begin(slot: number, slotWord: number): void {
     this.slot = slot;
@@ -43,6 +52,9 @@ export class ReceivedRequest {
     this.maxForwardsHeader = -1;
     this.routeHeader = -1;
     this.cutHeader = -1;
+    this.hadOwnRoute = false;
     this.isMaddrStripped = false;
+    this.pathStart = this.pathEnd = this.flow = 0;
+    this.isAuthenticated = false;
   }
 }

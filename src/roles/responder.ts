@@ -3,8 +3,10 @@
  *  shard. Hot for redirect servers and registrars; allocates nothing. */
 
 import { ascii } from '../base/ascii.ts';
+import { TOKEN } from '../base/char-class.ts';
 import type { Arena } from '../memory/arena.ts';
 import { SLOT } from '../memory/layout.ts';
+import { isHex, readHex } from '../sip/branch.ts';
 import { HEADER_ID } from '../sip/header-table.ts';
 import type { MessageEdits } from '../sip/message-edits.ts';
 import type { MessageIndex } from '../sip/message-index.ts';
@@ -15,9 +17,18 @@ import type { Destination } from './destination.ts';
 import { DEFAULT_PORT } from './own-addresses.ts';
 import { FOUND } from './ports.ts';
 import type { ReceivedRequest } from './received-request.ts';
+import type { Rejection } from './rejection.ts';
 import type { ViaMarker } from './via-marker.ts';
 
 const CRLF = ascii('\r\n');
+const OK = ascii('SIP/2.0 200 OK\r\n');
+/** Section 11.2: what we accept ourselves. Allow is left out, being ambiguous from a proxy. */
+const CAPABILITIES = ascii('Accept: */*\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: \r\n');
+const RETRY_AFTER = ascii('Retry-After: 5\r\n');
+const UNSUPPORTED = ascii('Unsupported: ');
+const TAG_DIGITS = 16;
+const TRYING = ascii('SIP/2.0 100 Trying\r\n');
+const TIMESTAMP = ascii('timestamp');
 const NO_HEADERS = ascii('');
 const TAG = ascii(';tag=');
 const CONTENT_LENGTH_0 = ascii('Content-Length: 0\r\n\r\n');
@@ -31,6 +42,8 @@ export class Responder {
   readonly #marker: ViaMarker;
   readonly #destination: Destination;
   readonly #server: Uint8Array;
+  /** What ends a response without headers of its own. */
+  readonly #trailer: Uint8Array;
   readonly #to = new NameAddrView();
 
   /** `server`: value of the Server header, '' for none. */
@@ -48,16 +61,108 @@ export class Responder {
     this.#marker = marker;
     this.#destination = destination;
     this.#server = ascii(server === '' ? '' : `Server: ${server}\r\n`);
+    this.#trailer = Uint8Array.from([...this.#server, ...CONTENT_LENGTH_0]);
   }
 
   /** Answers a request whose top Via could be read. `headers`: whole lines of our own, or an empty array. */
   respond(request: ReceivedRequest, statusLine: Uint8Array, headers: Uint8Array): void {
+    this.begin(request, statusLine);
+    this.#finish(headers);
+    this.address(request);
+    this.#outbound.commit(0);
+  }
+
+  /** Begins an answer whose own headers the caller appends to `outbound`; `end` follows. */
+  begin(request: ReceivedRequest, statusLine: Uint8Array): void {
     this.#outbound.begin();
     this.#outbound.keepText(statusLine);
     this.#keepVias(request);
-    this.#keepRest(request, headers);
-    this.#address(request);
+    this.#keepNames(request);
+  }
+
+  /** Ends and sends what `begin` began. */
+  end(request: ReceivedRequest): void {
+    this.#outbound.keepText(this.#trailer);
+    this.address(request);
     this.#outbound.commit(0);
+  }
+
+  /** Answers with a rejection: a 420 names what is not supported (section 20.40), a 503 says when to come again. */
+  reject(request: ReceivedRequest, rejection: Rejection): void {
+    const headers =
+      rejection.status === 420
+        ? this.#unsupported(request.index, HEADER_ID.PROXY_REQUIRE)
+        : rejection.status === 503
+          ? RETRY_AFTER
+          : NO_HEADERS;
+    this.respond(request, rejection.statusLine, headers);
+  }
+
+  /** Answers an OPTIONS for ourselves (section 11.2): 200 with what we can do. */
+  describe(request: ReceivedRequest): void {
+    this.respond(request, OK, CAPABILITIES);
+  }
+
+  /** Answers a request to ourselves that requires what we cannot (8.2.2.3). */
+  rejectRequire(request: ReceivedRequest, rejection: Rejection): void {
+    this.respond(request, rejection.statusLine, this.#unsupported(request.index, HEADER_ID.REQUIRE));
+  }
+
+  /** 200 to a CANCEL (section 9.2). */
+  accept(request: ReceivedRequest): void {
+    this.respond(request, OK, NO_HEADERS);
+  }
+
+  /** True if the request is part of a dialog, or answers a response. */
+  hasToTag(request: ReceivedRequest): boolean {
+    const { index } = request;
+    const header = index.first[HEADER_ID.TO]!;
+    if (header === -1) return false;
+    const isRead = parseNameAddr(this.#arena.bytes, index.valueStart(header), index.valueEnd(header), this.#to) >= 0;
+    return isRead && this.#to.tagStart !== -1;
+  }
+
+  /** True if the To tag of a request is one that `respond` gave in the same transaction: an ACK to our own response. */
+  isOwnTag(request: ReceivedRequest): boolean {
+    const { transaction } = request;
+    const { bytes } = this.#arena;
+    const to = this.#to;
+    if (!this.hasToTag(request) || to.tagEnd - to.tagStart !== TAG_DIGITS || !isHex(bytes, to.tagStart, to.tagEnd))
+      return false;
+    const half = to.tagStart + TAG_DIGITS / 2;
+    return (
+      readHex(bytes, to.tagStart, half) === transaction.high && readHex(bytes, half, to.tagEnd) === transaction.low
+    );
+  }
+
+  /** Unsupported with every option-tag of every Require or Proxy-Require (section 20.40): none is known here. Cold. */
+  #unsupported(index: MessageIndex, id: number): Uint8Array {
+    const { bytes } = this.#arena;
+    const values: Uint8Array[] = [];
+    for (let header = index.first[id]!; header !== -1; header = index.next(header)) {
+      if (index.valueEnd(header) === index.valueStart(header)) continue;
+      if (values.length > 0) values.push(ascii(', '));
+      values.push(bytes.slice(index.valueStart(header), index.valueEnd(header)));
+    }
+    return Uint8Array.from([UNSUPPORTED, ...values, ascii('\r\n')].flatMap((part) => [...part]));
+  }
+
+  /** Says 100 to a request (sections 8.2.6.1, 16.2): without a tag in To, with the Timestamp it came with. */
+  respondTrying(request: ReceivedRequest): void {
+    const { index } = request;
+    const outbound = this.#outbound;
+    outbound.begin();
+    outbound.keepText(TRYING);
+    this.#keepVias(request);
+    this.#keepLine(index, index.first[HEADER_ID.FROM]!);
+    this.#keepLine(index, index.first[HEADER_ID.TO]!);
+    this.#keepLine(index, index.first[HEADER_ID.CALL_ID]!);
+    this.#keepLine(index, index.first[HEADER_ID.CSEQ]!);
+    const timestamp = findTimestamp(this.#arena.bytes, index);
+    if (timestamp !== -1) this.#keepLine(index, timestamp);
+    outbound.keepText(this.#trailer);
+    this.address(request);
+    outbound.commit(0);
   }
 
   /** Answers a request whose top Via is broken: every Via as it is, to where the datagram came from. */
@@ -66,18 +171,23 @@ export class Responder {
     this.#outbound.begin();
     this.#outbound.keepText(statusLine);
     for (let via = index.first[HEADER_ID.VIA]!; via !== -1; via = index.next(via)) this.#keepLine(index, via);
-    this.#keepRest(request, NO_HEADERS);
+    this.#keepNames(request);
+    this.#finish(NO_HEADERS);
     this.#outbound.toSource(slotWord, this.#arena.words[slotWord + SLOT.PORT_WORD]!);
     this.#outbound.commit(0);
   }
 
-  #keepRest(request: ReceivedRequest, headers: Uint8Array): void {
+  /** From, To, Call-ID and CSeq (section 8.2.6.2). */
+  #keepNames(request: ReceivedRequest): void {
     const { index } = request;
-    const outbound = this.#outbound;
     this.#keepLine(index, index.first[HEADER_ID.FROM]!);
     this.#keepTo(request);
     this.#keepLine(index, index.first[HEADER_ID.CALL_ID]!);
     this.#keepLine(index, index.first[HEADER_ID.CSEQ]!);
+  }
+
+  #finish(headers: Uint8Array): void {
+    const outbound = this.#outbound;
     const from = outbound.cursor;
     outbound.put(headers);
     outbound.put(this.#server);
@@ -151,8 +261,8 @@ export class Responder {
   }
 
   /** Section 18.2.2 and RFC 3581 section 4: to the maddr, else to the source; to its port if rport was asked for, else to
-   *  that of the sent-by. From the socket and address at which the request arrived. */
-  #address(request: ReceivedRequest): void {
+   *  that of the sent-by. From the socket and address at which the request arrived. Of the message begun. */
+  address(request: ReceivedRequest): void {
     const { topVia: via, slotWord } = request;
     const outbound = this.#outbound;
     const destination = this.#destination;
@@ -167,4 +277,17 @@ export class Responder {
     const isSymmetric = via.rport !== RPORT_ABSENT;
     outbound.toSource(slotWord, isSymmetric ? this.#arena.words[slotWord + SLOT.PORT_WORD]! : sentByPort);
   }
+}
+
+/** The Timestamp header, −1 without one: looked for by itself, since telling all headers by name for it would cost every call
+ *  more than all else in its 100. */
+function findTimestamp(bytes: Uint8Array<SharedArrayBuffer>, index: MessageIndex): number {
+  for (let header = 0; header < index.headerCount; header++) {
+    const line = index.lineStart(header);
+    if ((bytes[line]! | 0x20) !== TIMESTAMP[0]) continue;
+    let at = 1;
+    while (at < TIMESTAMP.length && (bytes[line + at]! | 0x20) === TIMESTAMP[at]) at++;
+    if (at === TIMESTAMP.length && TOKEN[bytes[line + at]!] !== 1) return header;
+  }
+  return -1;
 }

@@ -10,7 +10,12 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { locationMethods } from './location-methods.ts';
+import { RequestError } from './request-error.ts';
 import type { RunningServer } from './running-server.ts';
+
+// Whoever adds a method needs it too.
+export { RequestError };
 
 /** Longest request; the methods take little. */
 export const MAX_REQUEST_BYTES = 64 * 1024;
@@ -23,16 +28,6 @@ const PROBE_LIMIT_MS = 1000;
 
 /** What a method returns is the result; what it throws as a RequestError is told to the client. */
 export type ControlMethods = Readonly<Record<string, (params: unknown) => unknown>>;
-
-export class RequestError extends Error {
-  override name = 'RequestError';
-  readonly code: number;
-
-  constructor(code: number, message: string) {
-    super(message);
-    this.code = code;
-  }
-}
 
 const PARSE_ERROR = -32700;
 const INVALID_REQUEST = -32600;
@@ -49,6 +44,7 @@ export function controlMethods(server: RunningServer): ControlMethods {
   return {
     stats: () => server.stats(),
     status: () => server.status(),
+    ...locationMethods(server.location),
   };
 }
 

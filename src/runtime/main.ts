@@ -4,45 +4,122 @@ import { networkInterfaces } from 'node:os';
 import type { Logger } from 'pino';
 import { isWildcard, type ListenPoint } from '../config/listen-point.ts';
 import { type Config, shardCountOf } from '../config/schema.ts';
+import { STORE_STATE } from '../location/store-feed.ts';
 import { createArena } from '../memory/arena.ts';
-import { OWNER_DISPATCHER, SLOT, slotOffset } from '../memory/layout.ts';
+import { type ArenaShape, OWNER_DISPATCHER, SLOT, slotOffset } from '../memory/layout.ts';
 import { COUNTER, Counters, readCounters } from '../observe/counters.ts';
 import type { BoundSocket } from '../roles/bound-socket.ts';
+import { LocationService } from './location-service.ts';
+import { LocationStore } from './location-store/location-store.ts';
 import type { ListenError, RunningServer } from './running-server.ts';
+import { ServerMetrics } from './server-metrics.ts';
+import { locationDirectory } from './state-directory.ts';
 import { Supervisor } from './supervisor.ts';
 import { TroubleWatch } from './trouble.ts';
-import { addSocket, attach, close, openUdp, receiveDrops } from './udp-socket.ts';
+import { addSocket, attach, close, createEventFd, openUdp, receiveDrops } from './udp-socket.ts';
+import { UserFiles } from './user-directory/user-files.ts';
+import { UserTable } from './user-directory/user-table.ts';
 
 const TROUBLE_CHECK_MS = 5000;
+/** By STORE_STATE. */
+const STATE_WORDS = ['off', 'running', 'failed'] as const;
+/** For targets that registered, until they are sent to, and for answers that wait to be stored. */
+const STATELESS_MESSAGE_MEMORY_MIB = 64;
 
 type OpenSocket = BoundSocket & { readonly fd: number; readonly text: string; readonly receiveBufferBytes: number };
 
-/** Starts the server. Rejects with a ListenError if a socket cannot be opened; nothing is left running then. */
-export async function startServer(config: Config, log: Logger): Promise<RunningServer> {
+/** Starts the server. Rejects with a ListenError if a socket cannot be opened, with a UserFilesError if a file of users is
+ *  wrong; nothing is left running then. */
+export async function startServer(config: Config, log: Logger, version = 'unknown'): Promise<RunningServer> {
   const startedAt = Date.now();
+  const userFiles = new UserFiles(config, log);
+  const userTable = userFiles.shared === null ? null : new UserTable(userFiles.shared);
   const sockets = openSockets(config);
-  const arena = createArena({
-    shardCount: shardCountOf(config),
-    slotCount: config.limits.slots,
-    jumboCount: config.limits.jumboSlots,
-  });
+  const arena = createArena(arenaShapeOf(config));
   for (let slot = 0; slot < arena.map.slotCount + arena.map.jumboCount; slot++) {
     arena.words[(slotOffset(arena.map, slot) >> 2) + SLOT.OWNER_WORD] = OWNER_DISPATCHER;
   }
   const mainCounters = new Counters(arena, arena.map.shardCount + 1);
   attach(arena.bytes);
   for (const socket of sockets) addSocket(socket.socket, socket.fd, socket.family, socket.isWildcard);
-  const supervisor = new Supervisor({ arena, config, sockets, localAddresses: localAddresses(), log });
-  try {
-    await supervisor.start();
-  } catch (error) {
+  const addresses = localAddresses();
+  const location = new LocationService({
+    config,
+    fileUsers: userTable,
+    shardCount: arena.map.shardCount,
+    sockets,
+    localAddresses: addresses,
+  });
+  const supervisor = new Supervisor({
+    arena,
+    location,
+    config,
+    users: userFiles.shared,
+    sockets,
+    localAddresses: addresses,
+    log,
+  });
+  const mainFd = createEventFd();
+  const end = () => {
     for (const socket of sockets) close(socket.fd);
+    close(mainFd);
+  };
+  const store = new LocationStore({
+    table: location.buffer,
+    thread: arena.map.shardCount,
+    feed: location.feed,
+    // Nobody waits for what the main thread has changed.
+    shardFds: [...supervisor.shardFds, mainFd],
+    directory: locationDirectory(config),
+    sync: config.location.sync,
+    onEvent: (level, text) => log[level](text),
+    bury: (thread) => location.bury(thread),
+  });
+  try {
+    // The bindings come back while the threads start.
+    await supervisor.start(store.ready);
+  } catch (error) {
+    await store.close();
+    end();
     throw error;
   }
-  const stats = () => {
+  userFiles.watch((users) => {
+    userTable?.use(users);
+    supervisor.useUsers(users);
+  });
+  const refresh = () => {
     mainCounters.set(COUNTER.kernel_drops_total, sumOf(sockets, receiveDrops));
+    mainCounters.set(COUNTER.users_reloads_total, userFiles.reloads);
+    mainCounters.set(COUNTER.users_reload_failures_total, userFiles.failedReloads);
+  };
+  const stats = () => {
+    refresh();
     return readCounters(arena);
   };
+  const notReadyBecause = () => [
+    ...supervisor.notReadyBecause(),
+    ...(store.state === STORE_STATE.FAILED ? ['the location store has failed: registrations are in memory alone'] : []),
+  ];
+  const metrics = new ServerMetrics({
+    arena,
+    config,
+    version,
+    startedAtMs: startedAt,
+    sockets: sockets.map(({ socket, text, receiveBufferBytes }) => ({
+      text,
+      receiveBufferBytes,
+      drops: () => receiveDrops(socket),
+    })),
+    isReady: () => notReadyBecause().length === 0,
+    isDispatcherUp: () => supervisor.isDispatcherUp,
+    shards: () => supervisor.shards(),
+    aorCount: () => location.aorCount,
+    bindingCount: () => location.bindingCount,
+    storeState: () => STATE_WORDS[store.state],
+    storeStates: STATE_WORDS,
+    refresh,
+  });
+  if (config.admin.listen !== 'off') metrics.start();
   const trouble = new TroubleWatch(stats, log);
   const troubleTimer = setInterval(() => trouble.check(), TROUBLE_CHECK_MS);
   troubleTimer.unref();
@@ -54,8 +131,11 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
   let stopping: Promise<void> | null = null;
   const stop = async () => {
     clearInterval(troubleTimer);
+    metrics.stop();
+    userFiles.close();
     await supervisor.stop();
-    for (const socket of sockets) close(socket.fd);
+    await store.close();
+    end();
     reportExit(0);
   };
   return {
@@ -66,15 +146,33 @@ export async function startServer(config: Config, log: Logger): Promise<RunningS
       receiveBufferNotes: sockets.flatMap((socket) => clampNote(socket, config.socket.receiveBufferBytes)),
     }),
     stats,
+    metrics: () => metrics.render(),
+    notReadyBecause,
     status: () => ({
-      isReady: supervisor.isReady,
+      isReady: notReadyBecause().length === 0,
       uptimeSec: Math.floor((Date.now() - startedAt) / 1000),
       mode: config.mode,
       listening: sockets.map((socket) => socket.text),
+      addressesOfRecord: location.aorCount,
+      locationStore: STATE_WORDS[store.state],
       shards: supervisor.shards(),
     }),
+    location,
     stop: () => (stopping ??= stop()),
     finished,
+  };
+}
+
+/** The memory that is kept for messages is shared out among the shards. */
+function arenaShapeOf(config: Config): ArenaShape {
+  const shardCount = shardCountOf(config);
+  const keptMib = config.mode === 'stateful' ? config.limits.messageMemoryMiB : STATELESS_MESSAGE_MEMORY_MIB;
+  const keptKib = Math.floor((keptMib * 1024) / shardCount);
+  return {
+    shardCount,
+    slotCount: config.limits.slots,
+    jumboCount: config.limits.jumboSlots,
+    keptBytes: keptKib * 1024,
   };
 }
 

@@ -1,4 +1,4 @@
-/** How long the dispatcher naps to let datagrams gather. Runs on the dispatcher. Hot: once per batch, allocates nothing.
+/** How long a nap lets datagrams gather. Runs on the thread that has the intake. Hot: once per batch, allocates nothing.
  *
  *  Waking threads costs more than serving a message, so at moderate rates a nap of half a millisecond halves the CPU. It
  *  must never cost throughput though: a sender that waits for answers (a closed loop) would be slowed down by every nap

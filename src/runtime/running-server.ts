@@ -1,4 +1,5 @@
-/** What the command line knows of a running server: the face of runtime/main.ts. */
+/** What the command line knows of a running server: the face of runtime/main.ts. What operators ask of the location table goes
+ *  over the control socket as it is here. */
 
 export interface ServerDescription {
   /** Sockets as they are bound, e.g. `udp:127.0.0.1:5060`; a port 0 of the configuration is a real one here. */
@@ -9,12 +10,89 @@ export interface ServerDescription {
   readonly receiveBufferNotes: readonly string[];
 }
 
+/** A binding as lists have it. */
+export interface ListedBinding {
+  /** Canonical (sip/address-of-record.ts). */
+  readonly aor: string;
+  readonly contact: string;
+  /** Time left, rounded up. */
+  readonly expiresSec: number;
+  /** 0 to 1. */
+  readonly q: number;
+  /** HOST:PORT that the REGISTER came from; null: it was added by hand. */
+  readonly received: string | null;
+  readonly userAgent: string | null;
+}
+
+/** All that is known of a binding; null where there is nothing. */
+export interface ShownBinding extends ListedBinding {
+  /** null: it was added by hand. */
+  readonly callId: string | null;
+  readonly cseq: number | null;
+  /** All Path values, in their order. */
+  readonly path: string | null;
+  /** With its quotes. */
+  readonly instance: string | null;
+  readonly regId: number | null;
+  /** The socket that the REGISTER came to, as `listen` has it, and the local address where that says more. */
+  readonly socket: string | null;
+  readonly localAddress: string | null;
+  /** Requests go to where the REGISTER came from, whatever the contact says. */
+  readonly isReachedAtSource: boolean;
+  /** Other parameters of the contact, each with its semicolon. */
+  readonly parameters: string | null;
+  /** ISO 8601. */
+  readonly updated: string;
+}
+
+/** A part of a walk through the table. `cursor`: where the next part begins; null: this was the last one. An AoR that is
+ *  there all the while is in one part; one that comes or goes meanwhile may be in none, or in two. */
+export interface BindingPage {
+  readonly bindings: readonly ListedBinding[];
+  readonly cursor: number | null;
+}
+
+export interface DomainCount {
+  readonly domain: string;
+  readonly aors: number;
+  readonly bindings: number;
+}
+
+/** What a part of the table holds: to be summed up, since the same domain comes again in others. */
+export interface CountPage {
+  readonly domains: readonly DomainCount[];
+  readonly cursor: number | null;
+}
+
+/** The location table for operators. AoRs may be written without `sip:`. Throws a RequestError with one line of what is
+ *  wrong. No call takes more than a few milliseconds. */
+export interface LocationOperations {
+  /** Bindings in no order; a few more than `limit` where the last of them are neighbours in the table. */
+  list(question: { cursor: number; limit: number; domain?: string | undefined }): BindingPage;
+  count(question: { cursor: number; domain?: string | undefined }): CountPage;
+  /** Throws if there are none. */
+  show(aor: string): { readonly aor: string; readonly bindings: readonly ShownBinding[] };
+  /** Takes the place of a binding with an equal contact (RFC 3261 19.1.4). `q`: 0 to 1. */
+  add(binding: { aor: string; contact: string; expiresSec: number; q: number }): {
+    readonly aor: string;
+    readonly contact: string;
+    readonly isNew: boolean;
+  };
+  /** Bindings with an equal contact, or all. Throws if there are none. */
+  remove(binding: { aor: string; contact?: string | undefined }): { readonly aor: string; readonly removed: number };
+}
+
 export interface RunningServer {
   describe(): ServerDescription;
   /** Counters summed over all threads, by name. */
   stats(): Record<string, number>;
+  /** The text of /metrics. */
+  metrics(): string;
+  /** Why traffic should go elsewhere, a line for each reason; empty: it may come. */
+  notReadyBecause(): readonly string[];
   /** JSON-serialisable: shards, their incarnations, readiness. */
   status(): object;
+  readonly location: LocationOperations;
   /** Takes no more datagrams, lets the shards finish, then resolves. Within 2 s. */
   stop(): Promise<void>;
   /** The exit code, when the server ends for whatever reason. */

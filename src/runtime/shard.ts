@@ -1,18 +1,51 @@
 /** A shard: the endless task of one Piscina thread, which owns everything about its calls. An ordinary Node event loop: it
  *  sleeps in libuv, and the dispatcher's eventfd, a timer, an answer of the DNS or a message from the supervisor wake it.
+ *  Without a dispatcher it has the intake itself, and its sockets wake it: one thread to wake per datagram instead of two.
  *
  *  One duty cycle: up to CYCLE_SLOTS datagrams served, one flush, their slots sent home. Hot. */
 
 import type { MessagePort } from 'node:worker_threads';
+import type { SharedCredentials } from '../auth/credential-table.ts';
 import type { Config } from '../config/schema.ts';
+import { LocationTable } from '../location/location-table.ts';
+import { FeedProducer } from '../location/store-feed.ts';
 import { type Arena, openArena } from '../memory/arena.ts';
-import { ingressRingOffset, returnRingOffset, SHARD, SHARD_STATE, shardOffset } from '../memory/layout.ts';
+import {
+  ingressRingOffset,
+  returnRingOffset,
+  SHARD,
+  SHARD_STATE,
+  SLOT,
+  shardOffset,
+  slotOffset,
+} from '../memory/layout.ts';
 import { RingConsumer, RingProducer } from '../memory/slot-ring.ts';
 import { COUNTER, Counters } from '../observe/counters.ts';
+import { HISTOGRAM, Histograms } from '../observe/histograms.ts';
 import type { BoundSocket } from '../roles/bound-socket.ts';
 import { Element } from '../roles/element.ts';
+import type { Outbound } from '../sip/outbound.ts';
+import { Intake, OUT_OF_SLOTS, OUT_OF_SLOTS_NAP_US } from './intake.ts';
+import { Nap } from './nap.ts';
 import { Resolver } from './resolver.ts';
-import { addSocket, attach, sendBatch, socketErrors, type Watch, watch, yieldThread } from './udp-socket.ts';
+import { rejectMarkOf } from './ring-marks.ts';
+import { openAuth, type SharedAuth } from './shared-auth.ts';
+import {
+  addSocket,
+  attach,
+  nap,
+  scheduleThread,
+  sendBatch,
+  signal,
+  socketErrors,
+  takeUnreachable,
+  UNREACHABLE_WORDS,
+  type Watch,
+  wakeForLoop,
+  watch,
+  yieldThread,
+} from './udp-socket.ts';
+import { ShardUsers } from './user-directory/shard-users.ts';
 
 export interface ShardTask {
   readonly arena: SharedArrayBuffer;
@@ -20,15 +53,47 @@ export interface ShardTask {
   readonly sockets: readonly (BoundSocket & { readonly fd: number })[];
   readonly localAddresses: readonly string[];
   readonly eventFd: number;
+  /** The location table. */
+  readonly location: SharedArrayBuffer;
+  /** Where the location store is told of changes. */
+  readonly feed: SharedArrayBuffer;
+  readonly auth: SharedAuth | null;
+  /** The users as of now; the supervisor sends others. null: nobody asks for them. */
+  readonly users: SharedCredentials | null;
   readonly config: Config;
-  /** From the supervisor: 'stop' or, in tests of crashes, 'crash'. */
+  /** null: the dispatcher has it. */
+  readonly intake: IntakeTask | null;
+  /** From the supervisor: 'receive', 'stop', other users, or, in tests of crashes, 'crash'. */
   readonly port: MessagePort;
+}
+
+/** The only shard's intake. */
+export interface IntakeTask {
+  /** From the beginning; otherwise once the supervisor says 'receive'. */
+  readonly isOpen: boolean;
+  /** 0: no naps. */
+  readonly napUs: number;
+  readonly overloadMark: number;
+}
+
+/** From the supervisor: the users from now on. */
+export interface UsersCommand {
+  readonly users: SharedCredentials;
 }
 
 /** Datagrams between two flushes: a bound for latency and for what a crash can lose. */
 const CYCLE_SLOTS = 64;
 /** Cycles between two turns of the event loop, so that timers and answers are never starved. */
 const CYCLES_PER_TURN = 16;
+const SLASH = 0x2f;
+const ONE = 0x31;
+/** The first digit of the status code. */
+const STATUS_AT = 'SIP/2.0 '.length;
+const STATUS_CLASSES = 6;
+/** Rounds of the intake in a cycle: more than are served in it, so that it is in the ring where too much waits, and not unseen
+ *  in the kernel's buffer. */
+const ROUNDS_PER_CYCLE = 3;
+const TIMER_SLACK_NS = 1000;
 
 class Shard {
   readonly #arena: Arena;
@@ -37,10 +102,14 @@ class Shard {
   readonly #ingress: RingConsumer;
   readonly #returns: RingProducer;
   readonly #counters: Counters;
+  readonly #histograms: Histograms;
   /** ICMP errors already counted. */
   #errorsSeen = 0;
+  readonly #unreachable = new Int32Array(UNREACHABLE_WORDS);
+  readonly #location: LocationTable;
   readonly #element: Element;
   readonly #resolver: Resolver;
+  readonly #users: ShardUsers;
   /** Slots served in this cycle, to go home after the flush. */
   readonly #done = new Int32Array(CYCLE_SLOTS * 2);
   #doneCount = 0;
@@ -48,7 +117,32 @@ class Shard {
   #parked = 0;
   #isStopping = false;
   #isTurnPending = false;
+  /** Slots queued above which new requests are answered 503, until half of it. */
+  readonly #rejectAbove: number;
+  #isOverloaded = false;
+  /** The element's clock begins here. */
+  readonly #startedMs = performance.now();
+  /** The clock of the slots' receive time less performance.now(), in microseconds. */
+  readonly #monotonicUs = Number(process.hrtime.bigint() / 1000n) - performance.now() * 1000;
+  #timeout: NodeJS.Timeout | null = null;
+  /** When the timeout ends; Infinity: none is set. */
+  #wakeAtMs = Number.POSITIVE_INFINITY;
+  readonly #onTimeout = (): void => {
+    this.#timeout = null;
+    this.#wakeAtMs = Number.POSITIVE_INFINITY;
+    // With the intake here this timer is left over from before: #await looks at the deadlines itself.
+    if (!this.#isReceiving) this.#work();
+  };
   #watch: Watch | null = null;
+  readonly #intake: Intake | null;
+  readonly #nap: Nap;
+  /** Datagrams are taken off the sockets here. */
+  #isReceiving = false;
+  /** Datagrams that came last and are not yet accounted for. */
+  #received = 0;
+  #hasAwaited = false;
+  /** Something was begun that only a turn of the event loop brings further. */
+  #hasMicrotasks = false;
   #finish: () => void = () => undefined;
 
   constructor(task: ShardTask) {
@@ -64,8 +158,20 @@ class Shard {
     this.#ingress = new RingConsumer(words, ingressRingOffset(map, task.shard), map.ringCapacity, cursor);
     this.#returns = new RingProducer(words, returnRingOffset(map, task.shard), map.ringCapacity);
     this.#counters = new Counters(arena, task.shard);
+    this.#histograms = new Histograms(arena, task.shard);
+    this.#intake = this.#openIntake(task.intake);
+    this.#nap = new Nap(task.intake?.napUs ?? 0);
+    this.#rejectAbove = rejectMarkOf(map.slotCount, task.config.limits.rejectMark);
     this.#resolver = new Resolver({ ...task.config.dns, families: familiesOf(task.sockets) });
+    this.#users = new ShardUsers(task.users, task.config, task.shard);
+    this.#location = new LocationTable(task.location, task.shard, arena);
     this.#element = new Element(arena, task.shard, {
+      location: this.#location,
+      feed: new FeedProducer(new Int32Array(task.feed), task.shard),
+      auth: openAuth(task.auth, this.#users),
+      fileUsers: this.#users.files,
+      whenUsersKnown: () => this.#users.whenKnown(),
+      wallMs: Date.now,
       config: task.config,
       sockets: task.sockets,
       localAddresses: task.localAddresses,
@@ -75,9 +181,12 @@ class Shard {
         this.#counters.count(COUNTER.send_batches_total);
         const failed = sendBatch(task.shard, 0, outbound.count);
         this.#counters.add(COUNTER.datagrams_sent_total, outbound.count - failed);
+        this.#countResponses(outbound);
         return failed;
       },
       park: (slot, untilResolved) => this.#park(slot, untilResolved),
+      defer: (resume, untilResolved) => this.#defer(resume, untilResolved),
+      random: secretWords(),
     });
   }
 
@@ -85,23 +194,51 @@ class Shard {
   run(finish: () => void): void {
     const { words } = this.#arena;
     this.#finish = finish;
-    this.#watch = watch(this.#task.eventFd, () => this.#work());
+    this.#watch = watch(this.#task.eventFd, () => this.#onSignal());
     this.#task.port.on('message', (command) => this.#obey(command));
     words[this.#control + SHARD.IN_HAND_WORD] = 0;
+    words[this.#control + SHARD.PARKED_WORD] = 0;
     Atomics.add(words, this.#control + SHARD.INCARNATION_WORD, 1);
     Atomics.store(words, this.#control + SHARD.STATE_WORD, SHARD_STATE.RUNNING);
+    this.#isReceiving = this.#task.intake?.isOpen ?? false;
     // A predecessor may have died awake, so that nobody will signal: look once unasked.
-    this.#work();
+    if (this.#isReceiving) this.#takeTurn();
+    else this.#work();
     // Tells supervisor.start that this shard has lived through its first look; RUNNING alone only says that it tries.
     Atomics.add(words, this.#control + SHARD.CYCLES_WORD, 1);
   }
 
-  /** Serves until the ring is empty and the producer knows that this shard sleeps. */
+  #openIntake(task: IntakeTask | null): Intake | null {
+    if (task === null) return null;
+    const { shard, eventFd } = this.#task;
+    const { overloadMark } = task;
+    const intake = new Intake({ arena: this.#arena, counters: this.#counters, shardFds: [eventFd], overloadMark });
+    // What a predecessor had in hand.
+    intake.sweep(shard);
+    wakeForLoop();
+    // For naps.
+    scheduleThread({ batch: false, timerSlackNs: TIMER_SLACK_NS });
+    return intake;
+  }
+
+  #startReceiving(): void {
+    if (this.#intake === null || this.#isStopping) return;
+    this.#isReceiving = true;
+    this.#takeTurn();
+  }
+
+  /** Serves until the ring is empty and the producer knows that this shard sleeps, or, with the intake here, for as long as the
+   *  event loop has nothing to do. */
   #work(): void {
     if (this.#isTurnPending) return;
+    const intake = this.#isReceiving ? this.#intake : null;
     for (let cycle = 0; ; cycle++) {
+      const nowMs = performance.now();
+      this.#location.quiesce();
+      if (this.#element.advance(Math.trunc(nowMs - this.#startedMs), this.#slotTimeOf(nowMs))) this.#flush();
+      if (intake !== null) this.#receive(intake, nowMs);
       let available = this.#ingress.poll();
-      if (available === 0 && cycle > 0) {
+      if (available === 0 && cycle > 0 && intake === null) {
         // On a shared core the dispatcher waits for its turn with the next batch: letting it go first saves going to sleep
         // and being woken. Elsewhere it costs a system call.
         yieldThread();
@@ -112,19 +249,99 @@ class Shard {
           this.#stopWhenIdle();
           return;
         }
-        if (this.#ingress.trySleep()) return;
+        this.#flushTimers();
+        if (intake !== null) {
+          if (cycle < CYCLES_PER_TURN && !this.#hasMicrotasks && this.#await(intake)) continue;
+          this.#takeTurn();
+          return;
+        }
+        if (this.#ingress.trySleep()) {
+          this.#location.rest();
+          this.#wakeForTimers(nowMs);
+          return;
+        }
         continue;
       }
-      if (cycle === CYCLES_PER_TURN) {
-        this.#isTurnPending = true;
-        setImmediate(() => {
-          this.#isTurnPending = false;
-          this.#work();
-        });
+      if (cycle >= CYCLES_PER_TURN) {
+        this.#takeTurn();
         return;
       }
+      if (available > this.#arena.words[this.#control + SHARD.RING_HIGH_WORD]!) this.#noteRing(available);
+      if (available > this.#rejectAbove) this.#setOverloaded(true);
+      else if (this.#isOverloaded && available < this.#rejectAbove >> 1) this.#setOverloaded(false);
       this.#serveBatch(Math.min(available, CYCLE_SLOTS));
     }
+  }
+
+  /** Main starts anew by setting it to 0; should that be lost here, it does so again soon. */
+  #noteRing(available: number): void {
+    this.#arena.words[this.#control + SHARD.RING_HIGH_WORD] = available;
+  }
+
+  /** An instant on the clock of the slots' receive time: microseconds, low 32 bits. */
+  #slotTimeOf(nowMs: number): number {
+    return (nowMs * 1000 + this.#monotonicUs) | 0;
+  }
+
+  /** Lets the event loop go once round. By the shard's own eventfd: other callbacks of the loop hide from #await what else is
+   *  due. While an immediate runs, Node counts it as one that waits; while a message is read, what other threads have to say has
+   *  left the descriptor already. */
+  #takeTurn(): void {
+    if (this.#isTurnPending) return;
+    this.#isTurnPending = true;
+    signal(this.#task.eventFd);
+  }
+
+  #onSignal(): void {
+    this.#isTurnPending = false;
+    this.#hasMicrotasks = false;
+    this.#work();
+  }
+
+  /** Takes what waits at the sockets, unless #await has just done so. Where many come, it naps first, so that they gather; where
+   *  few come, #await asks the kernel just as well. */
+  #receive(intake: Intake, nowMs: number): void {
+    if (this.#hasAwaited) {
+      this.#hasAwaited = false;
+      return;
+    }
+    if (this.#received > 0) {
+      const napUs = this.#nap.afterBatch(this.#received, intake.isFull, nowMs * 1000);
+      this.#received = 0;
+      if (napUs > 0) {
+        this.#counters.count(COUNTER.naps_total);
+        nap(napUs);
+      } else if (!intake.isFull) {
+        return;
+      }
+    }
+    for (let round = 0; round < ROUNDS_PER_CYCLE; round++) {
+      const count = intake.receive(0);
+      if (count > 0) this.#received += count;
+      if (!intake.isFull) return;
+    }
+  }
+
+  /** Sleeps until a datagram or a timer is there. False: the event loop has something to do, or there is no slot to receive into. */
+  #await(intake: Intake): boolean {
+    const deadlineMs = this.#element.nextDeadlineMs() + this.#startedMs;
+    const isEndless = deadlineMs === Number.POSITIVE_INFINITY;
+    this.#location.rest();
+    const count = intake.receive(isEndless ? -1 : Math.max(1, Math.ceil(deadlineMs - performance.now())));
+    if (count === OUT_OF_SLOTS) {
+      nap(OUT_OF_SLOTS_NAP_US);
+      return false;
+    }
+    this.#countErrors();
+    this.#received = count;
+    this.#hasAwaited = count > 0 || performance.now() >= deadlineMs;
+    return this.#hasAwaited;
+  }
+
+  #setOverloaded(isOverloaded: boolean): void {
+    if (this.#isOverloaded === isOverloaded) return;
+    this.#isOverloaded = isOverloaded;
+    this.#element.setOverloaded(isOverloaded);
   }
 
   #serveBatch(count: number): void {
@@ -150,45 +367,115 @@ class Shard {
   #flush(): void {
     this.#element.flush();
     this.#countErrors();
+    if (this.#doneCount > 0) this.#measureTransit();
+    this.#noteKept();
     for (let i = 0; i < this.#doneCount; i++) this.#returns.offer(this.#done[i]!);
     this.#doneCount = 0;
     this.#returns.publish(); // the dispatcher polls its return rings and never sleeps on them
   }
 
+  #noteKept(): void {
+    const { words } = this.#arena;
+    const { kept } = this.#element;
+    words[this.#control + SHARD.KEPT_BLOCKS_WORD] = kept.count;
+    words[this.#control + SHARD.KEPT_KIB_WORD] = kept.reachedBytes >> 10;
+  }
+
+  /** How long the datagrams took that were served since the last flush. */
+  #measureTransit(): void {
+    const { words, map } = this.#arena;
+    const nowUs = this.#slotTimeOf(performance.now());
+    for (let i = 0; i < this.#doneCount; i++) {
+      const slotWord = slotOffset(map, this.#done[i]!) >> 2;
+      // The empty slots by which the dispatcher tells of unreachable places were not received.
+      if (words[slotWord + SLOT.LENGTH_WORD] === 0) continue;
+      this.#histograms.record(HISTOGRAM.TRANSIT, Math.max(0, (nowUs - words[slotWord + SLOT.TIME_WORD]!) | 0));
+    }
+  }
+
+  /** By class. A request cannot have the slash of `SIP/2.0` there. */
+  #countResponses(outbound: Outbound): void {
+    const { bytes } = this.#arena;
+    for (let entry = 0; entry < outbound.count; entry++) {
+      const start = outbound.startOf(entry);
+      if (bytes[start + 3] !== SLASH) continue;
+      const above1xx = bytes[start + STATUS_AT]! - ONE;
+      if (above1xx >>> 0 < STATUS_CLASSES) this.#counters.count(COUNTER.responses_1xx_total + above1xx);
+    }
+  }
+
+  /** What timers sent while no datagram came. */
+  #flushTimers(): void {
+    if (this.#element.outbound.count > 0) this.#flush();
+  }
+
+  /** Sleeps no longer than until the next timer. An earlier one that is set already will do: it looks again. */
+  #wakeForTimers(nowMs: number): void {
+    if (this.#isReceiving) return; // #await does
+    const deadlineMs = this.#element.nextDeadlineMs() + this.#startedMs;
+    if (deadlineMs >= this.#wakeAtMs) return;
+    if (this.#timeout !== null) clearTimeout(this.#timeout);
+    this.#wakeAtMs = deadlineMs;
+    this.#timeout = setTimeout(this.#onTimeout, Math.max(1, Math.ceil(deadlineMs - nowMs)));
+  }
+
   /** Keeps a slot until the name it waits for is resolved, and serves it again then. False: too many wait already. */
   #park(slot: number, untilResolved: Promise<void>): boolean {
-    if (this.#parked >= this.#task.config.limits.parkedRequests) return false;
-    this.#parked++;
-    this.#counters.count(COUNTER.parked_total);
     const resume = () => {
-      this.#parked--;
       const { words } = this.#arena;
       words[this.#control + SHARD.IN_HAND_WORD] = slot + 1;
-      this.#element.resume(slot);
-      this.#done[this.#doneCount++] = slot;
+      if (this.#element.resume(slot)) this.#done[this.#doneCount++] = slot;
       words[this.#control + SHARD.IN_HAND_WORD] = 0;
+    };
+    return this.#defer(resume, untilResolved);
+  }
+
+  /** The same for what is kept elsewhere. */
+  #defer(resume: () => void, untilResolved: Promise<void>): boolean {
+    if (this.#parked >= this.#task.config.limits.parkedRequests) return false;
+    this.#noteParked(1);
+    this.#hasMicrotasks = true;
+    this.#counters.count(COUNTER.parked_total);
+    const onSettled = () => {
+      this.#noteParked(-1);
+      this.#location.quiesce();
+      const nowMs = performance.now();
+      this.#element.advance(Math.trunc(nowMs - this.#startedMs), this.#slotTimeOf(nowMs));
+      resume();
       this.#flush();
+      this.#location.rest();
+      this.#wakeForTimers(performance.now());
       if (this.#isStopping) this.#stopWhenIdle();
     };
-    untilResolved.then(resume, resume);
+    untilResolved.then(onSettled, onSettled);
     return true;
+  }
+
+  #noteParked(change: number): void {
+    this.#parked += change;
+    this.#arena.words[this.#control + SHARD.PARKED_WORD] = this.#parked;
   }
 
   #obey(command: unknown): void {
     if (command === 'crash') throw new Error('crash on request');
+    if (isUsersCommand(command)) this.#users.use(command.users);
+    if (command === 'receive') this.#startReceiving();
     if (command !== 'stop' || this.#isStopping) return;
     this.#isStopping = true;
+    this.#isReceiving = false;
     this.#work();
   }
 
-  /** The dispatcher has stopped before: an empty ring stays empty. Without its resolver every look-up fails at once, so what
-   *  is parked is answered first: the last `resume` comes back here. */
+  /** Nothing is taken off the sockets any more: an empty ring stays empty. Without its resolver and its directory every look-up fails
+   *  at once, so what is parked is answered first: the last `resume` comes back here. */
   #stopWhenIdle(): void {
     if (this.#watch === null) return;
     this.#resolver.close();
+    this.#users.close();
     if (this.#parked > 0) return;
     this.#watch.close();
     this.#watch = null;
+    if (this.#timeout !== null) clearTimeout(this.#timeout);
     this.#task.port.close();
     Atomics.store(this.#arena.words, this.#control + SHARD.STATE_WORD, SHARD_STATE.STOPPED);
     this.#finish();
@@ -199,9 +486,30 @@ class Shard {
   #countErrors(): void {
     let errors = 0;
     for (const socket of this.#task.sockets) errors += socketErrors(socket.socket);
+    if (errors === this.#errorsSeen) return;
     this.#counters.add(COUNTER.icmp_errors_total, errors - this.#errorsSeen);
     this.#errorsSeen = errors;
+    for (const { socket } of this.#task.sockets) {
+      while (takeUnreachable(socket, this.#unreachable)) this.#element.noteUnreachable(this.#unreachable, 0);
+    }
   }
+}
+
+function isUsersCommand(command: unknown): command is UsersCommand {
+  return typeof command === 'object' && command !== null && 'users' in command;
+}
+
+/** Random words, taken from the kernel many at a time. */
+function secretWords(): () => number {
+  const words = new Int32Array(1024);
+  let left = 0;
+  return () => {
+    if (left === 0) {
+      crypto.getRandomValues(words);
+      left = words.length;
+    }
+    return words[--left]!;
+  };
 }
 
 function familiesOf(sockets: readonly BoundSocket[]): 4 | 6 | 'both' {

@@ -1,4 +1,4 @@
-/** The supervisor: starts the dispatcher and the shards, brings a crashed one back, and stops them in order. Main thread,
+/** The supervisor: starts the dispatcher, where there is one, and the shards, brings a crashed one back, and stops them in order. Main thread,
  *  cold. A crash of a shard is an ordinary event: its datagram in hand is saved, what it held is swept, and a successor
  *  continues where its ring stood, while the other shards never notice. */
 
@@ -9,7 +9,8 @@ import { setFlagsFromString } from 'node:v8';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { Piscina } from 'piscina';
-import type { Config } from '../config/schema.ts';
+import type { SharedCredentials } from '../auth/credential-table.ts';
+import { type Config, hasDispatcherThread } from '../config/schema.ts';
 import type { Arena } from '../memory/arena.ts';
 import {
   DISPATCHER,
@@ -25,7 +26,10 @@ import {
 import { COUNTER, Counters } from '../observe/counters.ts';
 import type { BoundSocket } from '../roles/bound-socket.ts';
 import type { DispatcherTask } from './dispatcher.ts';
-import type { ShardTask } from './shard.ts';
+import type { LocationService } from './location-service.ts';
+import { shedMarkOf } from './ring-marks.ts';
+import type { IntakeTask, ShardTask, UsersCommand } from './shard.ts';
+import { type SharedAuth, shareAuth } from './shared-auth.ts';
 import { close, createEventFd, signal } from './udp-socket.ts';
 
 /** Crashes within the window that mean the cause does not go away by itself. */
@@ -51,7 +55,10 @@ setFlagsFromString('--max-inlined-bytecode-size-cumulative=4000');
 
 export interface SupervisorOptions {
   readonly arena: Arena;
+  readonly location: LocationService;
   readonly config: Config;
+  /** The users at the start; null: nobody asks for them. */
+  readonly users: SharedCredentials | null;
   readonly sockets: readonly (BoundSocket & { readonly fd: number })[];
   readonly localAddresses: readonly string[];
   readonly log: Logger;
@@ -66,6 +73,8 @@ export interface ShardStatus {
 
 export class Supervisor {
   readonly #options: SupervisorOptions;
+  #auth: SharedAuth | null;
+  #users: SharedCredentials | null;
   readonly #arena: Arena;
   readonly #log: Logger;
   readonly #counters: Counters;
@@ -80,7 +89,11 @@ export class Supervisor {
   #watchdog: NodeJS.Timeout | undefined;
   readonly #crashTimes: number[] = [];
   readonly #shardEnds: Promise<void>[] = [];
+  /** Without one the only shard has the intake. */
+  readonly #hasDispatcher: boolean;
   #dispatcher: Worker | null = null;
+  /** Datagrams may be taken. */
+  #isOpen = false;
   #dispatcherEnd: Promise<void> = Promise.resolve();
   #crashFiles = 0;
   #isStopping = false;
@@ -92,6 +105,9 @@ export class Supervisor {
     const { arena } = options;
     const { shardCount } = arena.map;
     this.#options = options;
+    this.#auth = shareAuth(options.config, options.users);
+    this.#users = options.users;
+    this.#hasDispatcher = hasDispatcherThread(options.config);
     this.#arena = arena;
     this.#log = options.log;
     this.#counters = new Counters(arena, shardCount + 1);
@@ -113,17 +129,48 @@ export class Supervisor {
     this.#pool.on('error', () => undefined);
   }
 
-  /** Starts everything; resolves when every shard serves. */
-  async start(): Promise<void> {
+  /** Eventfds that wake the shards, by number. */
+  get shardFds(): readonly number[] {
+    return this.#shardFds;
+  }
+
+  /** Starts everything; resolves when every shard serves. No datagram is taken before `mayServe` resolves; if it rejects, so does
+   *  this, and nothing is left running. */
+  async start(mayServe: Promise<void>): Promise<void> {
+    // It may be rejected before it is awaited.
+    mayServe.catch(() => undefined);
     for (let shard = 0; shard < this.#shardFds.length; shard++) this.#shardEnds[shard] = this.#keepShard(shard);
     await this.#untilShardsRun();
-    this.#startDispatcher();
+    try {
+      await mayServe;
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+    this.#isOpen = true;
+    if (this.#hasDispatcher) this.#startDispatcher();
+    else for (const port of this.#ports) port?.postMessage('receive');
   }
 
   /** False while some shard or the dispatcher is down, in a crash loop, and once stopping. */
   get isReady(): boolean {
-    if (this.#isStopping || this.#dispatcher === null || this.#isCrashLooping()) return false;
-    return this.shards().every((shard) => shard.isRunning);
+    return this.notReadyBecause().length === 0;
+  }
+
+  /** Why not, a line for each reason. */
+  notReadyBecause(): string[] {
+    return [
+      ...(this.#isStopping ? ['stopping'] : []),
+      ...(this.#isOpen ? [] : ['starting']),
+      ...(this.#isOpen && this.isDispatcherUp === false ? ['the dispatcher is down'] : []),
+      ...(this.#isCrashLooping() ? ['shards keep crashing'] : []),
+      ...this.shards().flatMap(({ shard, isRunning }) => (isRunning ? [] : [`shard ${shard} is down`])),
+    ];
+  }
+
+  /** null: there is none, the only shard has the intake. */
+  get isDispatcherUp(): boolean | null {
+    return this.#hasDispatcher ? this.#dispatcher !== null : null;
   }
 
   shards(): ShardStatus[] {
@@ -133,6 +180,14 @@ export class Supervisor {
       starts: this.#control(shard, SHARD.INCARNATION_WORD),
       crashes,
     }));
+  }
+
+  /** Gives other users to all shards; each takes them between two duty cycles. */
+  useUsers(users: SharedCredentials): void {
+    this.#users = users;
+    if (this.#auth !== null) this.#auth = { ...this.#auth, credentials: users };
+    const command: UsersCommand = { users };
+    for (const port of this.#ports) port?.postMessage(command);
   }
 
   /** Makes a shard throw: for tests of what follows. */
@@ -163,9 +218,10 @@ export class Supervisor {
       sockets,
       wakeFd: this.#wakeFd,
       shardFds: this.#shardFds,
-      napUs: config.dispatcher.nap === 'off' ? 0 : config.dispatcher.napUs,
+      napUs: napUsOf(config),
       batchScheduling: config.dispatcher.batchScheduling,
-      overloadMark: Math.floor(config.limits.overloadMark * arena.map.slotCount),
+      tellsUnreachable: config.mode === 'stateful',
+      overloadMark: shedMarkOf(arena.map.slotCount, config.limits.overloadMark),
     };
     const dispatcher = new Worker(moduleBeside('dispatcher'), { workerData, name: 'dispatcher' });
     this.#dispatcher = dispatcher;
@@ -184,6 +240,13 @@ export class Supervisor {
     });
   }
 
+  #intakeTask(): IntakeTask | null {
+    if (this.#hasDispatcher) return null;
+    const { config } = this.#options;
+    const overloadMark = shedMarkOf(this.#arena.map.slotCount, config.limits.overloadMark);
+    return { isOpen: this.#isOpen, napUs: napUsOf(config), overloadMark };
+  }
+
   /** Runs one shard for as long as the server lives. */
   async #keepShard(shard: number): Promise<void> {
     for (;;) {
@@ -195,7 +258,12 @@ export class Supervisor {
         sockets: this.#options.sockets,
         localAddresses: this.#options.localAddresses,
         eventFd: this.#shardFds[shard]!,
+        location: this.#options.location.buffer,
+        feed: this.#options.location.feed,
+        auth: this.#auth,
+        users: this.#users,
         config: this.#options.config,
+        intake: this.#intakeTask(),
         port: port2,
       };
       const abort = new AbortController();
@@ -227,7 +295,9 @@ export class Supervisor {
     Atomics.store(words, (shardOffset(map, shard) >> 2) + SHARD.STATE_WORD, SHARD_STATE.DOWN);
     const vector = this.#saveDatagramInHand(shard);
     this.#log.error({ shard, err: error, vector }, 'shard crashed; starting it again');
-    await this.#sweep(shard);
+    this.#options.location.bury(shard);
+    // Who has the intake, sweeps: without a dispatcher the successor.
+    if (this.#hasDispatcher) await this.#sweep(shard);
     if (this.#isCrashLooping()) {
       this.#log.error({ shard, crashes: this.#crashTimes.length }, 'shards keep crashing: not ready');
       await new Promise((resolve) => setTimeout(resolve, CRASH_LOOP_PAUSE_MS));
@@ -346,6 +416,10 @@ export class Supervisor {
   #control(shard: number, word: number): number {
     return this.#arena.words[(shardOffset(this.#arena.map, shard) >> 2) + word]!;
   }
+}
+
+function napUsOf({ dispatcher }: Config): number {
+  return dispatcher.nap === 'off' ? 0 : dispatcher.napUs;
 }
 
 /** A module of this folder: .ts when run from the sources, .js from dist. */

@@ -6,6 +6,8 @@
  *  `sendBatch`, `signal` and `nap` are the addon's own functions, called without anything in between. */
 
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { packageRoot } from './package-root.ts';
 
 export interface UdpSocketOptions {
   /** A numeric address, `0.0.0.0` or `::` for all; IPv6 without brackets, with its zone if link-local. */
@@ -50,9 +52,11 @@ interface Addon {
   addSocket(index: number, fd: number, family: 4 | 6, wildcard: boolean): void;
   removeSocket(index: number): void;
   setWake(fd: number): void;
+  wakeForLoop(): void;
   receiveBatch(count: number, waitMs: number): number;
   receiveDrops(index: number): number;
   socketErrors(index: number): number;
+  takeUnreachable(index: number, words: Int32Array): boolean;
   createEventFd(): number;
   signal(fd: number): void;
   watch(fd: number, callback: () => void): Watch;
@@ -87,6 +91,13 @@ export const removeSocket = addon.removeSocket;
 /** Sets the eventfd that ends a waiting `receiveBatch`, which then reads it empty. */
 export const setWake = addon.setWake;
 
+/** From now on a `receiveBatch` that waits also ends when this thread's event loop has something to do: a timer, an answer, a
+ *  message, a descriptor. The caller then lets it have its turn before it waits again. Only the callback of a `watch` may wait like
+ *  this: in others (immediates, messages) the loop does not show all that is due. Microtasks are never seen: who has made some
+ *  takes a turn by itself. Instead of `setWake`. Such a `receiveBatch` waits first and does not ask the sockets
+ *  before, so it follows one that has found them empty, or nearly. */
+export const wakeForLoop = addon.wakeForLoop;
+
 /** Receives up to `count` (1 … RECEIVE_BATCH) datagrams into the slots that the receive plan names first, in order, and
  *  returns how many came. Goes round the sockets until the batch is full, starting after the one served last. When all are
  *  empty it waits `waitMs` (−1: without limit, 0: not at all) for the first datagram; woken, interrupted by a signal or
@@ -102,6 +113,13 @@ export const receiveDrops = addon.receiveDrops;
 /** ICMP errors this thread has taken off the socket's error queue so far. Another thread may have taken others. */
 export const socketErrors = addon.socketErrors;
 
+/** Family, port, address: what `takeUnreachable` writes. */
+export const UNREACHABLE_WORDS = 6;
+
+/** Destinations that ICMP said cannot be reached (RFC 3261 18.4), of those errors that this thread has taken: writes family,
+ *  port and the four words of one address, and returns true; false if there are no more. At most 16 wait to be asked for. */
+export const takeUnreachable = addon.takeUnreachable;
+
 /** A new eventfd, non-blocking. Closed by `close`. */
 export const createEventFd = addon.createEventFd;
 
@@ -113,7 +131,7 @@ export const signal = addon.signal;
 export const watch = addon.watch;
 
 /** Sends egress entries `first` … `first + count − 1` of a shard and returns how many failed. RESULT of each becomes 0 or
- *  a (positive) errno; one that fails never stops the others. A full send buffer is waited for, 5 ms at most per call.
+ *  a (positive) errno; one that fails never stops the others. Entries to one destination leave in their order. A full send buffer is waited for, 5 ms at most per call.
  *  ICMP errors of earlier datagrams are counted (`socketErrors`), not laid at the door of these. An entry that is itself
  *  wrong (no such socket, a span outside of the arena …) throws a RangeError before anything is sent. */
 export const sendBatch = addon.sendBatch;
@@ -130,11 +148,10 @@ export const yieldThread = addon.yieldThread;
 /** CPU time the calling thread has used, in nanoseconds. */
 export const threadCpuNs = addon.threadCpuNs;
 
-/** The addon lies in the package root, two floors up from src/runtime as well as from dist/runtime. STROWGER_ADDON names
- *  another file: the tests' sanitized build. */
+/** The addon lies in the package root. STROWGER_ADDON names another file: the tests' sanitized build. */
 function loadAddon(): Addon {
   const require = createRequire(import.meta.url);
-  const path = process.env['STROWGER_ADDON'] ?? '../../build/Release/strowger.node';
+  const path = process.env['STROWGER_ADDON'] ?? join(packageRoot(), 'build', 'Release', 'strowger.node');
   try {
     return require(path) as Addon;
   } catch (error) {

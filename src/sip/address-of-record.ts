@@ -3,11 +3,14 @@
  *
  *  ```
  *  SIP:%41lice@Example.COM;user=ip?Subject=x   →   sip:Alice@example.com
- *  sip:a%40b%3bc@[2001:DB8:0::1]:05060         →   sip:a%40b;c@[2001:db8::1]:5060
+ *  sip:a%40b%3bc@[2001:DB8:0::1]:05060         →   sip:a%40b;c@[2001:db8::1]
  *  ```
  *  Step 5 removes all URI parameters and undoes escapes. Beyond that: scheme and host in small letters (19.1.4 compares
- *  them without case), addresses as RFC 5952 has them, ports without leading zeros, headers left out (19.1.1 allows none in
- *  a To). The user and a password stay as they are, case and all, and so does a port: "sip:a@b:5060" is not "sip:a@b". */
+ *  them without case), a host without its closing dot, addresses as RFC 5952 has them, headers left out (19.1.1 allows none
+ *  in a To). The user and a password stay as they are, case and all.
+ *
+ *  Departs from RFC 3261 19.1.4: the port goes. One server is behind all ports of a domain of ours, and who registers as
+ *  "alice@192.0.2.1" wants to be found as "alice@192.0.2.1:5060" too. */
 
 import { ascii } from '../base/ascii.ts';
 import { LOWER, URI_PASSWORD, URI_USER } from '../base/char-class.ts';
@@ -21,7 +24,7 @@ type Bytes = Uint8Array<SharedArrayBuffer>;
 export const ADDRESS_OF_RECORD_GROWTH_BYTES = 8;
 
 const PERCENT = 0x25;
-const ZERO = 0x30;
+const DOT = 0x2e;
 const COLON = 0x3a;
 const AT = 0x40;
 
@@ -50,12 +53,7 @@ export function writeAddressOfRecord(bytes: Bytes, start: number, end: number, t
     }
     target[at++] = AT;
   }
-  at = writeHost(bytes, target, at);
-  if (view.port !== -1) {
-    target[at++] = COLON;
-    at = writeDecimal(view.port, target, at);
-  }
-  return at - to;
+  return writeHost(bytes, target, at) - to;
 }
 
 /** Departs from RFC 3261 10.3: an escape stays, with capital digits, where the character may not stand there
@@ -94,14 +92,7 @@ function writeHost(bytes: Bytes, target: Bytes, to: number): number {
     return formatIpHost(address, 0, family, target, to);
   }
   let at = to;
-  for (let i = view.hostStart; i < view.hostEnd; i++) target[at++] = LOWER[bytes[i]!]!;
-  return at;
-}
-
-function writeDecimal(value: number, target: Bytes, to: number): number {
-  let divisor = 1;
-  while (value / divisor >= 10) divisor *= 10;
-  let at = to;
-  for (; divisor >= 1; divisor /= 10) target[at++] = ZERO + (Math.floor(value / divisor) % 10);
+  const end = bytes[view.hostEnd - 1] === DOT ? view.hostEnd - 1 : view.hostEnd;
+  for (let i = view.hostStart; i < end; i++) target[at++] = LOWER[bytes[i]!]!;
   return at;
 }

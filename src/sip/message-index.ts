@@ -45,8 +45,8 @@ export class MessageIndex {
 
   /** Four words for each header: id, start of its line, start and end of its value; and the end of the last line behind. */
   readonly table = new Int32Array((MAX_HEADERS + 1) * 4);
-  /** Index of the first header with a core id (Via, Max-Forwards, Route, Record-Route, From, To, Call-ID, CSeq, Content-Length,
-   *  Proxy-Require), or −1. Others are here only after `find`. */
+  /** Index of the first header with a core id (Via, Max-Forwards, Max-Breadth, Route, Record-Route, From, To, Call-ID, CSeq,
+   *  Content-Length, Proxy-Require), or −1. Others are here only after `find`. */
   readonly first = new Int32Array(HEADER_COUNT + 1).fill(-1);
 
   idOf(header: number): number {

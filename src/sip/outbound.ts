@@ -14,10 +14,14 @@ import {
   MAX_DATAGRAM_BYTES,
   SCRATCH_BYTES,
   SLOT,
+  SLOT_HEADER_BYTES,
 } from '../memory/layout.ts';
 
-/** Each entry has a place of its own for a Via line, so that only the branch changes from one message to the next. */
-export const VIA_BYTES = 384;
+/** Each entry has a place of its own for the lines put on top of a request, so that only the branch changes from one message
+ *  to the next: room for two Record-Routes and a Via with the longest of host names. An odd number of cache lines. */
+export const VIA_BYTES = 17 * 64;
+/** Words of an entry that say where it goes: socket, family, port, address, local address, scope. */
+export const ROUTE_WORDS = 12;
 const TEXT_OFFSET = EGRESS_ENTRIES * VIA_BYTES;
 /** Room for one message made of more spans than an entry holds: more than the longest that can be sent. */
 const STAGE_BYTES = MAX_DATAGRAM_BYTES + 1;
@@ -27,7 +31,7 @@ const TEXT_RESERVE_BYTES = 3 * STAGE_BYTES;
 const ZERO = 0x30;
 const HEX = ascii('0123456789abcdef');
 
-/** A Via line of ours up to and after its branch's value, ready to be stamped. */
+/** Lines of ours with a Via and its branch, ready to be stamped. */
 export interface ViaTemplate {
   /** Unique among the templates of one shard, at least 1. */
   readonly id: number;
@@ -43,6 +47,7 @@ export class Outbound {
   readonly #viaArea: number;
   readonly #textStart: number;
   readonly #textLimit: number;
+  readonly #textEnd: number;
   readonly #flush: () => void;
   /** Template whose bytes an entry's Via area holds. */
   readonly #viaOwner = new Int32Array(EGRESS_ENTRIES);
@@ -63,7 +68,8 @@ export class Outbound {
     this.#egressWord = (arena.map.egress + shard * EGRESS_BYTES) >> 2;
     this.#viaArea = arena.map.scratch + shard * SCRATCH_BYTES;
     this.#textStart = this.#viaArea + TEXT_OFFSET;
-    this.#textLimit = this.#viaArea + SCRATCH_BYTES - TEXT_RESERVE_BYTES;
+    this.#textEnd = this.#viaArea + SCRATCH_BYTES;
+    this.#textLimit = this.#textEnd - TEXT_RESERVE_BYTES;
     this.#flush = flush;
     this.#entry = this.#egressWord;
     this.#cursor = this.#textStart;
@@ -132,6 +138,8 @@ export class Outbound {
   putCopy(start: number, end: number): void {
     const bytes = this.#bytes;
     let at = this.#cursor;
+    // What lies behind is another shard's.
+    assert(at + end - start <= this.#textEnd, 'more text than one message can have');
     for (let i = start; i < end; i++) bytes[at++] = bytes[i]!;
     this.#cursor = at;
   }
@@ -227,11 +235,77 @@ export class Outbound {
     this.from(words[local]!, words[local + 1]!, words[local + 2]!, words[local + 3]!);
   }
 
+  /** Sends where a transaction's record says: ROUTE_WORDS of it from `at`, as `saveRoute` wrote them. */
+  toRoute(record: Int32Array, at: number): void {
+    const words = this.#words;
+    const route = this.#entry + EGRESS.SOCKET_WORD;
+    for (let i = 0; i < ROUTE_WORDS; i++) words[route + i] = record[at + i]!;
+  }
+
+  /** Writes where the message goes, as far as `to` and `from` have said, into a transaction's record. */
+  saveRoute(record: Int32Array, at: number): void {
+    const words = this.#words;
+    const route = this.#entry + EGRESS.SOCKET_WORD;
+    for (let i = 0; i < ROUTE_WORDS; i++) record[at + i] = words[route + i]!;
+  }
+
+  /** Length in bytes of the message begun or committed last. */
+  get length(): number {
+    const words = this.#words;
+    if (this.#stage !== 0) return this.#stageLength;
+    let length = 0;
+    for (let i = 0, span = this.#entry + EGRESS.SPANS_WORD; i < this.#spanCount; i++)
+      length += words[span + 2 * i + 1]!;
+    return length;
+  }
+
+  /** Copies the message committed last into a block of kept messages, which has room for its `length`: where it goes into
+   *  the header, the pieces behind it. */
+  keepIn(block: number): void {
+    const words = this.#words;
+    const bytes = this.#bytes;
+    const header = block >> 2;
+    for (let i = 0; i < ROUTE_WORDS; i++) {
+      words[header + SLOT.SOCKET_WORD + i] = words[this.#entry + EGRESS.SOCKET_WORD + i]!;
+    }
+    let at = block + SLOT_HEADER_BYTES;
+    const pieces = this.#stage === 0 ? this.#spanCount : 1;
+    for (let i = 0, span = this.#entry + EGRESS.SPANS_WORD; i < pieces; i++, span += 2) {
+      const start = words[span]!;
+      const length = words[span + 1]!;
+      bytes.copyWithin(at, start, start + length);
+      at += length;
+    }
+    words[header + SLOT.LENGTH_WORD] = at - block - SLOT_HEADER_BYTES;
+  }
+
+  /** Sends a block that `keepIn` filled once more. */
+  sendKept(block: number, tag: number): void {
+    const words = this.#words;
+    this.begin();
+    const start = block + SLOT_HEADER_BYTES;
+    this.keep(start, start + words[(block >> 2) + SLOT.LENGTH_WORD]!);
+    const route = this.#entry + EGRESS.SOCKET_WORD;
+    for (let i = 0, from = (block >> 2) + SLOT.SOCKET_WORD; i < ROUTE_WORDS; i++) words[route + i] = words[from + i]!;
+    this.commit(tag);
+  }
+
   /** Adds the message to the flush. `tag` comes back with its result; 0 if nobody asks. */
   commit(tag: number): void {
     this.#words[this.#entry + EGRESS.SPAN_COUNT_WORD] = this.#stage === 0 ? this.#spanCount : 1;
     this.#words[this.#entry + EGRESS.TAG_WORD] = tag;
     this.count++;
+  }
+
+  /** Takes the message committed last out of the flush: it was only needed for `keepIn`. */
+  uncommit(): void {
+    assert(this.count > 0, 'no message to take out');
+    this.count--;
+  }
+
+  /** Where the first piece of an entry begins. */
+  startOf(entry: number): number {
+    return this.#words[this.#egressWord + entry * (EGRESS_STRIDE_BYTES >> 2) + EGRESS.SPANS_WORD]!;
   }
 
   /** errno of a flushed entry, 0 if it was sent. */

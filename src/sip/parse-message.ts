@@ -301,12 +301,8 @@ function coreIdAt(bytes: Bytes, words: Words, line: number): number {
       if ((folded & 0xffffff) === 0x616976 && isNameEnd(word >>> 24)) return matched(3, HEADER_ID.VIA);
       return isCompact ? matched(1, HEADER_ID.VIA) : UNIDENTIFIED;
     case M:
-      // "max-" "forw" "ards"; the compact form is Contact.
-      if ((word | 0x00202020) === 0x2d78616d && (unalignedWord(words, line + 4) | ALL) === 0x77726f66) {
-        const isLong = (unalignedWord(words, line + 8) | ALL) === 0x73647261 && isNameEnd(bytes[line + 12]!);
-        if (isLong) return matched(12, HEADER_ID.MAX_FORWARDS);
-      }
-      return UNIDENTIFIED;
+      // The compact form is Contact.
+      return (word | 0x00202020) === 0x2d78616d ? idAfterMax(bytes, words, line) : UNIDENTIFIED;
     case F:
       if (folded === 0x6d6f7266 && isNameEnd(bytes[line + 4]!)) return matched(4, HEADER_ID.FROM);
       return isCompact ? matched(1, HEADER_ID.FROM) : UNIDENTIFIED;
@@ -331,6 +327,20 @@ function coreIdAt(bytes: Bytes, words: Words, line: number): number {
     default:
       return UNIDENTIFIED;
   }
+}
+
+/** Max-Forwards, Max-Breadth. */
+function idAfterMax(bytes: Bytes, words: Words, line: number): number {
+  const second = unalignedWord(words, line + 4) | ALL;
+  const third = unalignedWord(words, line + 8);
+  // "forw" "ards"
+  if (second === 0x77726f66) {
+    const isForwards = (third | ALL) === 0x73647261 && isNameEnd(bytes[line + 12]!);
+    return isForwards ? matched(12, HEADER_ID.MAX_FORWARDS) : UNIDENTIFIED;
+  }
+  // "brea" "dth"
+  const isBreadth = second === 0x61657262 && ((third | ALL) & 0xffffff) === 0x687464 && isNameEnd(third >>> 24);
+  return isBreadth ? matched(11, HEADER_ID.MAX_BREADTH) : UNIDENTIFIED;
 }
 
 /** Call-ID, CSeq, Content-Length. */

@@ -1,6 +1,9 @@
 /** Runs bin/strowger.js as a process of its own, as a user does. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = new URL('../../', import.meta.url);
@@ -19,10 +22,14 @@ export interface RunningCommand {
   saw(text: string): Promise<void>;
 }
 
+/** No run finds what an earlier one has stored. */
+const stateHome = mkdtempSync(join(tmpdir(), 'strowger-state-'));
+process.on('exit', () => rmSync(stateHome, { recursive: true, force: true }));
+
 export function startCommand(args: readonly string[], environment: NodeJS.ProcessEnv = process.env): RunningCommand {
   const child = spawn(process.execPath, [script, ...args], {
     cwd: fileURLToPath(root),
-    env: environment,
+    env: { ...environment, XDG_STATE_HOME: stateHome },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let stdout = '';

@@ -9,6 +9,7 @@ import { renderBanner } from '../../src/cli/banner.ts';
 import { explainStartError } from '../../src/cli/start.ts';
 import { renderCounters } from '../../src/cli/table.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { configSchema } from '../../src/config/schema.ts';
 import { type RunningCommand, startCommand } from './command.ts';
 
 const NEXT = '  try '; // the last part of the banner
@@ -44,7 +45,7 @@ describe('a server', () => {
     const { code, stdout } = await server.finished;
     expect(code).toBe(0);
     expect(stdout).toMatch(
-      /^Strowger \S+ is up: pid \d+, stateless, 1 shard\n {2}listening +udp:127\.0\.0\.1:[1-9]\d*\n/,
+      /^Strowger \S+ is up: pid \d+, stateful, 1 shard\n {2}listening +udp:127\.0\.0\.1:[1-9]\d*\n/,
     );
   });
 
@@ -117,7 +118,14 @@ describe('what start says when it fails', () => {
 
 describe('the banner', () => {
   const config = loadConfig({ flags: { domain: ['example.org'], nextHop: ['sip:10.0.0.7'] } }).config!;
-  const facts = { version: '1.2.3', pid: 7, config, controlPath: '/run/strowger-5060.sock', self: 'strowger' };
+  const facts = {
+    version: '1.2.3',
+    pid: 7,
+    config,
+    controlPath: '/run/strowger-5060.sock',
+    adminUrl: null,
+    self: 'strowger',
+  };
 
   it('says what is there, what is amiss and what to try', () => {
     const note = 'receive buffer of udp:*:5060 is 212992 bytes; sysctl -w net.core.rmem_max=4194304';
@@ -130,6 +138,13 @@ describe('the banner', () => {
   try        strowger stats
              sipp -sn uas -p 5070
              sipp -sn uac -rsa 127.0.0.1:5060 -r 10 -m 100 127.0.0.1:5070   (calls through this server to that uas)`);
+  });
+
+  it('says who registers here, where nothing else is said', () => {
+    const description = { listening: ['udp:0.0.0.0:5060'], mode: 'stateful', shards: 1, receiveBufferNotes: [] };
+    const banner = renderBanner({ ...facts, config: configSchema.parse({}), description });
+    expect(banner).toContain('registrar  of every domain that a REGISTER names; nobody is asked for a password');
+    expect(banner).toContain('two softphones with 127.0.0.1:5060 as their server, one calling the other');
   });
 
   it('has IPv6 lines for an IPv6 socket', () => {

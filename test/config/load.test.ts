@@ -7,7 +7,8 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { type LoadRequest, loadConfig } from '../../src/config/load.ts';
-import { type Config, nextHopsByDomain, shardCountOf } from '../../src/config/schema.ts';
+import { nextHopsByDomain } from '../../src/config/next-hops-by-domain.ts';
+import { type Config, shardCountOf } from '../../src/config/schema.ts';
 
 let directory = '';
 beforeAll(() => {
@@ -37,7 +38,7 @@ function fileConfig(yaml: string, request: LoadRequest = {}): Config {
 describe('the embedded defaults', () => {
   it('need no file', () => {
     const config = configOf();
-    expect(config.mode).toBe('stateless');
+    expect(config.mode).toBe('stateful');
     expect(config.listen).toEqual([
       {
         text: 'udp:0.0.0.0:5060',
@@ -53,8 +54,20 @@ describe('the embedded defaults', () => {
     ]);
     expect(config.workers).toBe('auto');
     expect(config.trusted).toEqual(['127.0.0.0/8', '::1/128']);
-    expect(config.dispatcher).toEqual({ nap: 'adaptive', napUs: 500, batchScheduling: true });
-    expect(config.limits).toEqual({ slots: 16384, jumboSlots: 256, overloadMark: 0.5, parkedRequests: 1024 });
+    expect(config.dispatcher).toEqual({ thread: 'auto', nap: 'adaptive', napUs: 500, batchScheduling: true });
+    expect(config.limits).toEqual({
+      slots: 16384,
+      jumboSlots: 256,
+      overloadMark: 0.125,
+      rejectMark: 0.0625,
+      parkedRequests: 1024,
+      transactions: 2_097_152,
+      messageMemoryMiB: 1024,
+    });
+    expect(config.timers).toEqual({ t1Ms: 500, t2Ms: 4000, t4Ms: 5000, timerCSec: 185 });
+    expect([config.redirects, config.maxBreadth, config.nextHopRestSec]).toEqual(['pass', 60, 30]);
+    expect(config.recordRoute).toEqual(['INVITE', 'SUBSCRIBE', 'REFER', 'NOTIFY']);
+    expect(config.dns.naptr).toBe(true);
     expect(config.maxForwards).toBe(70);
   });
 
@@ -82,10 +95,66 @@ dispatcher:
     ]);
     expect(config.listen[1]).toMatchObject({ advertisedHost: 'edge.example.org', advertisedPort: 5090 });
     expect([...nextHopsByDomain(config)]).toEqual([
-      ['example.org', ['sip:10.0.0.7']],
-      ['example.net', ['sip:[2001:db8::7]:5070']],
+      ['example.org', [{ uri: 'sip:10.0.0.7', priority: 0, weight: 1 }]],
+      ['example.net', [{ uri: 'sip:[2001:db8::7]:5070', priority: 0, weight: 1 }]],
     ]);
-    expect(config.dispatcher).toEqual({ nap: 'off', napUs: 500, batchScheduling: true });
+    expect(config.dispatcher).toEqual({ thread: 'auto', nap: 'off', napUs: 500, batchScheduling: true });
+  });
+
+  it('gives next hops a priority and a weight where it says so', () => {
+    const config = fileConfig(`
+nextHops:
+  - sip:10.0.0.7
+  - { uri: 'sip:10.0.0.8', weight: 3 }
+  - { uri: 'sip:10.0.0.9', priority: 1, weight: 0 }
+`);
+    expect(config.nextHops).toEqual([
+      { uri: 'sip:10.0.0.7', priority: 0, weight: 1 },
+      { uri: 'sip:10.0.0.8', priority: 0, weight: 3 },
+      { uri: 'sip:10.0.0.9', priority: 1, weight: 0 },
+    ]);
+  });
+
+  it('names the users of a domain, or says any', () => {
+    const config = fileConfig(`
+domains:
+  - a.example
+  - { name: b.example, users: any }
+  - { name: c.example, users: [] }
+  - name: d.example
+    users:
+      - alice
+      - "100"
+      - /1\\d\\d/
+      - { user: bob }
+      - user: support
+        contacts: [sip:alice@10.0.0.21, { uri: 'sip:bob@10.0.0.22:5062', q: 0.5 }]
+`);
+    expect(config.domains.map(({ users }) => users)).toEqual([
+      'any',
+      'any',
+      [],
+      [
+        { user: 'alice', contacts: [] },
+        { user: '100', contacts: [] },
+        { user: '/1\\d\\d/', contacts: [] },
+        { user: 'bob', contacts: [] },
+        {
+          user: 'support',
+          contacts: [
+            { uri: 'sip:alice@10.0.0.21', q: 1 },
+            { uri: 'sip:bob@10.0.0.22:5062', q: 0.5 },
+          ],
+        },
+      ],
+    ]);
+    expect(JSON.parse(JSON.stringify(config))).toEqual(config);
+  });
+
+  it('may name a hundred thousand users', () => {
+    const users = Array.from({ length: 100_000 }, (_, i) => `u${i}`);
+    const [domain] = fileConfig(`domains: [{name: a.example, users: [${users.join(', ')}]}]`).domains;
+    expect(domain!.users).toHaveLength(100_000);
   });
 
   it('with several problems gets a line for each, in the order of the file', () => {
@@ -106,13 +175,12 @@ dispatcher:
       'FILE:4:43: listen[1].advertize: unknown key; did you mean advertise? accepted here: address, advertise, dscp',
       'FILE:5:10: workers: 0 is out of range; accepted: auto or a whole number from 1 to 64',
       'FILE:6:23: trusted[1]: "banana" is not an address block; accepted: an address block such as 10.0.0.0/8, fd00::/8 or 192.0.2.7',
-      'FILE:8:3: dispatcher.npa: unknown key; did you mean nap? accepted here: nap, napUs, batchScheduling',
+      'FILE:8:3: dispatcher.npa: unknown key; did you mean nap? accepted here: thread, nap, napUs, batchScheduling',
       'FILE:9:10: dispatcher.napUs: 5 is out of range; accepted: a whole number from 50 to 5000',
     ]);
   });
 
   it.each([
-    ['mode: stateful', 'FILE:1:7: mode: stateful is not there yet; use stateless'],
     ['nap: off', /^FILE:1:1: nap: unknown key; did you mean dispatcher\.nap\? accepted here: mode, listen, /],
     ['zzzzzz: 1', /^FILE:1:1: zzzzzz: unknown key; accepted here: mode, /],
     ['receive_buffer_bytes: 1', /did you mean socket\.receiveBufferBytes\?/],
@@ -134,6 +202,49 @@ dispatcher:
     ["nextHops: ['sip:']", /"sip:" is not a valid SIP URI/],
     ["nextHops: ['sip:a.example?Subject=x']", /cannot carry headers/],
     ['nextHops: [sip:a, sip:a]', /^FILE:1:19: nextHops\[1\]: "sip:a" is there twice; /],
+    ['nextHops: [sip:a, {uri: sip:a, priority: 1}]', /^FILE:1:19: nextHops\[1\]: "sip:a" is there twice; /],
+    [
+      'nextHops:\n- uri: sip:a\n  weight: 65536',
+      'FILE:3:11: nextHops[0].weight: 65536 is out of range; accepted: a whole number from 0 to 65535',
+    ],
+    ['nextHops: [{uri: sip:a, priority: -1}]', /nextHops\[0\]\.priority: -1 is out of range; accepted: a whole number/],
+    ['nextHops: [{weight: 2}]', /^FILE:1:12: nextHops\[0\]\.uri: is missing; accepted: a SIP URI such as /],
+    [
+      'nextHops: [{uri: sip:a, wieght: 2}]',
+      'FILE:1:25: nextHops[0].wieght: unknown key; did you mean weight? accepted here: uri, priority, weight',
+    ],
+    ['nextHops: [7]', /^FILE:1:12: nextHops\[0\]: 7 is not accepted; accepted: a SIP URI such as .* or a map with uri/],
+    ['redirects: follow', 'FILE:1:12: redirects: "follow" is not accepted; accepted: pass, recurse'],
+    ['redirects: recurs', /did you mean recurse\?/],
+    ['maxBreadth: 0', 'FILE:1:13: maxBreadth: 0 is out of range; accepted: a whole number from 1 to 255'],
+    ['nextHopRestSec: 3601', /^FILE:1:17: nextHopRestSec: 3601 is out of range; accepted: .* from 0 to 3600$/],
+    ['recordRoute: INVITE', /^FILE:1:14: recordRoute: "INVITE" is not accepted; accepted: a list of methods/],
+    [
+      'recordRoute:\n- INVITE\n- refer',
+      'FILE:3:3: recordRoute[1]: "refer" is not a method; did you mean REFER? accepted: a method in capitals, such as INVITE',
+    ],
+    ['recordRoute: [IN VITE]', /^FILE:1:15: recordRoute\[0\]: "IN VITE" is not a method; accepted: /],
+    ['recordRoute: [""]', /^FILE:1:15: recordRoute\[0\]: "" is not a method; accepted: /],
+    ['recordRoute: [INVITE, INVITE]', /^FILE:1:23: recordRoute\[1\]: "INVITE" is there twice; /],
+    ['timers:\n  t1Ms: 5', 'FILE:2:9: timers.t1Ms: 5 is out of range; accepted: a whole number from 10 to 10000'],
+    ['timers: {t1Ms: 600, t2Ms: 599}', /^FILE:1:27: timers\.t2Ms: 599 is less than t1Ms, which is 600; accepted: /],
+    [
+      'workers: 2\ndispatcher: {thread: shard}',
+      /^FILE:2:22: dispatcher\.thread: "shard" is for workers: 1, and there are 2/,
+    ],
+    ['dispatcher: {thread: shard}', /dispatcher\.thread: "shard" is for workers: 1, and there are auto/],
+    ['timers: {t1Ms: 5000}', /timers\.t2Ms: 4000 is less than t1Ms, which is 5000; accepted: /],
+    ['timers: {timerCSec: 0}', /^FILE:1:21: timers\.timerCSec: 0 is out of range; accepted: .* from 1 to 3600$/],
+    [
+      'timers: {timerCSecs: 200}',
+      /^FILE:1:10: timers\.timerCSecs: unknown key; did you mean timerCSec\? accepted here: t1Ms, /,
+    ],
+    ['limits: {transactions: 1000}', /limits\.transactions: 1000 is out of range; accepted: .* from 1024 to 4194304$/],
+    [
+      'limits: {messageMemoryMiB: 2048}',
+      /limits\.messageMemoryMiB: 2048 is out of range; accepted: .* from 16 to 1536$/,
+    ],
+    ['dns: {naptr: yes please}', 'FILE:1:14: dns.naptr: "yes please" is not accepted; accepted: true, false'],
     ['trusted: [10.1.2.3/8]', /has bits beyond its prefix; did you mean 10\.0\.0\.0\/8 or 10\.1\.2\.3\? accepted: /],
     ['dns: {servers: [localhost]}', /"localhost" is not an IP address/],
     ['server: {name: "a\\r\\nVia: x"}', /cannot stand in a Server header/],
@@ -146,6 +257,36 @@ dispatcher:
     expect(problems).toHaveLength(1);
     if (typeof expected === 'string') expect(problems[0]).toBe(expected);
     else expect(problems[0]).toMatch(expected);
+  });
+
+  it.each([
+    ['all', /^FILE:1:28: domains\[0\]\.users: "all" is not accepted; accepted: any, or a list of user names/],
+    ['[100]', /^FILE:1:29: domains\[0\]\.users\[0\]: 100 is not accepted; accepted: .*a number in quotes: "100"/],
+    ['[{user: 100}]', /^FILE:1:36: domains\[0\]\.users\[0\]\.user: 100 is not accepted; accepted: .*in quotes/],
+    ['[""]', /^FILE:1:29: domains\[0\]\.users\[0\]: is empty; /],
+    ['[a, b, a]', /^FILE:1:35: domains\[0\]\.users\[2\]: "a" is there twice; /],
+    ['["a b"]', /"a b" is not a user name; /],
+    ['[a@b.example]', /"a@b\.example": a user has no domain; an @ within a name goes into a pattern; /],
+    ['["sip:a@b"]', /"sip:a@b": write the user part of the URI alone; /],
+    ['[a%20b]', /"a%20b": write what the escape stands for; /],
+    [`[${'x'.repeat(257)}]`, /a user name longer than 256 bytes; /],
+    ['[/abc]', /^FILE:1:29: .*"\/abc": a pattern ends with a slash too; /],
+    ['[/abc/i]', /"\/abc\/i": nothing may follow the closing slash of a pattern; flags are not accepted; /],
+    ['[//]', /"\/\/" is an empty pattern; /],
+    ['[/a(/]', /"\/a\(\/" is not a pattern: Unterminated group; /],
+    ['[/a)(b/]', /"\/a\)\(b\/" is not a pattern: Unmatched '\)'; /],
+    ['[{user: /a+/, contacts: [sip:b]}]', /a pattern stands for many users and has no contacts; use nextHops; /],
+    ['[{contacts: [sip:b]}]', /users\[0\]\.user: is missing; /],
+    ['[{user: a, contacts: [b]}]', /users\[0\]\.contacts\[0\]: "b" is not a SIP URI; write sip:HOST/],
+    ['[{user: a, contacts: [sip:b, sip:b]}]', /contacts\[1\]: "sip:b" is there twice; /],
+    ['[{user: a, contacts: ["sip:b?Subject=x"]}]', /a contact cannot carry headers/],
+    ['[{user: a, contacts: ["sip:b;method=BYE"]}]', /a contact cannot carry a method parameter/],
+    ['[{user: a, contacts: [{uri: sip:b, q: 1.5}]}]', /contacts\[0\]\.q: 1\.5 is out of range; .* from 0 to 1$/],
+    ['[{user: a, contact: [sip:b]}]', /users\[0\]\.contact: unknown key; did you mean contacts\? /],
+  ])('users: %s is refused', (list, expected) => {
+    const problems = problemsOf(`domains: [{name: a, users: ${list}}]`);
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toMatch(expected);
   });
 
   it.each([
@@ -185,6 +326,7 @@ describe('flags', () => {
   it('override the file, lists as a whole', () => {
     const config = fileConfig('listen: [udp:127.0.0.1:1, udp:127.0.0.1:2]\nworkers: 1\nmaxForwards: 20\n', {
       flags: {
+        mode: 'stateless',
         listen: ['udp:[::1]:5060'],
         workers: '4',
         domain: ['a.example', 'b.example'],
@@ -194,9 +336,10 @@ describe('flags', () => {
       },
     });
     expect(config.listen.map(({ text }) => text)).toEqual(['udp:[::1]:5060']);
+    expect(config.mode).toBe('stateless');
     expect(config.workers).toBe(4);
     expect(config.domains.map(({ name }) => name)).toEqual(['a.example', 'b.example']);
-    expect(config.nextHops).toEqual(['sip:10.0.0.7']);
+    expect(config.nextHops.map(({ uri }) => uri)).toEqual(['sip:10.0.0.7']);
     expect(config.trusted).toEqual(['10.0.0.0/8']);
     expect(config.control.socket).toBe('off');
     expect(config.maxForwards).toBe(20);
@@ -208,9 +351,6 @@ describe('flags', () => {
       expect.stringMatching(/^--listen: listen\[0\]: "udp:0\.0\.0\.0" has no port; /),
       '--workers: workers: "four" is not accepted; accepted: auto or a whole number from 1 to 64',
       expect.stringMatching(/^--domain: domains\[0\]: "123" is not a domain name; /),
-    ]);
-    expect(loadConfig({ flags: { mode: 'stateful' } }).problems).toEqual([
-      '--mode: mode: stateful is not there yet; use stateless',
     ]);
   });
 });
@@ -229,8 +369,14 @@ describe('--set', () => {
         'dispatcher.napUs=200',
         'server.name=',
         'control.socket=/tmp/a=b.sock',
+        'nextHops[0]=sip:10.0.0.7',
+        'nextHops[0].weight=5',
+        'domains[1].users=[alice]',
+        'domains[1].users[0].contacts=[sip:10.0.0.21]',
       ],
     });
+    expect(config.nextHops).toEqual([{ uri: 'sip:10.0.0.7', priority: 0, weight: 5 }]);
+    expect(config.domains[1]!.users).toEqual([{ user: 'alice', contacts: [{ uri: 'sip:10.0.0.21', q: 1 }] }]);
     expect(config.workers).toBe(3);
     expect(config.maxForwards).toBe(20);
     expect(config.domains.map(({ name }) => name)).toEqual(['example.net', 'example.com']);
@@ -251,7 +397,6 @@ describe('--set', () => {
     ['dispatcher.npa=1', /^--set dispatcher\.npa: dispatcher\.npa: unknown key; did you mean nap\? /],
     ['limit.slots=1', /^--set limit\.slots: limit: unknown key; did you mean limits\? /],
     ['__proto__.x=1', /^--set __proto__\.x: __proto__: unknown key; /],
-    ['mode=stateful', '--set mode: mode: stateful is not there yet; use stateless'],
   ])('%s is refused', (set, expected) => {
     const { problems } = loadConfig({ sets: [set] });
     expect(problems).toHaveLength(1);

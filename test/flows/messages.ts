@@ -142,6 +142,17 @@ export function withoutTopViaLine(text: string): string {
   return text.replace(/\r\n(?:via|v)[ \t]*:[^\r\n]*(?:\r\n[ \t][^\r\n]*)*/i, '');
 }
 
+/** A forwarded request without our Via line and, if `received` came without one, without our Max-Breadth line right behind
+ *  it (RFC 5393 5.3.3): what came, but for the other edits. */
+export function withoutOurLines(sent: string, received: string): string {
+  const hadBreadth = fieldsOf(received, 'Max-Breadth').length > 0;
+  const ours = hadBreadth || startLineOf(sent).startsWith('CANCEL ') ? '' : '\r\nMax-Breadth: 60';
+  const via = /\r\n(?:via|v)[ \t]*:[^\r\n]*/i.exec(sent)!;
+  const end = via.index + via[0].length;
+  // Left in place where it is not what it should be, so that a comparison shows it.
+  return sent.slice(0, via.index) + sent.slice(sent.startsWith(ours, end) ? end + ours.length : end);
+}
+
 export function bodyOf(text: string): string {
   return text.slice(text.indexOf('\r\n\r\n') + 4);
 }

@@ -10,9 +10,9 @@ import {
   request,
   uriOf,
   valuesOf,
-  withoutTopViaLine,
+  withoutOurLines,
 } from './messages.ts';
-import { forwarded } from './sole.ts';
+import { answered, forwarded } from './sole.ts';
 import { ALICE, BOB, CHICAGO, createElement } from './virtual-network.ts';
 
 const EDGE = { address: '198.51.100.10', port: 5060 };
@@ -22,7 +22,7 @@ const element = createElement();
 const receive = (text: string) => element.receive(text, ALICE);
 
 describe('16.6 step 1, the copy', () => {
-  it('is byte for byte what came, but for Max-Forwards and Via', () => {
+  it('is byte for byte what came, but for Max-Forwards, Via and Max-Breadth', () => {
     const text = request({
       headers: [
         'Contact: <sip:alice@192.0.2.10>',
@@ -36,7 +36,7 @@ describe('16.6 step 1, the copy', () => {
       body: 'v=0\r\n\r\n\0\xff binary \n\r\n',
     });
     const sent = forwarded(receive(text), BOB);
-    expect(withoutTopViaLine(sent.text)).toBe(text.replace('Max-Forwards: 70', 'Max-Forwards: 69'));
+    expect(withoutOurLines(sent.text, text)).toBe(text.replace('Max-Forwards: 70', 'Max-Forwards: 69'));
   });
 
   it('keeps the way header names and values are written', () => {
@@ -50,7 +50,7 @@ describe('16.6 step 1, the copy', () => {
       'cseq:  1   INVITE',
     ]);
     const sent = forwarded(receive(text), BOB);
-    expect(withoutTopViaLine(sent.text).replace(/max-forwards:\s+69 ?\r\n/, 'max-forwards:  070 \r\n')).toBe(text);
+    expect(withoutOurLines(sent.text, text).replace(/max-forwards:\s+69 ?\r\n/, 'max-forwards:  070 \r\n')).toBe(text);
   });
 
   it('is not sent twice', () => {
@@ -275,10 +275,49 @@ describe('RFC 3581 4, rport', () => {
   });
 });
 
+describe('RFC 5393 5.3.3, Max-Breadth', () => {
+  it('of 60 is given to a request without one', () => {
+    expect(fieldsOf(forwarded(receive(request())).text, 'Max-Breadth')).toEqual(['60']);
+  });
+
+  it.each(['1', '7', '59', '60'])('of %s is passed on', (value) => {
+    const sent = forwarded(receive(request({ headers: [`Max-Breadth: ${value}`] })));
+    expect(fieldsOf(sent.text, 'Max-Breadth').map(Number)).toEqual([Number(value)]);
+  });
+
+  it.each(['61', '255', '99999999999999999999', 'many', '', '-1', '60, 60'])(
+    'of "%s" is brought down to our 60',
+    (value) => {
+      const sent = forwarded(receive(request({ headers: [`Max-Breadth: ${value}`] })));
+      expect(fieldsOf(sent.text, 'Max-Breadth')).toEqual(['60']);
+    },
+  );
+
+  it('is one, however many there were', () => {
+    const sent = forwarded(receive(request({ headers: ['Max-Breadth: 7', 'Max-Breadth: 9'] })));
+    expect(fieldsOf(sent.text, 'Max-Breadth')).toHaveLength(1);
+  });
+
+  it('of 0 leaves nothing to forward with', () => {
+    answered(receive(request({ headers: ['Max-Breadth: 0'] })), [400, 440]);
+  });
+
+  it('is not given to a CANCEL', () => {
+    const sent = forwarded(receive(request({ method: 'CANCEL' })));
+    expect(fieldsOf(sent.text, 'Max-Breadth')).toEqual([]);
+  });
+
+  it.each(['ACK', 'BYE', 'OPTIONS', 'NEWMETHOD'])('is given to an %s', (method) => {
+    expect(fieldsOf(forwarded(receive(request({ method }))).text, 'Max-Breadth')).toEqual(['60']);
+  });
+});
+
 describe('16.6 step 9, Content-Length', () => {
   it('is left as it is over UDP, present or not', () => {
     const text = request({ contentLength: null });
-    expect(linesOf(forwarded(receive(text)).text).length).toBe(linesOf(text).length + 1);
+    const sent = withoutOurLines(forwarded(receive(text)).text, text);
+    expect(linesOf(sent)).toHaveLength(linesOf(text).length);
+    expect(fieldsOf(sent, 'Content-Length')).toEqual([]);
   });
 });
 

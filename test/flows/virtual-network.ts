@@ -14,10 +14,12 @@ import {
   SLOT_PAYLOAD_BYTES,
   slotOffset,
 } from '../../src/memory/layout.ts';
-import { Counters } from '../../src/observe/counters.ts';
+import { Counters, readCounters } from '../../src/observe/counters.ts';
 import type { BoundSocket } from '../../src/roles/bound-socket.ts';
-import { Element } from '../../src/roles/element.ts';
-import { FOUND, NOT_FOUND, type ResolverPort } from '../../src/roles/ports.ts';
+import { Element, type Occupancy } from '../../src/roles/element.ts';
+import { FOUND, NOT_FOUND, PENDING, type ResolverPort } from '../../src/roles/ports.ts';
+import { openAuth, shareAuth } from '../../src/runtime/shared-auth.ts';
+import { smallLocation } from '../location/small-location.ts';
 
 export interface Endpoint {
   readonly address: string;
@@ -35,6 +37,7 @@ export interface Sent {
 }
 
 export interface ElementOptions {
+  readonly mode?: 'stateless' | 'stateful';
   /** As in the configuration; the index is the socket. */
   readonly listen?: readonly (string | { readonly address: string; readonly advertise?: string })[];
   readonly domains?: readonly (string | { readonly name: string; readonly nextHops?: readonly string[] })[];
@@ -42,13 +45,41 @@ export interface ElementOptions {
   readonly trusted?: readonly string[];
   /** The DNS: name → addresses, or "SRV priority weight port target" under _sip._udp names. */
   readonly hosts?: Readonly<Record<string, readonly string[]>>;
+  /** Any other settings, as in the configuration. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+  /** Room for kept messages. */
+  readonly keptKib?: number;
+  /** errno for a message that is to be refused by the kernel, else 0. */
+  readonly refuse?: (sent: Sent) => number;
+  /** Names of `hosts` that are known only after the first question, once `settleLookUps` was called. */
+  readonly slowHosts?: readonly string[];
+  /** AoRs that find room. */
+  readonly locationCapacity?: number;
 }
 
 export interface VirtualElement {
   /** Delivers one datagram and returns what the element sends because of it. `local` is the address it was sent to, which
    *  only a wildcard socket reports. */
   receive(text: string | Uint8Array, from: Endpoint, socket?: number, local?: string): Sent[];
+  /** Lets time pass, as a shard would see it: timers fire when they are due. Returns what was sent meanwhile; `atMs` of each
+   *  is when, on the clock of the element. */
+  advance(ms: number): (Sent & { readonly atMs: number })[];
+  /** ICMP says that nobody is there. */
+  noteUnreachable(place: Endpoint): void;
+  /** Milliseconds since the element began. */
+  readonly nowMs: number;
+  /** What the element holds: all zero when all is over. */
+  occupancy(): Occupancy;
+  /** As the shard says when too much is queued, and when it is over. */
+  setOverloaded(isOverloaded: boolean): void;
+  /** Counters that are not zero. */
+  counters(): Record<string, number>;
+  /** Answers the look-ups of `slowHosts`, and returns what was sent then. */
+  settleLookUps(): Promise<Sent[]>;
 }
+
+/** When an element begins: 2025-11-24 16:00:00 UTC. */
+export const WALL_START_MS = 1_764_000_000_000;
 
 /** The network of most tests. */
 export const PROXY: Endpoint = { address: '192.0.2.254', port: 5060 };
@@ -65,15 +96,26 @@ export const HOSTS = {
 /** Listens on 192.0.2.254:5060, owns biloxi.example whose next hop is Bob's server, trusts 192.0.2.0/24. */
 export function createElement(options: ElementOptions = {}): VirtualElement {
   const defaults: Required<ElementOptions> = {
+    settings: {},
+    keptKib: 4096,
+    refuse: () => 0,
+    slowHosts: [],
+    locationCapacity: 1000,
+    mode: 'stateless',
     listen: ['udp:192.0.2.254:5060'],
     domains: ['biloxi.example'],
     nextHops: ['sip:192.0.2.30:5080'],
     trusted: ['192.0.2.0/24'],
     hosts: HOSTS,
   };
-  const arena = createArena({ shardCount: 1, slotCount: 128, jumboCount: 1 });
-  const deliver = bindElement(arena, { ...defaults, ...options });
+  const all = { ...defaults, ...options };
+  const arena = createArena({ shardCount: 1, slotCount: 128, jumboCount: 1, keptBytes: all.keptKib * 1024 });
+  const { deliver, ...element } = bindElement(arena, all);
   return {
+    ...element,
+    get nowMs() {
+      return element.nowMs();
+    },
     receive(text, from, socket = 0, local) {
       const bytes = typeof text === 'string' ? Buffer.from(text, 'latin1') : text;
       const slot = bytes.length > SLOT_PAYLOAD_BYTES ? arena.map.slotCount : 0;
@@ -147,8 +189,11 @@ function addressText(arena: Arena, offset: number, family: number): string {
 
 /** Binds the element of src/roles/element.ts to an arena: the returned function serves one slot and returns what was sent.
  *  The one place that knows the element's constructor. */
-function bindElement(arena: Arena, { hosts, ...settings }: Required<ElementOptions>): (slot: number) => Sent[] {
-  const config = configSchema.parse(settings);
+function bindElement(
+  arena: Arena,
+  { hosts, settings, keptKib: _, refuse, slowHosts, locationCapacity, ...basics }: Required<ElementOptions>,
+) {
+  const config = configSchema.parse({ limits: { transactions: 1024 }, ...basics, ...settings });
   const sockets = config.listen.map(
     (point, socket): BoundSocket => ({
       socket,
@@ -161,45 +206,145 @@ function bindElement(arena: Arena, { hosts, ...settings }: Required<ElementOptio
       advertisedPort: point.advertisedPort,
     }),
   );
-  let sent: Sent[] = [];
+  let sent: (Sent & { readonly atMs: number })[] = [];
+  let nowMs = 0;
+  let seed = 0x5eed;
+  const lookUps = slowLookUps(fakeResolver(hosts), slowHosts);
+  const location = smallLocation(arena, locationCapacity);
   const element = new Element(arena, 0, {
+    location,
+    feed: null,
+    auth: openAuth(shareAuth(config)),
+    whenUsersKnown: () => Promise.resolve(),
+    fileUsers: null,
+    wallMs: () => WALL_START_MS + nowMs,
     config,
     sockets,
     localAddresses: ['192.0.2.253', '192.0.2.254', '2001:db8::53'],
     counters: new Counters(arena, 0),
-    resolver: fakeResolver(hosts),
+    resolver: lookUps.resolver,
     flush(outbound) {
-      sent.push(...readEgress(arena, outbound.count));
-      return 0;
+      let failed = 0;
+      for (const [entry, message] of readEgress(arena, outbound.count).entries()) {
+        const errno = refuse(message);
+        setResult(arena, entry, errno);
+        if (errno === 0) sent.push({ ...message, atMs: nowMs });
+        else failed++;
+      }
+      return failed;
+    },
+    defer(resume, untilResolved) {
+      untilResolved.then(resume);
+      return true;
+    },
+    random: () => {
+      seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) | 0;
+      return seed;
     },
     park: () => false,
   });
-  return (slot) => {
-    sent = [];
-    element.serve(slot);
-    element.flush();
-    return sent;
+  const flush = () => {
+    // An answer to what the kernel refused goes out with the next flush.
+    do element.flush();
+    while (element.outbound.count > 0);
+  };
+  return {
+    deliver(slot: number): Sent[] {
+      sent = [];
+      location.quiesce();
+      element.advance(nowMs);
+      element.serve(slot);
+      flush();
+      return sent;
+    },
+    advance(ms: number) {
+      sent = [];
+      const endMs = nowMs + ms;
+      while (nowMs < endMs) {
+        nowMs = Math.min(endMs, Math.max(nowMs + 1, Math.ceil(element.nextDeadlineMs())));
+        element.advance(nowMs);
+        flush();
+      }
+      return sent;
+    },
+    noteUnreachable({ address, port }: Endpoint) {
+      const words = new Int32Array(6);
+      words[0] = isIPv6(address) ? 6 : 4;
+      words[1] = port;
+      new Uint8Array(words.buffer).set(addressBytes(address), 8);
+      element.noteUnreachable(words, 0);
+    },
+    nowMs: () => nowMs,
+    occupancy: () => element.occupancy(),
+    setOverloaded: (isOverloaded: boolean) => element.setOverloaded(isOverloaded),
+    counters: () => Object.fromEntries(Object.entries(readCounters(arena)).filter(([, count]) => count !== 0)),
+    async settleLookUps() {
+      sent = [];
+      await lookUps.settle();
+      flush();
+      return sent;
+    },
   };
 }
 
-/** RFC 3263 4.2 over a map: SRV unless there is a port, the selector chooses among addresses. Never waits. */
+/** A resolver that says PENDING for some names until it is told to know them. */
+function slowLookUps(resolver: ResolverPort, slowHosts: readonly string[]) {
+  const slow = new Set(slowHosts);
+  let waiting: (() => void)[] = [];
+  return {
+    resolver: {
+      ...resolver,
+      find: (host, port, selector, out) => (slow.has(host) ? PENDING : resolver.find(host, port, selector, out)),
+      whenResolved: () => new Promise<void>((resolve) => waiting.push(resolve)),
+    } satisfies ResolverPort,
+    async settle() {
+      slow.clear();
+      for (const resolve of waiting) resolve();
+      waiting = [];
+      await new Promise((resolve) => setImmediate(resolve));
+    },
+  };
+}
+
+function setResult(arena: Arena, entry: number, errno: number): void {
+  const word = (arena.map.egress + entry * EGRESS_STRIDE_BYTES) >> 2;
+  arena.words[word + EGRESS.RESULT_WORD] = errno;
+}
+
+/** RFC 3263 4.2 and 4.3 over a map: SRV unless there is a port, by priority, the heaviest first; the selector chooses
+ *  among the addresses of one host, and the others follow in their order. Never waits. */
 function fakeResolver(hosts: Readonly<Record<string, readonly string[]>>): ResolverPort {
   const recordsOf = (name: string) => hosts[name.toLowerCase()] ?? [];
+  const servicesOf = (host: string) =>
+    recordsOf(`_sip._udp.${host}`)
+      .map((record) => {
+        const [, priority, weight, port, target] = record.split(' ');
+        return { priority: Number(priority), weight: Number(weight), port: Number(port), target: target! };
+      })
+      .sort((a, b) => a.priority - b.priority || b.weight - a.weight);
+  const destinationsOf = (host: string, port: number, selector: number): string[] => {
+    const services = port === -1 ? servicesOf(host) : [];
+    const targets = services.length > 0 ? services : [{ target: host, port: port === -1 ? 5060 : port }];
+    return targets.flatMap((service) => {
+      const addresses = recordsOf(service.target);
+      const first = (selector >>> 0) % addresses.length;
+      return [...addresses.slice(first), ...addresses.slice(0, first)].map((address) => `${address} ${service.port}`);
+    });
+  };
+  const findNext: ResolverPort['findNext'] = (host, port, selector, attempt, out) => {
+    const destination = [...new Set(destinationsOf(host, port, selector))][attempt];
+    if (destination === undefined) return NOT_FOUND;
+    const [address, destinationPort] = destination.split(' ');
+    const bytes = addressBytes(address!);
+    out.family = bytes.length === 4 ? 4 : 6;
+    out.port = Number(destinationPort);
+    out.words.fill(0);
+    new Uint8Array(out.words.buffer, out.words.byteOffset, 16).set(bytes);
+    return FOUND;
+  };
   return {
-    find(host, port, selector, out) {
-      const services = recordsOf(`_sip._udp.${host}`)
-        .map((record) => record.split(' '))
-        .sort((a, b) => Number(a[1]) - Number(b[1]));
-      const [, , , servicePort, target] = (port === -1 ? services[0] : undefined) ?? [];
-      const addresses = recordsOf(target ?? host);
-      if (addresses.length === 0) return NOT_FOUND;
-      const bytes = addressBytes(addresses[(selector >>> 0) % addresses.length]!);
-      out.family = bytes.length === 4 ? 4 : 6;
-      out.port = servicePort === undefined ? (port === -1 ? 5060 : port) : Number(servicePort);
-      out.words.fill(0);
-      new Uint8Array(out.words.buffer, out.words.byteOffset, 16).set(bytes);
-      return FOUND;
-    },
+    find: (host, port, selector, out) => findNext(host, port, selector, 0, out),
+    findNext,
     whenResolved: () => Promise.resolve(),
   };
 }

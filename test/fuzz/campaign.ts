@@ -8,6 +8,7 @@ import { faultOf } from './invariants.ts';
 import { mutate } from './mutation.ts';
 import { Random } from './random.ts';
 import { readSeedMessages } from './seed-messages.ts';
+import { runSession, SESSION } from './stateful-session.ts';
 
 export interface Campaign {
   /** Datagram n has the seed `seed` + n, so any can be had again alone. */
@@ -46,6 +47,7 @@ const MAX_FAILURES = 20;
 const MAX_SHRINKS = 3000;
 /** Batches before the heap is looked at for the first time. */
 const WARM_BATCHES = 200;
+const WARM_SESSIONS = 8;
 /** The last jumbo slot; the server gives them out from there only when all others are taken. */
 const PAD = 256;
 
@@ -100,6 +102,47 @@ export function runCampaign({ seed, count, seconds, report }: Campaign): Campaig
     if (batch === WARM_BATCHES) warmHeapBytes = heapBytes();
     const nowMs = performance.now();
     result.elapsedMs = nowMs - startedMs - shrinkingMs;
+    if (result.elapsedMs > seconds * 1000) break;
+    if (nowMs - reportedMs > 1000) {
+      reportedMs = nowMs;
+      report?.(result);
+    }
+  }
+  if (warmHeapBytes > 0) result.heapGrowthBytes = heapBytes() - warmHeapBytes;
+  return result;
+}
+
+/** Sessions of the stateful proxy, one a seed, until `count` datagrams or `seconds` is reached. */
+export function runSessions({ seed, count, seconds, report }: Campaign): CampaignResult {
+  const result: CampaignResult = {
+    served: 0,
+    sent: 0,
+    elapsedMs: 0,
+    slowestMs: 0,
+    slowestSeed: seed,
+    heapGrowthBytes: 0,
+    failures: [],
+  };
+  const kinds = new Set<string>();
+  const startedMs = performance.now();
+  let reportedMs = startedMs;
+  let warmHeapBytes = 0;
+  for (let session = 0; result.served < count && result.failures.length < MAX_FAILURES; session++) {
+    const sessionSeed = seed + session;
+    const { fault, bytes, served, sent, slowestMs } = runSession(sessionSeed, Math.min(SESSION, count - result.served));
+    result.served += served;
+    result.sent += sent;
+    if (slowestMs > result.slowestMs) {
+      result.slowestMs = slowestMs;
+      result.slowestSeed = sessionSeed;
+    }
+    if (fault !== null && !kinds.has(kindOf(fault))) {
+      kinds.add(kindOf(fault));
+      result.failures.push({ fault, seed: sessionSeed, isAlone: false, batchSeed: sessionSeed, bytes });
+    }
+    if (session === WARM_SESSIONS) warmHeapBytes = heapBytes();
+    const nowMs = performance.now();
+    result.elapsedMs = nowMs - startedMs;
     if (result.elapsedMs > seconds * 1000) break;
     if (nowMs - reportedMs > 1000) {
       reportedMs = nowMs;

@@ -1,12 +1,14 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { request } from '../flows/messages.ts';
-import { datagramOf, faultOfDatagram, runCampaign } from './campaign.ts';
+import { datagramOf, faultOfDatagram, runCampaign, runSessions } from './campaign.ts';
 import { type Delivery, FuzzedServer } from './fuzzed-server.ts';
 import { faultOf } from './invariants.ts';
+import { runSession, SESSION } from './stateful-session.ts';
 
 const VECTORS = new URL('../vectors/fuzz/', import.meta.url);
 const COUNT = 50_000;
+const SESSIONS = 8;
 /** Each seed is a source, a socket, a configuration and a temper of the resolver. */
 const SURROUNDINGS = 32;
 /** V8 goes on compiling; a leak of one object per datagram would be ten times this. */
@@ -31,6 +33,34 @@ describe('spoiled datagrams', () => {
       Array.from({ length: 100 }, (_, i) => Buffer.from(datagramOf(from + i).bytes).toString('hex'));
     expect(digest(7)).toEqual(digest(7));
     expect(new Set(digest(7)).size).toBeGreaterThan(80);
+  });
+});
+
+describe('spoiled datagrams that meet transactions', () => {
+  it(`break no invariant in ${SESSIONS} sessions from seed ${seed}, and leave nothing held`, {
+    timeout: 60_000,
+  }, () => {
+    const result = runSessions({ seed, count: SESSIONS * SESSION, seconds: 60 });
+    expect(result.failures.map(({ fault, seed }) => `${fault} (--stateful --seed ${seed} --count ${SESSION})`)).toEqual(
+      [],
+    );
+    expect(result.served).toBe(SESSIONS * SESSION);
+  });
+
+  it('meet what they are meant to, the same for the same seed', { timeout: 30_000 }, () => {
+    const { counters, sent } = runSession(seed);
+    const met = [
+      'request_retransmissions_total',
+      'late_responses_total',
+      'forged_responses_total',
+      'cancels_sent_total',
+    ];
+    for (const name of [...met, 'failovers_total', 'forks_total', 'redirects_followed_total', 'timeouts_total']) {
+      expect(counters[name], name).toBeGreaterThan(0);
+    }
+    const again = runSession(seed);
+    expect(again.sent).toBe(sent);
+    expect(again.counters).toEqual(counters);
   });
 });
 
@@ -86,6 +116,8 @@ describe('the invariants', () => {
   it.each([
     ['another header is changed', /Call-ID: (.*)/, 'Call-ID:  $1'],
     ['Max-Forwards is not one less', /Max-Forwards: 69/, 'Max-Forwards: 68'],
+    ['a request has not our Max-Breadth behind our Via', /Max-Breadth: 60\r\n/, ''],
+    ['a request has not our Max-Breadth behind our Via', /Max-Breadth: 60/, 'Max-Breadth: 61'],
     ['the body is changed', /body$/, 'bodies'],
     ['more than received and rport is changed in a Via', /branch=z9hG4bK74bf9/, 'branch=z9hG4bK74bf8'],
     ['a Request-URI is changed without a cause', /sip:bob@192\.0\.2\.77/, 'sip:eve@192.0.2.77'],

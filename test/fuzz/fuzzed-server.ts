@@ -24,6 +24,7 @@ import { FOUND, NOT_FOUND, PENDING, type ResolvedAddress } from '../../src/roles
 import { type Outbound, VIA_BYTES } from '../../src/sip/outbound.ts';
 import { classifyDatagram, DATAGRAM, hashCallId, isSheddable } from '../../src/sip/scan.ts';
 import { addressBytes } from '../flows/virtual-network.ts';
+import { smallLocation } from '../location/small-location.ts';
 import { Random } from './random.ts';
 
 /** What is fed in. Everything but the bytes follows from the seed. */
@@ -54,7 +55,10 @@ export interface Delivery {
 const ELEMENTS = [
   {
     listen: ['udp:192.0.2.254:5060', 'udp:[2001:db8::53]:5060'],
-    domains: ['biloxi.example', { name: 'hop.example', nextHops: ['sip:next.hop.example', 'sip:192.0.2.31'] }],
+    domains: [
+      { name: 'biloxi.example', registrar: 'on' },
+      { name: 'hop.example', nextHops: ['sip:next.hop.example', 'sip:192.0.2.31'] },
+    ],
     nextHops: ['sip:192.0.2.30:5080'],
     trusted: ['0.0.0.0/0', '::/0'],
   },
@@ -287,11 +291,17 @@ export class FuzzedServer {
     return source;
   }
 
-  #createShard(settings: unknown, shard: number): Shard {
-    const config = configSchema.parse(settings);
+  #createShard(settings: (typeof ELEMENTS)[number], shard: number): Shard {
+    const config = configSchema.parse({ mode: 'stateless', ...settings });
     const created: Shard = {
       captured: [],
       element: new Element(this.arena, shard, {
+        location: smallLocation(this.arena),
+        feed: null,
+        auth: null,
+        whenUsersKnown: () => Promise.resolve(),
+        fileUsers: null,
+        wallMs: () => 1_764_000_000_000,
         config,
         sockets: config.listen.map(
           (point, socket): BoundSocket => ({
@@ -309,9 +319,12 @@ export class FuzzedServer {
         counters: new Counters(this.arena, shard),
         resolver: {
           find: (_host, port, _selector, out) => this.#find(port, out),
+          findNext: (_host, port, _selector, _attempt, out) => this.#find(port, out),
           whenResolved: () => Promise.resolve(),
         },
         flush: (outbound) => this.#send(created, shard, outbound),
+        defer: () => false,
+        random: () => 0x5eed,
         park: (slot) => this.#park(slot),
       }),
     };

@@ -91,7 +91,11 @@ export function faultOfForwarding(text: string, out: string): string | null {
   if (linesOf(before.headers.filter(isOther)) !== linesOf(after.headers.filter(isOther)))
     return 'another header is changed';
   if (after.rest !== naiveBody(before)) return 'the body is changed';
-  return faultOfMaxForwards(before, after) ?? faultOfRoutes(routes, listOf(after, 'route'));
+  return (
+    faultOfMaxForwards(before, after) ??
+    faultOfMaxBreadth(method!, before, after) ??
+    faultOfRoutes(routes, listOf(after, 'route'))
+  );
 }
 
 /** Step 3. */
@@ -100,6 +104,23 @@ function faultOfMaxForwards(before: NaiveMessage, after: NaiveMessage): string |
   const wanted = value === undefined ? '70' : String(Number(value) - 1);
   const all = after.headers.filter((header) => header.name === 'max-forwards');
   return all.length === 1 && all[0]!.value === wanted ? null : 'Max-Forwards is not one less';
+}
+
+/** RFC 5393 5.3.3: one in every request, as it came if that was a single one of at most 60; none is given to a CANCEL. */
+function faultOfMaxBreadth(method: string, before: NaiveMessage, after: NaiveMessage): string | null {
+  const came = before.headers.filter(isMaxBreadth);
+  const left = after.headers.filter(isMaxBreadth);
+  if (came.length === 0) {
+    if (method === 'CANCEL') return left.length === 0 ? null : 'a CANCEL gets a Max-Breadth';
+    const isBehindOurVia = after.headers[after.headers.findIndex(isVia) + 1] === left[0];
+    const isOurs = left.length === 1 && left[0]!.line === 'Max-Breadth: 60\r\n' && isBehindOurVia;
+    return isOurs ? null : 'a request has not our Max-Breadth behind our Via';
+  }
+  const [first] = came;
+  const isGood = came.length === 1 && /^\d{1,9}$/.test(first!.value) && Number(first!.value) <= 60;
+  if (isGood) return linesOf(left) === linesOf(came) ? null : 'a good Max-Breadth is changed';
+  const isMended = left.length === 1 && /^\d+$/.test(left[0]!.value) && Number(left[0]!.value) <= 60;
+  return isMended ? null : 'a bad Max-Breadth is not mended';
 }
 
 /** 16.4 and step 6: values are taken off the front, one off the end, one put behind. */
@@ -169,7 +190,8 @@ function faultOfAnswer(arena: Arena, delivery: Delivery, text: string, out: stri
   // All the Vias there can be leave no room for what stands behind them.
   if (error === MESSAGE_ERROR.TOO_MANY_HEADERS) return null;
   parseMessage(bytes, words, delivery.start, delivery.end, received);
-  if (sent.statusCode < 300 && !/^[\r\n]*OPTIONS /.test(text)) return 'a request that is not an OPTIONS succeeds here';
+  if (sent.statusCode < 300 && !/^[\r\n]*(?:OPTIONS|REGISTER) /.test(text))
+    return 'a request that is neither OPTIONS nor REGISTER succeeds here';
   if (countOf(sent, HEADER_ID.VIA) !== countOf(received, HEADER_ID.VIA)) return 'an own response has other Vias';
   for (const id of [HEADER_ID.FROM, HEADER_ID.CALL_ID, HEADER_ID.CSEQ]) {
     if (headerOf(arena, sent, id) !== headerOf(arena, received, id))
@@ -213,7 +235,8 @@ function placeOn({ bytes, map }: Arena, pad: number, text: string): number {
 // ---- Naive readings --------------------------------------------------------------------------------------------------
 
 const isVia = ({ name }: NaiveHeader) => name === 'via';
-const isOther = ({ name }: NaiveHeader) => name !== 'via' && name !== 'route' && name !== 'max-forwards';
+const isMaxBreadth = ({ name }: NaiveHeader) => name === 'max-breadth';
+const isOther = ({ name }: NaiveHeader) => !['via', 'route', 'max-forwards', 'max-breadth'].includes(name);
 
 function linesOf(headers: readonly NaiveHeader[]): string {
   return headers.map((header) => header.line).join('');

@@ -17,7 +17,7 @@ export interface Machine {
   /** Plain reads and writes of shared words. */
   readonly words: Words;
   /** Stands in for the global of this name. */
-  readonly atomics: Pick<typeof Atomics, 'load' | 'store' | 'exchange'>;
+  readonly atomics: Pick<typeof Atomics, 'load' | 'store' | 'exchange' | 'compareExchange' | 'add' | 'sub'>;
   /** Makes an eventfd readable. */
   signal(eventFd: number): void;
   /** Blocks until the eventfd is readable, and reads it empty. */
@@ -41,6 +41,9 @@ export interface World {
   readonly invariant?: (words: readonly number[], readable: readonly number[]) => string | null;
   /** Ends the walk early, at the first ending for which it returns true. */
   readonly isEnough?: (ending: Ending) => boolean;
+  /** Does not interleave accesses to words that one thread alone accesses, or that nobody writes: their order makes no
+   *  difference to anyone. For larger cases; the endings are the same. */
+  readonly skipsUnshared?: boolean;
 }
 
 /** A state in which no thread can move any more, or in which something went wrong. */
@@ -65,15 +68,47 @@ export interface Exploration {
 }
 
 const MAX_STATES = 400_000;
-const MAX_ACCESSES = 150;
+const MAX_ACCESSES = 500;
 const EVENT_FDS = 4;
 
 const RUNNING = 0;
 const DONE = 1;
 const DEAD = 2;
 
+/** Also an atomic access of an unshared word, where those are skipped. */
 const PLAIN = -1;
 const ATOMIC = -2;
+const NO_WORD = -1;
+
+/** Who accesses each word, as far as the walk has come. Where it learns that a word is shared after it took it for unshared,
+ *  it begins again. That it would have missed such an access cannot be: up to the first one, all it left out is accesses in
+ *  another order that made no difference. */
+class Sharing {
+  readonly #accesses = new Map<number, { thread: number; isWritten: boolean }>();
+
+  /** Notes an access; throws RESTART if the word is shared from now on. */
+  note(word: number, thread: number, isWrite: boolean): void {
+    const before = this.#accesses.get(word);
+    const wasShared = before !== undefined && before.thread === MANY && before.isWritten;
+    const isForeign = before !== undefined && before.thread !== thread;
+    const now = { thread: isForeign ? MANY : thread, isWritten: isWrite || (before?.isWritten ?? false) };
+    this.#accesses.set(word, now);
+    if (!wasShared && now.thread === MANY && now.isWritten) throw RESTART;
+  }
+
+  /** Words that were accessed so far. */
+  get touched(): Iterable<number> {
+    return this.#accesses.keys();
+  }
+
+  isShared(word: number): boolean {
+    const access = this.#accesses.get(word);
+    return access !== undefined && access.thread === MANY && access.isWritten;
+  }
+}
+
+const MANY = -1;
+const RESTART = Symbol('restart');
 
 interface ThreadState {
   readonly status: number;
@@ -81,8 +116,10 @@ interface ThreadState {
   readonly next: number;
   readonly results: readonly number[];
   readonly clock: readonly number[];
-  /** The story of a dead thread: all that tells two deaths at different steps apart. */
+  /** The story of a thread that is dead or done: all that tells two of its endings apart. */
   readonly epitaph: string;
+  /** Its part of the key of a state, kept because states have most of their parts in common. */
+  readonly key: string;
 }
 
 interface WordState {
@@ -95,6 +132,8 @@ interface WordState {
   readonly readAt: readonly number[] | null;
   /** The word was accessed by Atomics; then it never is plainly, and the other way round. */
   readonly isAtomic: boolean | null;
+  /** As that of a thread. */
+  readonly key: string;
 }
 
 interface State {
@@ -115,6 +154,7 @@ interface Draft {
   wordStates: Map<number, WordState>;
   hasSignalled: boolean;
   invariant: World['invariant'];
+  sharing: Sharing | null;
   label: string;
 }
 
@@ -133,6 +173,7 @@ class Run {
   readonly #past: readonly number[];
   readonly #draft: Draft | null;
   readonly #reach: Reach;
+  readonly #sharing: Sharing | null;
   #position = 0;
   readonly results: number[] = [];
   next = ATOMIC;
@@ -143,16 +184,18 @@ class Run {
     this.#past = past;
     this.#draft = draft;
     this.#reach = reach;
+    this.#sharing = draft?.sharing ?? null;
   }
 
-  #access(next: number, carryOut: (draft: Draft) => number): number {
+  #access(kind: number, word: number, isWrite: boolean, carryOut: (draft: Draft) => number): number {
     if (this.#position < this.#past.length) return this.#past[this.#position++]!;
     const draft = this.#draft;
+    const next = kind === ATOMIC && this.#sharing !== null && word >= 0 && !this.#sharing.isShared(word) ? PLAIN : kind;
     if (draft === null || (this.results.length > 0 && !this.#reachesOn(draft, next))) {
       this.next = next;
       throw CUT;
     }
-    draft.clock[this.#thread]!++;
+    if (word >= 0) draft.sharing?.note(word, this.#thread, isWrite);
     if (this.#past.length + this.results.length > MAX_ACCESSES) throw new Error('does not come to an end');
     const result = carryOut(draft);
     const broken = draft.invariant?.(draft.words, draft.readable) ?? null;
@@ -169,10 +212,16 @@ class Run {
   }
 
   plain(word: number, value: number | null): number {
-    return this.#access(PLAIN, (draft) => {
+    return this.#access(PLAIN, word, value !== null, (draft) => {
       const verb = value === null ? 'reads' : 'writes';
       draft.label += ` ${verb} ${word}${value === null ? '' : ` = ${value}`}`;
       assertInside(draft, word);
+      if (draft.sharing?.isShared(word) === false) {
+        if (value !== null) draft.words[word] = value | 0;
+        return draft.words[word]!;
+      }
+      // Time passes by plain accesses alone: nothing else is ever compared with it.
+      draft.clock[this.#thread]!++;
       const before = draft.wordStates.get(word);
       if (before !== undefined) this.#refuseRaces(draft, word, before, value !== null);
       const state = before ?? UNTOUCHED;
@@ -180,8 +229,8 @@ class Run {
       draft.wordStates.set(
         word,
         value === null
-          ? { ...state, isAtomic: false, readAt: withTime(state.readAt, this.#thread, now, draft.clock.length) }
-          : { ...state, isAtomic: false, writer: this.#thread, writtenAt: now },
+          ? keyed({ ...state, isAtomic: false, readAt: withTime(state.readAt, this.#thread, now, draft.clock.length) })
+          : keyed({ ...state, isAtomic: false, writer: this.#thread, writtenAt: now }),
       );
       if (value === null) return draft.words[word]!;
       draft.words[word] = value | 0;
@@ -199,23 +248,30 @@ class Run {
     }
   }
 
-  atomic(verb: 'load' | 'store' | 'exchange', word: number, value: number): number {
-    return this.#access(ATOMIC, (draft) => {
-      draft.label += ` ${verb} ${word}${verb === 'load' ? '' : ` = ${value}`}`;
+  /** `change` gives the word's next value, null: it stays, and the access is a load. */
+  atomic(verb: string, word: number, change: (old: number) => number | null, value?: number): number {
+    return this.#access(ATOMIC, word, verb !== 'load', (draft) => {
+      draft.label += ` ${verb} ${word}${value === undefined ? '' : ` = ${value}`}`;
       assertInside(draft, word);
+      if (draft.sharing?.isShared(word) === false) {
+        const old = draft.words[word]!;
+        draft.words[word] = change(old) ?? old;
+        return verb === 'store' ? value! : old;
+      }
       const state = draft.wordStates.get(word) ?? UNTOUCHED;
       if (state.isAtomic === false) throw new Error(`data race on word ${word}`);
       if (verb !== 'store') joinClock(draft.clock, state.released);
-      const released = verb === 'load' ? state.released : draft.clock.slice();
-      draft.wordStates.set(word, { ...state, released, isAtomic: true });
       const old = draft.words[word]!;
-      if (verb !== 'load') draft.words[word] = value | 0;
-      return verb === 'store' ? value : old;
+      const next = change(old);
+      const released = next === null ? state.released : draft.clock.slice();
+      draft.wordStates.set(word, keyed({ ...state, released, isAtomic: true }));
+      if (next !== null) draft.words[word] = next | 0;
+      return verb === 'store' ? value! : old;
     });
   }
 
   signal(eventFd: number): void {
-    this.#access(ATOMIC, (draft) => {
+    this.#access(ATOMIC, NO_WORD, true, (draft) => {
       draft.label += ` signals ${eventFd}`;
       draft.hasSignalled = true;
       draft.readable[eventFd]!++;
@@ -225,7 +281,7 @@ class Run {
   }
 
   wait(eventFd: number): void {
-    this.#access(eventFd, (draft) => {
+    this.#access(eventFd, NO_WORD, true, (draft) => {
       if (draft.readable[eventFd] === 0) throw BLOCKED;
       draft.label += ` wakes by ${eventFd}`;
       draft.readable[eventFd] = 0;
@@ -234,7 +290,7 @@ class Run {
   }
 }
 
-const UNTOUCHED: WordState = { released: null, writer: -1, writtenAt: 0, readAt: null, isAtomic: null };
+const UNTOUCHED: WordState = { released: null, writer: -1, writtenAt: 0, readAt: null, isAtomic: null, key: '' };
 
 function withTime(
   times: readonly number[] | null,
@@ -268,9 +324,13 @@ export const machine: Machine = {
     },
   }),
   atomics: {
-    load: (_: unknown, word: number) => current.atomic('load', word, 0),
-    store: (_: unknown, word: number, value: number) => current.atomic('store', word, value),
-    exchange: (_: unknown, word: number, value: number) => current.atomic('exchange', word, value),
+    load: (_: unknown, word: number) => current.atomic('load', word, () => null),
+    store: (_: unknown, word: number, value: number) => current.atomic('store', word, () => value, value),
+    exchange: (_: unknown, word: number, value: number) => current.atomic('exchange', word, () => value, value),
+    compareExchange: (_: unknown, word: number, expected: number, value: number) =>
+      current.atomic('compareExchange', word, (old) => (old === (expected | 0) ? value : null), value),
+    add: (_: unknown, word: number, value: number) => current.atomic('add', word, (old) => old + value, value),
+    sub: (_: unknown, word: number, value: number) => current.atomic('sub', word, (old) => old - value, value),
   } as Machine['atomics'],
   signal: (eventFd) => current.signal(eventFd),
   wait: (eventFd) => current.wait(eventFd),
@@ -282,24 +342,37 @@ export const machine: Machine = {
 /** Every ending that any interleaving of the threads, and any allowed death, leads to. Endings that differ only in the
  *  order of accesses are reported once for each distinct final state. */
 export function explore(threads: readonly Thread[], world: World): Exploration {
+  const sharing = world.skipsUnshared ? new Sharing() : null;
+  for (;;) {
+    try {
+      return walk(threads, world, sharing);
+    } catch (error) {
+      if (error !== RESTART) throw error;
+    }
+  }
+}
+
+function walk(threads: readonly Thread[], world: World, sharing: Sharing | null): Exploration {
   const words = new Array<number>(world.wordCount).fill(0);
   for (const [word, value] of Object.entries(world.initial ?? {})) words[Number(word)] = value;
   const first: State = {
     words,
     readable: new Array<number>(EVENT_FDS).fill(0),
     signalled: new Array<number>(EVENT_FDS).fill(0),
-    threads: threads.map(() => ({
-      status: RUNNING,
-      next: ATOMIC,
-      results: [],
-      clock: new Array<number>(threads.length).fill(0),
-      epitaph: '',
-    })),
+    threads: threads.map(() =>
+      keyedThread({
+        status: RUNNING,
+        next: ATOMIC,
+        results: [],
+        clock: new Array<number>(threads.length).fill(0),
+        epitaph: '',
+      }),
+    ),
     wordStates: new Map(),
     parent: null,
     label: '',
   };
-  const seen = new Set([keyOf(first)]);
+  const seen = new Set([keyOf(first, sharing)]);
   const open = [first];
   const endings: Ending[] = [];
   for (let state = open.pop(); state !== undefined; state = open.pop()) {
@@ -313,7 +386,7 @@ export function explore(threads: readonly Thread[], world: World): Exploration {
     for (const index of plain === undefined ? movable : [plain]) {
       const canDie = threads[index]!.deathEventFd !== undefined;
       const reach = canDie ? 'one access' : movable.length === 1 ? 'until it signals' : 'plain accesses';
-      const stepped = step(state, index, threads[index]!, reach, world);
+      const stepped = step(state, index, threads[index]!, reach, world, sharing);
       if (stepped === null) continue;
       isStuck = false;
       nexts.push(stepped);
@@ -326,7 +399,7 @@ export function explore(threads: readonly Thread[], world: World): Exploration {
     }
     if (isStuck) endings.push(endingOf(state, threads, null));
     for (const next of nexts) {
-      const key = keyOf(next.state);
+      const key = keyOf(next.state, sharing);
       if (next.fault !== null) endings.push(endingOf(next.state, threads, next.fault));
       else if (!seen.has(key)) open.push(next.state);
       seen.add(key);
@@ -343,7 +416,14 @@ interface StepResult {
 }
 
 /** The state after the thread's next access or accesses; null: it waits. */
-function step(state: State, index: number, thread: Thread, reach: Reach, world: World): StepResult | null {
+function step(
+  state: State,
+  index: number,
+  thread: Thread,
+  reach: Reach,
+  world: World,
+  sharing: Sharing | null,
+): StepResult | null {
   const before = state.threads[index]!;
   const draft: Draft = {
     words: state.words.slice(),
@@ -353,6 +433,7 @@ function step(state: State, index: number, thread: Thread, reach: Reach, world: 
     wordStates: new Map(state.wordStates),
     hasSignalled: false,
     invariant: world.invariant,
+    sharing,
     label: '',
   };
   const run = new Run(index, before.results, draft, reach);
@@ -363,6 +444,7 @@ function step(state: State, index: number, thread: Thread, reach: Reach, world: 
     thread.run(machine);
   } catch (error) {
     if (error === BLOCKED) return null;
+    if (error === RESTART) throw error;
     if (error === CUT) status = RUNNING;
     else fault = `${thread.name}: ${(error as Error).message}`;
   }
@@ -373,7 +455,16 @@ function step(state: State, index: number, thread: Thread, reach: Reach, world: 
       words: draft.words,
       readable: draft.readable,
       signalled: draft.signalled,
-      threads: state.threads.with(index, { ...before, status, next: run.next, results, clock: draft.clock }),
+      threads: state.threads.with(
+        index,
+        keyedThread({
+          status,
+          next: run.next,
+          results,
+          clock: status === DONE ? [] : draft.clock,
+          epitaph: status === DONE ? run.story.join() : '',
+        }),
+      ),
       wordStates: draft.wordStates,
       parent: state,
       label: `${thread.name}${draft.label || ' ends'}`,
@@ -392,30 +483,42 @@ function die(state: State, index: number, thread: Thread, eventFd: number): Stat
   const wordStates = new Map<number, WordState>();
   for (const [word, of] of state.wordStates) {
     const writer = of.writer === index ? { writer: -1, writtenAt: 0 } : {};
-    wordStates.set(word, { ...of, ...writer, released: wipe(of.released), readAt: wipe(of.readAt) });
+    wordStates.set(word, keyed({ ...of, ...writer, released: wipe(of.released), readAt: wipe(of.readAt) }));
   }
   return {
     ...state,
     readable: add(state.readable),
     signalled: add(state.signalled),
     threads: state.threads
-      .map((each) => ({ ...each, clock: each.clock.with(index, 0) }))
-      .with(index, { ...dead, epitaph, clock: [] }),
+      .map((each) => keyedThread({ ...each, clock: each.clock.length === 0 ? [] : each.clock.with(index, 0) }))
+      .with(index, keyedThread({ ...dead, epitaph, clock: [] })),
     wordStates,
     parent: state,
     label: `${thread.name} dies`,
   };
 }
 
-function keyOf(state: State): string {
-  let key = `${state.words}|${state.readable}|${state.signalled}`;
-  for (const { status, results, clock, epitaph } of state.threads) {
-    key += `|${status}:${status === DEAD ? epitaph : results}:${clock}`;
-  }
-  for (const [word, { released, writer, writtenAt, readAt }] of [...state.wordStates].sort(([a], [b]) => a - b)) {
-    key += `|${word}:${released}:${writer}:${writtenAt}:${readAt}`;
-  }
+/** Words that no thread has touched so far are as they were at the start, and need not stand in the key. */
+function keyOf(state: State, sharing: Sharing | null): string {
+  let key = `${state.readable}|${state.signalled}`;
+  if (sharing === null) key += `|${state.words}`;
+  else for (const word of sharing.touched) if (state.words[word] !== 0) key += `|${word}=${state.words[word]}`;
+  for (const thread of state.threads) key += thread.key;
+  for (const [word, of] of [...state.wordStates].sort(([a], [b]) => a - b)) key += `|${word}${of.key}`;
   return key;
+}
+
+function threadKey({ status, results, clock, epitaph }: Omit<ThreadState, 'key'>): string {
+  return `|${status}:${status === RUNNING ? results : epitaph}:${clock}`;
+}
+
+function keyed(of: Omit<WordState, 'key'>): WordState {
+  const { released, writer, writtenAt, readAt } = of;
+  return { ...of, key: `:${released}:${writer}:${writtenAt}:${readAt}` };
+}
+
+function keyedThread(of: Omit<ThreadState, 'key'>): ThreadState {
+  return { ...of, key: threadKey(of) };
 }
 
 function endingOf(state: State, threads: readonly Thread[], fault: string | null): Ending {

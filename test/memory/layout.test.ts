@@ -15,6 +15,9 @@ import {
   EGRESS_STRIDE_BYTES,
   HEADER,
   HEADER_BYTES,
+  HISTOGRAM_DOUBLES,
+  HISTOGRAMS_PER_THREAD,
+  histogramsOffset,
   ingressRingOffset,
   JUMBO_PAYLOAD_BYTES,
   JUMBO_STRIDE_BYTES,
@@ -81,6 +84,11 @@ function regionsOf(shape: ArenaShape): Region[] {
     ]),
     ...each(shape.shardCount + 2, (thread) => [
       region(`counters of thread ${thread}`, countersOffset(map, thread), COUNTERS_PER_THREAD * 8),
+      region(
+        `histograms of thread ${thread}`,
+        histogramsOffset(map, thread),
+        HISTOGRAMS_PER_THREAD * HISTOGRAM_DOUBLES * 8,
+      ),
     ]),
     ...each(RECEIVE_BATCH, (i) => [region(`spill ${i}`, map.spill + i * SPILL_BYTES, SPILL_BYTES)]),
     ...each(shape.slotCount, (i) => [region(`slot ${i}`, slotOffset(map, i), SLOT_STRIDE_BYTES)]),
@@ -103,7 +111,9 @@ describe.each(SHAPES)('an arena of $shardCount shards, $slotCount slots, $jumboC
     for (let shard = 0; shard < shape.shardCount; shard++) {
       offsets.push(shardOffset(map, shard), ingressRingOffset(map, shard), returnRingOffset(map, shard));
     }
-    for (let thread = 0; thread < shape.shardCount + 2; thread++) offsets.push(countersOffset(map, thread));
+    for (let thread = 0; thread < shape.shardCount + 2; thread++) {
+      offsets.push(countersOffset(map, thread), histogramsOffset(map, thread));
+    }
     expect(offsets.filter((offset) => offset % PADDING_BYTES !== 0)).toEqual([]);
   });
 

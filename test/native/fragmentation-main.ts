@@ -1,5 +1,6 @@
 /** The part of test/native/fragmentation.test.ts that runs in a network namespace of its own, where loopback has the MTU of
- *  an Ethernet: sends one batch from a socket of the addon to another and prints what became of it as JSON. */
+ *  the first argument: sends a batch of the other arguments' lengths from a socket of the addon to another, as often as the
+ *  second argument says, and prints what became of the last one as JSON. */
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -25,12 +26,13 @@ export interface FragmentationReport {
   readonly intact: readonly boolean[];
   /** IP_MTU_DISCOVER of the sender before and after. */
   readonly pathDiscovery: readonly number[];
+  /** Sends as the kernel counts them (OutDatagrams): several messages that leave as one piece of work are one. */
+  readonly sends: number;
   /** Datagrams the kernel split (FragOKs), and the pieces it made of them (FragCreates). */
   readonly fragmented: number;
   readonly fragments: number;
 }
 
-const MTU = 1500;
 const SENDER = 0;
 const RECEIVER = 1;
 const PATIENCE_MS = 5000;
@@ -38,10 +40,11 @@ const PATIENCE_MS = 5000;
 const arena = createArena({ shardCount: 1, slotCount: 256, jumboCount: 1 });
 const { bytes, words, map } = arena;
 
-main(process.argv.slice(2).map(Number));
+const [mtu, batches, ...lengths] = process.argv.slice(2).map(Number);
+main(mtu!, batches!, lengths);
 
-function main(lengths: readonly number[]): void {
-  execFileSync('ip', ['link', 'set', 'lo', 'mtu', String(MTU), 'up']);
+function main(mtu: number, batches: number, lengths: readonly number[]): void {
+  execFileSync('ip', ['link', 'set', 'lo', 'mtu', String(mtu), 'up']);
   attach(bytes);
   for (let i = 0; i < RECEIVE_BATCH; i++) words[(map.plan >> 2) + i] = i;
   const sender = open(SENDER);
@@ -53,15 +56,22 @@ function main(lengths: readonly number[]): void {
     putEgress(entry, receiver.port, scratch, length);
     scratch += length;
   }
+  for (let batch = 1; batch < batches; batch++) {
+    sendBatch(0, 0, lengths.length);
+    receiveBatch(RECEIVE_BATCH, PATIENCE_MS);
+  }
+  const sendsBefore = statistic('Udp', 'OutDatagrams');
   sendBatch(0, 0, lengths.length);
+  const sends = statistic('Udp', 'OutDatagrams') - sendsBefore;
   const arrivals = Array.from({ length: receiveBatch(RECEIVE_BATCH, PATIENCE_MS) }, (_, position) => arrival(position));
   const report: FragmentationReport = {
     results: lengths.map((_, entry) => words[egressWord(entry) + EGRESS.RESULT_WORD]!),
     arrived: arrivals.map(({ length }) => length),
     intact: arrivals.map((datagram) => datagram.equals(payloadOf(datagram.length))),
     pathDiscovery: [before, pathDiscoveryOf(sender.fd)],
-    fragmented: ipStatistic('FragOKs'),
-    fragments: ipStatistic('FragCreates'),
+    sends,
+    fragmented: statistic('Ip', 'FragOKs'),
+    fragments: statistic('Ip', 'FragCreates'),
   };
   process.stdout.write(JSON.stringify(report));
 }
@@ -124,7 +134,8 @@ function pathDiscoveryOf(fd: number): number {
   return Number(stdout);
 }
 
-function ipStatistic(name: string): number {
-  const [names, values] = readFileSync('/proc/self/net/snmp', 'latin1').split('\n');
+function statistic(protocol: string, name: string): number {
+  const lines = readFileSync('/proc/self/net/snmp', 'latin1').split('\n');
+  const [names, values] = lines.filter((line) => line.startsWith(`${protocol}: `));
   return Number(values!.split(' ')[names!.split(' ').indexOf(name)]);
 }

@@ -68,7 +68,8 @@ export interface Received {
   source: number[];
   local: number[];
   scope: number;
-  timeMs: number;
+  /** CLOCK_MONOTONIC, low 32 bits. */
+  timeUs: number;
   payload: Buffer;
 }
 
@@ -88,7 +89,7 @@ export function received(position: number): Received {
     source: [...text(offset + SLOT.SOURCE_WORD * 4, addressBytes)],
     local: [...text(offset + SLOT.LOCAL_WORD * 4, addressBytes)],
     scope: arena.words[word + SLOT.SCOPE_WORD]!,
-    timeMs: arena.words[word + SLOT.TIME_WORD]!,
+    timeUs: arena.words[word + SLOT.TIME_WORD]!,
     payload: Buffer.concat([
       text(offset + SLOT_HEADER_BYTES, Math.min(length, SLOT_PAYLOAD_BYTES)),
       text(spill, Math.max(0, length - SLOT_PAYLOAD_BYTES)),

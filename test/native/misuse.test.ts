@@ -48,6 +48,7 @@ const NUMERIC_ARGUMENTS: [name: string, good: unknown[], position: number][] = [
   ['receiveBatch', [1, 0], 1],
   ['receiveDrops', [0], 0],
   ['socketErrors', [0], 0],
+  ['takeUnreachable', [0, new Int32Array(6)], 0],
   ['signal', [1], 0],
   ['watch', [1, () => {}], 0],
   ['sendBatch', [0, 0, 1], 0],
@@ -74,7 +75,7 @@ describe('arguments', () => {
   });
 
   it('refuses missing arguments', () => {
-    const withoutArguments = new Set(['createEventFd', 'threadCpuNs', 'yieldThread']);
+    const withoutArguments = new Set(['createEventFd', 'threadCpuNs', 'yieldThread', 'wakeForLoop']);
     for (const [name, misused] of Object.entries(addon)) {
       if (!withoutArguments.has(name)) expect(() => misused(), name).toThrow(TypeError);
     }
@@ -91,6 +92,10 @@ describe('arguments', () => {
     expect(() => face.addSocket(MAX_SOCKETS, 1, 4, false)).toThrow(RangeError);
     expect(() => face.receiveDrops(index + 1)).toThrow(RangeError);
     expect(() => face.socketErrors(MAX_SOCKETS)).toThrow(RangeError);
+    expect(() => face.takeUnreachable(MAX_SOCKETS, new Int32Array(6))).toThrow(RangeError);
+    for (const words of [new Int32Array(5), new Uint8Array(24), {}, undefined]) {
+      expect(() => addon['takeUnreachable']!(0, words)).toThrow(TypeError);
+    }
     expect(() => face.nap(1_000_001)).toThrow(RangeError);
     expect(() => addon['addSocket']!(0, 1, 5, false)).toThrow(RangeError);
   });
@@ -253,19 +258,23 @@ describe('what the arena says', () => {
     let seed = 1;
     const random = () => (seed = (Math.imul(seed, 1_103_515_245) + 12_345) & 0x7fffffff) >> 8;
     const figures = [0, 1, -1, 4, 6, EGRESS_SPANS, 0x7fffffff, -0x80000000, arena.bytes.length, arena.bytes.length - 1];
+    const ENTRIES = 3;
     const untouched: number[] = [EGRESS.ADDRESS_WORD, EGRESS.ADDRESS_WORD + 1, EGRESS.ADDRESS_WORD + 2];
     let sent = 0;
     let refused = 0;
     for (let round = 0; round < 2000; round++) {
-      putEgress(0, { socket: client.index, port: client.port, spans: ['a', 'bc', 'def'] });
+      // Of one length and for one destination: a run, unless a change makes it none.
+      for (let entry = 0; entry < ENTRIES; entry++) {
+        putEgress(entry, { socket: client.index, port: client.port, spans: ['a', 'bc', 'def'] });
+      }
       // Fewer changes leave more that pass the checks.
       for (let change = random() % 3; change >= 0; change--) {
         const word = random() % (EGRESS_STRIDE_BYTES / 4);
         if (untouched.includes(word)) continue;
-        arena.words[egressWord(0) + word] = figures[random() % figures.length]!;
+        arena.words[egressWord(random() % ENTRIES) + word] = figures[random() % figures.length]!;
       }
       try {
-        face.sendBatch(0, 0, 1);
+        face.sendBatch(0, 0, ENTRIES);
         sent++;
       } catch (error) {
         expect(error).toBeInstanceOf(RangeError);

@@ -29,9 +29,9 @@ function observe(): void {
   let supervisor: Supervisor | null = null;
   let arena: Arena | null = null;
   const { start } = Supervisor.prototype;
-  Supervisor.prototype.start = function (this: Supervisor) {
+  Supervisor.prototype.start = function (this: Supervisor, mayServe) {
     supervisor = this;
-    return start.call(this);
+    return start.call(this, mayServe);
   };
   const { run } = Piscina.prototype;
   Piscina.prototype.run = function (this: Piscina, task: { arena: SharedArrayBuffer }, options) {

@@ -51,7 +51,7 @@ export function bodyOf(message: Buffer): Buffer {
   return message.subarray(message.indexOf('\r\n\r\n') + 4);
 }
 
-/** The shard of a message, as the dispatcher chooses it (runtime/dispatcher.ts). */
+/** The shard of a message, as the intake chooses it (runtime/intake.ts). */
 export function shardOf(message: Buffer, shardCount: number): number {
   const shared = new SharedArrayBuffer((message.length + 3) & ~3);
   const bytes = new Uint8Array(shared);

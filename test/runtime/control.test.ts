@@ -25,6 +25,17 @@ const server: RunningServer = {
   describe: () => ({ listening: [], mode: 'stateless', shards: 1, receiveBufferNotes: [] }),
   stats: () => ({ datagrams_received_total: 12 }),
   status: () => ({ ready: true }),
+  metrics: () => '',
+  notReadyBecause: () => [],
+  location: {
+    list: ({ cursor, limit }) => ({ bindings: [], cursor: cursor + limit }),
+    count: () => ({ domains: [], cursor: null }),
+    show: (aor) => ({ aor, bindings: [] }),
+    add: () => {
+      throw new RequestError(1, 'full');
+    },
+    remove: ({ aor, contact }) => ({ aor, removed: contact === undefined ? 2 : 1 }),
+  },
   stop: async () => undefined,
   finished: new Promise(() => undefined),
 };
@@ -65,7 +76,8 @@ async function exchange(path: string, text: string, count: number): Promise<unkn
   return answers;
 }
 
-const request = (id: unknown, method: unknown) => `${JSON.stringify({ jsonrpc: '2.0', id, method })}\n`;
+const request = (id: unknown, method: unknown, params?: unknown) =>
+  `${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`;
 
 describe('requests', () => {
   it('are answered in their order', async () => {
@@ -142,6 +154,50 @@ describe('requests', () => {
       { jsonrpc: '2.0', id: 3, result: null },
     ]);
     expect(logged).toMatchObject([{ msg: 'control method failed', method: 'bug' }]);
+  });
+});
+
+describe('parameters of the location methods', () => {
+  it.each([
+    ['list', undefined, { bindings: [], cursor: 250 }],
+    ['list', { cursor: 7, limit: 3, domain: 'example.org' }, { bindings: [], cursor: 10 }],
+    ['count', {}, { domains: [], cursor: null }],
+    ['show', { aor: 'alice@example.org' }, { aor: 'alice@example.org', bindings: [] }],
+    ['remove', { aor: 'a@b' }, { aor: 'a@b', removed: 2 }],
+    ['remove', { aor: 'a@b', contact: 'sip:c' }, { aor: 'a@b', removed: 1 }],
+  ])('of %s: %j are taken', async (verb, params, result) => {
+    const { path } = await opened();
+    expect(await exchange(path, request(1, `location.${verb}`, params), 1)).toEqual([
+      { jsonrpc: '2.0', id: 1, result },
+    ]);
+  });
+
+  it.each([
+    ['list', { limit: 0 }, /^limit: /],
+    ['list', { limit: 1001 }, /^limit: /],
+    ['list', { cursor: -1 }, /^cursor: /],
+    ['list', { cursor: 0.5 }, /^cursor: /],
+    ['list', { page: 2 }, /page/],
+    ['list', [1], /expected object/],
+    ['show', undefined, /^aor: /],
+    ['show', { aor: '' }, /^aor: /],
+    ['add', { aor: 'a@b' }, /^contact: /],
+    ['add', { aor: 'a@b', contact: 'sip:c', expiresSec: 0 }, /^expiresSec: /],
+    ['add', { aor: 'a@b', contact: 'sip:c', expiresSec: 2 ** 32 }, /^expiresSec: /],
+    ['add', { aor: 'a@b', contact: 'sip:c', q: 1.1 }, /^q: /],
+    ['remove', { aor: 'a@b', contact: 'x'.repeat(2049) }, /^contact: /],
+  ])('of %s: %j are refused', async (verb, params, message) => {
+    const { path } = await opened();
+    expect(await exchange(path, request(1, `location.${verb}`, params), 1)).toMatchObject([
+      { id: 1, error: { code: -32602, message: expect.stringMatching(message) } },
+    ]);
+    expect(logged.filter(({ level }) => Number(level) >= 50)).toEqual([]);
+  });
+
+  it('that are right and meet a refusal get a code of ours', async () => {
+    const { path } = await opened();
+    const add = request(1, 'location.add', { aor: 'a@b', contact: 'sip:c' });
+    expect(await exchange(path, add, 1)).toMatchObject([{ id: 1, error: { code: 1, message: 'full' } }]);
   });
 });
 

@@ -14,7 +14,7 @@ afterEach(async () => {
 });
 
 async function start(...listen: string[]): Promise<RunningServer> {
-  const { config } = loadConfig({ flags: { listen, workers: '1' } });
+  const { config } = loadConfig({ flags: { listen, workers: '1', mode: 'stateless' } });
   const server = await startServer(config!, log);
   servers.push(server);
   return server;

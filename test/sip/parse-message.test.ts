@@ -12,6 +12,7 @@ import { method, token, uri } from './grammar.ts';
 const CORE: ReadonlySet<number> = new Set([
   HEADER_ID.VIA,
   HEADER_ID.MAX_FORWARDS,
+  HEADER_ID.MAX_BREADTH,
   HEADER_ID.ROUTE,
   HEADER_ID.RECORD_ROUTE,
   HEADER_ID.FROM,

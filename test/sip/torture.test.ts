@@ -2,15 +2,15 @@
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { fieldsOf, message, startLineOf, statusOf, valuesOf, withoutTopViaLine } from '../flows/messages.ts';
-import { createElement, type Endpoint, type Sent } from '../flows/virtual-network.ts';
+import { fieldsOf, message, startLineOf, statusOf, valuesOf, withoutOurLines } from '../flows/messages.ts';
+import { createElement, type ElementOptions, type Endpoint, type Sent } from '../flows/virtual-network.ts';
 import { RFC_4475 } from '../vectors/rfc4475/verdicts.ts';
 import { RFC_5118 } from '../vectors/rfc5118/verdicts.ts';
 import type { Forward, Vector, Verdict } from '../vectors/verdict.ts';
 
-const element = createElement({
+const NETWORK: ElementOptions = {
   listen: ['udp:192.0.2.254:5060', 'udp:[2001:db8::53]:5060'],
-  domains: [],
+  domains: ['strowger.example'],
   nextHops: [],
   trusted: ['0.0.0.0/0', '::/0'],
   hosts: {
@@ -23,7 +23,8 @@ const element = createElement({
     'host.example.net': ['203.0.113.6'],
     'registrar.example.com': ['203.0.113.8'],
   },
-});
+};
+const element = createElement(NETWORK);
 const OUR_VIA = /^SIP\/2\.0\/UDP (192\.0\.2\.254|\[2001:db8::53\])(:5060)?;branch=z9hG4bK/;
 
 describe.each([
@@ -41,6 +42,27 @@ describe.each([
       const sent = element.receive(received, endpoint(vector.source ?? '192.0.2.200:5060'), socketFor(vector));
       const faults = vector.expected.map((verdict) => faultOf(verdict, received.toString('latin1'), sent));
       if (!faults.includes(undefined)) expect.fail(`${faults[0]}\n${vector.why}`);
+    },
+  );
+});
+
+/** The verdicts are the same: a stateful proxy says 100 to an INVITE before anything else, and may record its route. */
+describe.each([
+  ['rfc4475', RFC_4475],
+  ['rfc5118', RFC_5118],
+] as const)('%s, with transactions', (directory, vectors) => {
+  it.each(vectors.map((vector) => [vector.section, vector.name, vector] as const))(
+    '%s %s',
+    (_section, name, vector) => {
+      const stateful = createElement({ ...NETWORK, mode: 'stateful', settings: { recordRoute: [] } });
+      const received = readVector(directory, name);
+      const sent = stateful
+        .receive(received, endpoint(vector.source ?? '192.0.2.200:5060'), socketFor(vector))
+        .filter((one) => statusOf(one.text) !== 100);
+      const faults = vector.expected.map((verdict) => faultOf(verdict, received.toString('latin1'), sent));
+      if (!faults.includes(undefined)) expect.fail(`${faults[0]}\n${vector.why}`);
+      stateful.advance(300_000);
+      expect(stateful.occupancy()).toEqual({ serverTransactions: 0, clientTransactions: 0, keptMessages: 0 });
     },
   );
 });
@@ -173,7 +195,7 @@ function faultOfForwarded(verdict: Forward, received: string, sent: Sent): strin
   let wanted = cutToContentLength(received);
   for (const [from, replacement] of verdict.edits ?? []) wanted = wanted.replace(from, replacement);
   const left = withoutProxyTraces(wanted);
-  const right = withoutProxyTraces(withoutTopViaLine(sent.text));
+  const right = withoutProxyTraces(withoutOurLines(sent.text, received));
   return left === right
     ? undefined
     : `bytes differ\nexpected ${JSON.stringify(left)}\nsent     ${JSON.stringify(right)}`;

@@ -37,6 +37,8 @@ export interface SippOptions {
   /** A built-in scenario (uac, uas), or a file as a URL. */
   readonly scenario: string | URL;
   readonly args?: readonly string[];
+  /** False (-nr): what is counted to the last message must not depend on how busy the machine is. Default: true. */
+  readonly retransmits?: boolean;
 }
 
 const running = new Set<SippProcess>();
@@ -53,7 +55,7 @@ class SippProcess {
   readonly #folder = mkdtempSync(join(tmpdir(), 'strowger-sipp-'));
   #output = '';
 
-  constructor(port: number, { address = '127.0.0.1', scenario, args = [] }: SippOptions) {
+  constructor(port: number, { address = '127.0.0.1', scenario, args = [], retransmits = true }: SippOptions) {
     this.port = port;
     const scenarioArgs = typeof scenario === 'string' ? ['-sn', scenario] : ['-sf', fileURLToPath(scenario)];
     const traces = ['-trace_stat', '-stf', this.#statFile, '-fd', '1', '-trace_err', '-error_file', this.#errorFile];
@@ -69,6 +71,7 @@ class SippProcess {
         '-buff_size',
         String(SOCKET_BUFFER_BYTES),
         ...traces,
+        ...(retransmits ? [] : ['-nr']),
         ...args,
       ],
       {
@@ -102,10 +105,14 @@ class SippProcess {
     return Object.fromEntries(entries) as unknown as SippFigures;
   }
 
+  /** Its error trace: each call that failed, and why. */
+  errors(): string {
+    return existsSync(this.#errorFile) ? readFileSync(this.#errorFile, 'latin1') : '';
+  }
+
   /** What there is to say about a failure. */
   explain(): string {
-    const errors = existsSync(this.#errorFile) ? readFileSync(this.#errorFile, 'latin1') : '';
-    return `SIPp's error trace:\n${errors.slice(0, SHOWN_ERROR_CHARS)}\nSIPp's screen:\n${this.#output}`;
+    return `SIPp's error trace:\n${this.errors().slice(0, SHOWN_ERROR_CHARS)}\nSIPp's screen:\n${this.#output}`;
   }
 
   async kill(): Promise<void> {
@@ -155,9 +162,9 @@ export interface UacOptions extends Partial<SippOptions> {
 /** The calling side; `exit` comes with the last call's end. */
 export async function startUac(options: UacOptions): Promise<SippProcess> {
   assertSippIsThere();
-  const { address = '127.0.0.1', target, by, calls, perSec, args = [], scenario = 'uac' } = options;
+  const { address = '127.0.0.1', target, by, calls, perSec, args = [], scenario = 'uac', retransmits = true } = options;
   const load = ['-m', String(calls), '-r', String(perSec), ...(by === undefined ? [] : ['-rsa', by])];
-  return new SippProcess(await freePort(address), { address, scenario, args: [...load, ...args, target] });
+  return new SippProcess(await freePort(address), { address, scenario, args: [...load, ...args, target], retransmits });
 }
 
 /** Runs the calls to their end. Throws with SIPp's words unless every call was successful. */
@@ -166,7 +173,9 @@ export async function runUac(options: UacOptions): Promise<SippFigures> {
   const code = await uac.exit;
   const figures = uac.figures();
   if (code !== 0 || figures.failed > 0 || figures.successful !== options.calls) {
-    throw new Error(`SIPp ended with ${code}, ${JSON.stringify(figures)}\n${uac.explain()}`);
+    const others = [...running].filter((other) => other !== uac);
+    const explanation = [uac, ...others].map((sipp) => sipp.explain()).join('\nAnother SIPp:\n');
+    throw new Error(`SIPp ended with ${code}, ${JSON.stringify(figures)}\n${explanation}`);
   }
   await uac.kill();
   return figures;

@@ -1,7 +1,8 @@
 /** Every counter is counted somewhere, and its name and help can be shown to an operator as they are. */
 
 import { describe, expect, it } from 'vitest';
-import { COUNTER_NAMES, counterHelp } from '../../src/observe/counters.ts';
+import { COUNTER_NAMES, counterHelp, countingThreads } from '../../src/observe/counters.ts';
+import { METHOD_NAMES } from '../../src/sip/methods.ts';
 import { readSourceFiles, type SourceFile } from './source-files.ts';
 
 /** Prometheus: snake_case, base units; these only ever grow, so `_total`. */
@@ -15,9 +16,56 @@ function unusedCounters(names: readonly string[], files: readonly SourceFile[]):
   return names.filter((name) => !used.has(name));
 }
 
+/** Groups are counted by their first and an offset; the offset is the position of the others behind it. */
+const GROUPS: readonly { readonly first: string; readonly size: number }[] = [
+  { first: 'other_requests_total', size: METHOD_NAMES.length },
+  { first: 'responses_1xx_total', size: 6 },
+];
+
+function groupOf({ first, size }: (typeof GROUPS)[number]): readonly string[] {
+  const at = (COUNTER_NAMES as readonly string[]).indexOf(first);
+  return COUNTER_NAMES.slice(at, at + size);
+}
+
+const MAIN = /^src\/runtime\/(?:main|supervisor)\.ts$/;
+const INTAKE = new Set(['src/runtime/intake.ts', 'src/runtime/dispatcher.ts']);
+/** What shard.ts counts as the one that has the intake. */
+const OF_THE_INTAKE = new Set(['naps_total']);
+
+/** By the file that counts. */
+function threadsByFile(name: string, files: readonly SourceFile[]): Set<string> {
+  const isUsed = new RegExp(`\\bCOUNTER\\.${name}\\b`);
+  // What is said or shown of a counter is no count.
+  const isShown = ({ path }: SourceFile) => path.startsWith('src/observe/') || path === 'src/runtime/server-metrics.ts';
+  const counting = files.filter((file) => !isShown(file) && isUsed.test(file.text));
+  return new Set(
+    counting.map(({ path }) => {
+      if (MAIN.test(path)) return 'main';
+      return INTAKE.has(path) || OF_THE_INTAKE.has(name) ? 'intake' : 'shard';
+    }),
+  );
+}
+
 describe('counters', () => {
   it('are all counted somewhere in src', () => {
-    expect(unusedCounters(COUNTER_NAMES, readSourceFiles('src/**/*.ts'))).toEqual([]);
+    const grouped = new Set(GROUPS.flatMap((group) => groupOf(group).slice(1)));
+    const alone = COUNTER_NAMES.filter((name) => !grouped.has(name));
+    expect(unusedCounters(alone, readSourceFiles('src/**/*.ts'))).toEqual([]);
+  });
+
+  it('that are counted as a group stand together, in the order of what tells them apart', () => {
+    const [methods, classes] = GROUPS.map(groupOf);
+    const expected = METHOD_NAMES.map((name) => `${(name === '' ? 'other' : name).toLowerCase()}_requests_total`);
+    expect(methods).toEqual(expected);
+    expect(classes).toEqual([1, 2, 3, 4, 5, 6].map((digit) => `responses_${digit}xx_total`));
+  });
+
+  it('are counted by the threads that the registry names', () => {
+    const files = readSourceFiles('src/**/*.ts');
+    const grouped = new Set(GROUPS.flatMap((group) => groupOf(group).slice(1)));
+    for (const name of COUNTER_NAMES.filter((each) => !grouped.has(each))) {
+      expect([...threadsByFile(name, files)].sort(), name).toEqual([...countingThreads(name)].sort());
+    }
   });
 
   it('are named and explained', () => {

@@ -44,12 +44,14 @@ function strowger(...args: string[]) {
   return spawnSync(process.execPath, ['bin/strowger.js', ...args], { cwd: root, encoding: 'utf8' });
 }
 
-const documents = readSourceFiles('*.md', 'src/**/*.md', 'docs/*.md', 'perf/**/*.md', 'test/**/*.md');
+const documents = readSourceFiles('*.md', 'src/**/*.md', 'docs/*.md', 'perf/**/*.md', 'test/**/*.md', 'deploy/**/*.md');
 
 describe('documents', () => {
   it('commands exist, with their flags', () => {
     const scripts = new Set(Object.keys(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).scripts));
-    const flags = flagsOf(['', 'start', 'check', 'stats'].map((name) => strowger(name, '--help').stdout).join('\n'));
+    const flags = flagsOf(
+      ['', 'start', 'check', 'stats', 'bench'].map((name) => strowger(name, '--help').stdout).join('\n'),
+    );
     const commands = documents.flatMap(({ text }) => fencedBlocks(text, 'sh')).flatMap(commandsOf);
     expect(commands.flatMap((command) => findingsOfCommand(command, scripts, flags))).toEqual([]);
   }, 30_000);
@@ -78,9 +80,9 @@ describe('documents', () => {
 
   it('finds what it looks for', () => {
     const findings = (command: string) =>
-      findingsOfCommand(command, new Set(['start', 'test', 'perf:forward']), new Set(['--listen', '--help']));
+      findingsOfCommand(command, new Set(['start', 'test', 'perf:scale']), new Set(['--listen', '--help']));
     expect(findings('npm start')).toEqual([]);
-    expect(findings('npm run perf:forward')).toEqual([]);
+    expect(findings('npm run perf:scale')).toEqual([]);
     expect(findings('npm run stop')).toHaveLength(1);
     expect(findings('npm start -- --listen udp:127.0.0.1:5070')).toEqual([]);
     expect(findings('npm start -- --bind udp:127.0.0.1:5070')).toHaveLength(1);

@@ -8,7 +8,7 @@ export interface Forward {
   /** Where it goes: "address:port", an IPv6 address in brackets. */
   readonly to: string;
   /** Every change to the received bytes, [from, to], besides those of all requests: our Via on top, `received`, `rport`
-   *  filled in, Max-Forwards one less. All other bytes arrive as they came. */
+   *  filled in, Max-Forwards one less, Max-Breadth where none was. All other bytes arrive as they came. */
   readonly edits?: readonly (readonly [from: string, to: string])[];
 }
 

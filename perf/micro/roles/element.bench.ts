@@ -9,17 +9,24 @@ import { EGRESS, EGRESS_STRIDE_BYTES, SLOT, SLOT_HEADER_BYTES, slotOffset } from
 import { Counters } from '../../../src/observe/counters.ts';
 import { Element } from '../../../src/roles/element.ts';
 import { NOT_FOUND } from '../../../src/roles/ports.ts';
+import { smallLocation } from '../../../test/location/small-location.ts';
 import { medianCpuNs } from '../cpu-time.ts';
 
 const isQuick = process.argv.includes('--quick');
 const CYCLES = isQuick ? 10 : 10_000;
 const BATCH = 32;
 
-const loaded = loadConfig({ flags: { listen: ['udp:127.0.0.1:5060'] } });
+const loaded = loadConfig({ flags: { mode: 'stateless', listen: ['udp:127.0.0.1:5060'] } });
 if (loaded.config === undefined) throw new Error(loaded.problems.join('\n'));
 const arena = createArena({ shardCount: 1, slotCount: 16384, jumboCount: 4 });
 let flushed = 0;
 const element = new Element(arena, 0, {
+  location: smallLocation(arena),
+  feed: null,
+  auth: null,
+  whenUsersKnown: () => Promise.resolve(),
+  fileUsers: null,
+  wallMs: () => 1_764_000_000_000,
   config: loaded.config,
   sockets: [
     {
@@ -35,11 +42,13 @@ const element = new Element(arena, 0, {
   ],
   localAddresses: [],
   counters: new Counters(arena, 0),
-  resolver: { find: () => NOT_FOUND, whenResolved: () => Promise.resolve() },
+  resolver: { find: () => NOT_FOUND, findNext: () => NOT_FOUND, whenResolved: () => Promise.resolve() },
   flush: (outbound) => {
     flushed += outbound.count;
     return 0;
   },
+  defer: () => false,
+  random: () => 0x5eed,
   park: () => false,
 });
 

@@ -16,8 +16,24 @@ const LOOP_END = LOOP_AT + LOOP_DIGITS;
 const earlierVia = new ViaView();
 
 /** Fills the request's transaction key. With the magic cookie it is the branch with its sent-by; without (RFC 2543) the
- *  fields of which one always varies between transactions (section 16.11). Missing headers count as empty. */
+ *  fields of which one always varies between transactions (section 16.11). Missing headers count as empty.
+ *
+ *  Departs from RFC 3261 7.3.1: branch and sent-by are compared by their octets. A client that changes their case between
+ *  two sendings of one request is not known, and folding them would cost every message. */
 export function identify(arena: Arena, request: ReceivedRequest): void {
+  fillKey(arena, request, true);
+}
+
+/** Fills the key of an ACK without the magic cookie as that of the INVITE it acknowledges, whose To had no tag yet: the one
+ *  the ACK has is of the response (17.2.3). False: the key is right as it is. */
+export function identifyAcknowledged(arena: Arena, request: ReceivedRequest): boolean {
+  const { topVia: via } = request;
+  if (via.branchStart !== -1 && isUniqueBranch(arena.bytes, via.branchStart, via.branchEnd)) return false;
+  fillKey(arena, request, false);
+  return true;
+}
+
+function fillKey(arena: Arena, request: ReceivedRequest, isToTagged: boolean): void {
   const { words, bytes } = arena;
   const { topVia: via, transaction: key, index } = request;
   key.begin();
@@ -34,7 +50,7 @@ export function identify(arena: Arena, request: ReceivedRequest): void {
     if (header === -1) continue;
     const view = id === 0 ? request.to : request.from;
     const isRead = parseNameAddr(bytes, index.valueStart(header), index.valueEnd(header), view) >= 0;
-    if (isRead && view.tagStart !== -1) key.fold(words, view.tagStart, view.tagEnd);
+    if (isRead && view.tagStart !== -1 && (isToTagged || id === 1)) key.fold(words, view.tagStart, view.tagEnd);
   }
   const callId = first[HEADER_ID.CALL_ID]!;
   if (callId !== -1) key.fold(words, index.valueStart(callId), index.valueEnd(callId));

@@ -6,23 +6,41 @@ import type { Arena } from '../../memory/arena.ts';
 import { SLOT } from '../../memory/layout.ts';
 import { HEADER_ID } from '../../sip/header-table.ts';
 import type { MessageEdits } from '../../sip/message-edits.ts';
+import { METHOD_NAMES, METHOD as METHODS } from '../../sip/methods.ts';
 import type { Outbound } from '../../sip/outbound.ts';
 import type { UriView } from '../../sip/uri.ts';
+import type { Authentication } from '../authentication.ts';
 import type { Destination } from '../destination.ts';
 import { DEFAULT_PORT } from '../own-addresses.ts';
 import type { ReceivedRequest } from '../received-request.ts';
 import type { ViaMarker } from '../via-marker.ts';
 import { endOfRoutes } from './route-preprocessing.ts';
-import type { ViaTemplates } from './via-templates.ts';
+import { EXTRA, type ViaTemplates } from './via-templates.ts';
 
+const ROUTE_NAME = ascii('Route: ');
 const ROUTE = ascii('Route: <');
 const ROUTE_END = ascii('>\r\n');
 const MAX_FORWARDS = ascii('Max-Forwards: ');
+const MAX_BREADTH = ascii('Max-Breadth: ');
+const ZERO = 0x30;
+/** In place of a breadth: the request's own, or the default. */
+export const WHOLE_BREADTH = 0;
+/** More than any setting allows. */
+const TOO_BROAD = 1_000_000_000;
 const CRLF = ascii('\r\n');
 const VERSION = ascii('SIP/2.0');
 const SEMICOLON = 0x3b;
 const METHOD = ';method=';
 const MADDR = ';maddr=';
+
+export interface ForwardingSettings {
+  /** What a request gets that came without (step 3). */
+  readonly maxForwards: number;
+  /** RFC 5393 5.3.3. */
+  readonly maxBreadth: number;
+  /** Methods that get a Record-Route (step 4). */
+  readonly recordRoute: readonly string[];
+}
 
 export class RequestForwarding {
   readonly #arena: Arena;
@@ -30,32 +48,44 @@ export class RequestForwarding {
   readonly #edits: MessageEdits;
   readonly #marker: ViaMarker;
   readonly #templates: ViaTemplates;
+  /** null: nobody is asked for credentials, so none that pass are for us. */
+  readonly #authentication: Authentication | null;
   readonly #maxForwards: number;
+  readonly #maxBreadth: number;
+  /** Bit 1 << id of each method that gets a Record-Route. */
+  readonly #recordRouted: number;
 
-  /** `maxForwards`: what a request gets that came without (step 3). */
   constructor(
     arena: Arena,
     outbound: Outbound,
     edits: MessageEdits,
     marker: ViaMarker,
     templates: ViaTemplates,
-    maxForwards: number,
+    authentication: Authentication | null,
+    settings: ForwardingSettings,
   ) {
     this.#arena = arena;
     this.#outbound = outbound;
     this.#edits = edits;
     this.#marker = marker;
     this.#templates = templates;
-    this.#maxForwards = maxForwards;
+    this.#authentication = authentication;
+    this.#maxForwards = settings.maxForwards;
+    this.#maxBreadth = settings.maxBreadth;
+    this.#recordRouted = settings.recordRoute.reduce((mask, name) => mask | (1 << METHOD_NAMES.indexOf(name)), 0);
   }
 
   /** Sends the request to `destination` by `socket`. `strictUri`: the first Route's if it has no lr (step 6), else null.
-   *  `tag` comes back if the kernel refuses it. */
+   *  `high` and `low` tell the transaction in the branch. `breadth`: WHOLE_BREADTH or this branch's share of a fork. `tag`
+   *  comes back if the kernel refuses it. */
   forward(
     request: ReceivedRequest,
     destination: Destination,
     socket: number,
     strictUri: UriView | null,
+    high: number,
+    low: number,
+    breadth: number,
     tag: number,
   ): void {
     const { index, slotWord } = request;
@@ -82,29 +112,74 @@ export class RequestForwarding {
       edits.replace(index.uriEnd + 1, index.uriEnd + 1 + VERSION.length, from, outbound.cursor);
     }
 
-    // Step 8, before the Vias that are there; and section 18.2.1 on the topmost of those.
+    // Steps 4 and 8, before the Vias that are there; and section 18.2.1 on the topmost of those.
     const via = index.lineStart(index.first[HEADER_ID.VIA]!);
     const words = this.#arena.words;
     const isFromLocal = destination.isFromLocal(socket, slotWord);
-    const template = this.#templates.of(socket, destination.family, slotWord, isFromLocal);
-    const ours = outbound.stampVia(
-      template,
-      request.transaction.high,
-      request.transaction.low,
-      request.loop,
-      words[slotWord + SLOT.SOCKET_WORD]!,
-    );
+    const extras = this.#recordRouteOf(request) | this.#maxBreadthOf(request, breadth);
+    const template = this.#templates.of(socket, destination.family, slotWord, isFromLocal, extras);
+    const ours = outbound.stampVia(template, high, low, request.loop, words[slotWord + SLOT.SOCKET_WORD]!);
     edits.insert(via, ours, ours + template.bytes.length);
     this.#marker.mark(request.topVia, slotWord, edits);
 
+    if (request.pathEnd > request.pathStart) this.#insertPath(request, via);
     this.#editMaxForwards(request);
+    this.#authentication?.removeCredentials(index, edits);
     if (index.first[HEADER_ID.ROUTE] !== -1) this.#editRoutes(request, strictUri !== null);
 
     edits.apply(outbound, index.start, index.end);
     const { family, port, a0, a1, a2, a3, scope } = destination;
     outbound.to(socket, family, port, a0, a1, a2, a3, scope);
-    if (isFromLocal) outbound.fromLocalOf(slotWord);
+    if (request.flow !== 0) outbound.fromLocalOf(request.flow >> 2);
+    else if (isFromLocal) outbound.fromLocalOf(slotWord);
     outbound.commit(tag);
+  }
+
+  /** RFC 3327 5.4: before the Routes that are there; no other place in the message matters. */
+  #insertPath(request: ReceivedRequest, at: number): void {
+    const outbound = this.#outbound;
+    const from = outbound.cursor;
+    outbound.put(ROUTE_NAME);
+    outbound.putCopy(request.pathStart, request.pathEnd);
+    outbound.put(CRLF);
+    this.#edits.insert(at, from, outbound.cursor);
+  }
+
+  /** Step 4: for requests that form a dialog. A NOTIFY may form one although its To has the subscriber's tag (RFC 6665
+   *  4.3). */
+  #recordRouteOf(request: ReceivedRequest): number {
+    const { method } = request.index;
+    if (((this.#recordRouted >>> method) & 1) === 0 || method === METHODS.OTHER) return EXTRA.NONE;
+    return request.to.tagStart === -1 || method === METHODS.NOTIFY ? EXTRA.RECORD_ROUTE : EXTRA.NONE;
+  }
+
+  /** RFC 5393 5.3.3: every request but CANCEL has one Max-Breadth, no larger than ours. */
+  #maxBreadthOf(request: ReceivedRequest, breadth: number): number {
+    const { index } = request;
+    const header = index.first[HEADER_ID.MAX_BREADTH]!;
+    if (header === -1 && (breadth === WHOLE_BREADTH || breadth === this.#maxBreadth)) {
+      return index.method === METHODS.CANCEL ? EXTRA.NONE : EXTRA.MAX_BREADTH;
+    }
+    const isRepeated = (index.repeated & (1 << HEADER_ID.MAX_BREADTH)) !== 0;
+    const received = maxBreadthOf(this.#arena.bytes, request, this.#maxBreadth);
+    const isRight = breadth === WHOLE_BREADTH || breadth === received;
+    if (isRight && !isRepeated && received <= this.#maxBreadth) return EXTRA.NONE;
+    this.#editMaxBreadth(request, breadth === WHOLE_BREADTH ? Math.min(received, this.#maxBreadth) : breadth);
+    return EXTRA.NONE;
+  }
+
+  /** Cold. */
+  #editMaxBreadth(request: ReceivedRequest, breadth: number): void {
+    const { index } = request;
+    const outbound = this.#outbound;
+    const from = outbound.cursor;
+    outbound.put(MAX_BREADTH);
+    outbound.putDecimal(breadth);
+    outbound.put(CRLF);
+    this.#edits.insert(index.lineStart(index.first[HEADER_ID.VIA]!), from, outbound.cursor);
+    for (let header = index.first[HEADER_ID.MAX_BREADTH]!; header !== -1; header = index.next(header)) {
+      this.#edits.remove(index.lineStart(header), index.lineEnd(header));
+    }
   }
 
   /** Step 3. */
@@ -171,6 +246,28 @@ export class RequestForwarding {
       start = next;
     }
   }
+}
+
+/** The breadth a request came with; `otherwise` where it says none. It may be larger than what is allowed, and what is no
+ *  number of nine digits at most counts as such, so that it is overwritten. */
+export function maxBreadthOf(
+  bytes: Uint8Array<SharedArrayBuffer>,
+  request: ReceivedRequest,
+  otherwise: number,
+): number {
+  const { index } = request;
+  const header = index.first[HEADER_ID.MAX_BREADTH]!;
+  if (header === -1) return otherwise;
+  const start = index.valueStart(header);
+  const end = index.valueEnd(header);
+  if (end === start || end - start > 9) return TOO_BROAD;
+  let breadth = 0;
+  for (let at = start; at < end; at++) {
+    const digit = bytes[at]! - ZERO;
+    if (digit < 0 || digit > 9) return TOO_BROAD;
+    breadth = breadth * 10 + digit;
+  }
+  return breadth;
 }
 
 /** "tran" in any case: no other parameter of RFC 3261 begins so. */

@@ -10,7 +10,7 @@ import { parseNameAddr } from '../../sip/name-addr.ts';
 import { MESSAGE_ERROR } from '../../sip/parse-message.ts';
 import { parseUri, SCHEME } from '../../sip/uri.ts';
 import type { ReceivedRequest } from '../received-request.ts';
-import { REJECT, type Rejection } from './rejection.ts';
+import { REJECT, type Rejection } from '../rejection.ts';
 
 type Bytes = Uint8Array<SharedArrayBuffer>;
 

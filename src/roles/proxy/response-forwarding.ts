@@ -19,7 +19,7 @@ import { type Destination, NO_SOCKET } from '../destination.ts';
 import { DEFAULT_PORT, type OwnAddresses } from '../own-addresses.ts';
 import { FOUND, PENDING } from '../ports.ts';
 import type { TrustedSources } from '../trusted-sources.ts';
-import { OUTCOME } from './stateless.ts';
+import { OUTCOME } from './routing.ts';
 import type { ViaTemplates } from './via-templates.ts';
 
 /** Section 7.1: read in any case, sent in capitals. */

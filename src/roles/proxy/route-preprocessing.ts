@@ -9,7 +9,7 @@ import { NameAddrView, parseNameAddr } from '../../sip/name-addr.ts';
 import { parseUri, SCHEME, TRANSPORT, UriView } from '../../sip/uri.ts';
 import { FOREIGN, type OwnAddresses } from '../own-addresses.ts';
 import type { ReceivedRequest } from '../received-request.ts';
-import { REJECT, type Rejection } from './rejection.ts';
+import { REJECT, type Rejection } from '../rejection.ts';
 
 type Bytes = Uint8Array<SharedArrayBuffer>;
 
@@ -39,6 +39,7 @@ export function preprocessRoute(bytes: Bytes, request: ReceivedRequest, own: Own
       own.domainOf(routeUri, routeUri.port, request.slotWord) !== FOREIGN &&
       (routeUri.maddrStart === -1 || own.isMaddrOurs(routeUri, request.slotWord));
     if (!isOurs) return null;
+    request.hadOwnRoute = true;
     popRoute(bytes, request);
   }
   return null;
@@ -89,6 +90,7 @@ function repairStrictRoute(bytes: Bytes, request: ReceivedRequest): Rejection | 
   }
   if (parseNameAddr(bytes, start, end, nameAddr) < 0 || nameAddr.end !== end) return REJECT.malformedRoute;
   if (parseUri(bytes, nameAddr.uriStart, nameAddr.uriEnd, uri) < 0) return REJECT.malformedRoute;
+  request.hadOwnRoute = true;
   request.cutHeader = last;
   request.cutStart = cut;
   if (cut === index.valueStart(last) && last === request.routeHeader) request.routeHeader = -1;

@@ -1,5 +1,7 @@
-/** The Via lines this server puts on top (RFC 3261 16.6 step 8): one template for each socket a request leaves by and each
- *  local address it came to. Runs on the shard. Hot: finding one; making one is rare. */
+/** What this server puts on top of a request (RFC 3261 16.6): its Record-Route where it wants to stay in the dialog (step 4), its
+ *  Via (step 8), a Max-Breadth where there is none (RFC 5393 5.3.3). All of it but the branch follows from the socket the
+ *  request leaves by, the socket and local address it came to, and which of the lines it needs: one template for each.
+ *  Runs on the shard. Hot: finding one; making one is rare. */
 
 import { ascii } from '../../base/ascii.ts';
 import type { Arena } from '../../memory/arena.ts';
@@ -9,9 +11,11 @@ import { formatIpAddress, MAX_ADDRESS_BYTES } from '../../sip/ip-address.ts';
 import type { ViaTemplate } from '../../sip/outbound.ts';
 import type { BoundSocket } from '../bound-socket.ts';
 
-/** "Via: " and the line's end are not in its value. */
-const NAME_BYTES = 5;
-const CRLF_BYTES = 2;
+/** "Via: " is not in its value. */
+const VIA_NAME = 'Via: ';
+
+/** Lines of a template besides the Via, as bits. */
+export const EXTRA = { NONE: 0, RECORD_ROUTE: 1, MAX_BREADTH: 2 } as const;
 /** Local addresses of wildcard sockets are few; where they are not, templates are simply made again. */
 const MAX_TEMPLATES = 64;
 
@@ -20,26 +24,37 @@ interface KnownTemplate extends ViaTemplate {
   readonly ingressSocket: number;
   readonly family: number;
   readonly isFromLocal: boolean;
+  readonly extras: number;
   readonly local: readonly [number, number, number, number];
+}
+
+/** The value of a Via of ours as it leaves, up to the changing part of its branch, and its length in all. */
+interface OwnVia {
+  readonly head: Uint8Array;
+  readonly length: number;
 }
 
 export class ViaTemplates {
   readonly #arena: Arena;
   readonly #sockets: readonly BoundSocket[];
   readonly #localAddresses: readonly string[];
+  readonly #maxBreadth: number;
   #known: KnownTemplate[] = [];
+  #ownVias: OwnVia[] = [];
   #nextId = 1;
 
-  /** `localAddresses`: literals of the machine, for a wildcard socket when the request came by the other family. */
-  constructor(arena: Arena, sockets: readonly BoundSocket[], localAddresses: readonly string[]) {
+  /** `localAddresses`: literals of the machine, for a wildcard socket when the request came by the other family.
+   *  `maxBreadth`: what a request gets that came without. */
+  constructor(arena: Arena, sockets: readonly BoundSocket[], localAddresses: readonly string[], maxBreadth: number) {
     this.#arena = arena;
     this.#sockets = sockets;
     this.#localAddresses = localAddresses;
+    this.#maxBreadth = maxBreadth;
   }
 
   /** The template for a request that came in the slot at `slotWord` and leaves by `socket` to an address of `family`.
-   *  `isFromLocal`: it leaves from the local address it came to. */
-  of(socket: number, family: number, slotWord: number, isFromLocal: boolean): ViaTemplate {
+   *  `isFromLocal`: it leaves from the local address it came to. `extras`: bits of EXTRA. */
+  of(socket: number, family: number, slotWord: number, isFromLocal: boolean, extras: number): ViaTemplate {
     const { words } = this.#arena;
     const ingressSocket = words[slotWord + SLOT.SOCKET_WORD]!;
     const local = slotWord + SLOT.LOCAL_WORD;
@@ -50,6 +65,7 @@ export class ViaTemplates {
         template.socket === socket &&
         template.family === family &&
         template.isFromLocal === isFromLocal &&
+        template.extras === extras &&
         template.ingressSocket === ingressSocket &&
         template.local[0] === words[local] &&
         template.local[1] === words[local + 1] &&
@@ -59,47 +75,77 @@ export class ViaTemplates {
         return template;
       }
     }
-    return this.#make(socket, family, ingressSocket, slotWord, isFromLocal);
+    return this.#make(socket, family, ingressSocket, slotWord, isFromLocal, extras);
   }
 
   /** Where the branch begins in the Via value [start, end) if that is one of ours as it left: nothing was added to it, and
    *  only the branch, which ends it, differs. −1: it may still be ours, but has to be read. */
   branchOfOwnVia(start: number, end: number): number {
-    const known = this.#known;
+    const ownVias = this.#ownVias;
     const { bytes } = this.#arena;
-    for (let i = 0; i < known.length; i++) {
-      const { bytes: line, branchAt } = known[i]!;
-      if (end - start !== line.length - NAME_BYTES - CRLF_BYTES) continue;
-      let at = NAME_BYTES;
-      while (at < branchAt && bytes[start + at - NAME_BYTES] === line[at]) at++;
-      if (at !== branchAt) continue;
-      const digits = start + branchAt - NAME_BYTES;
-      return isHex(bytes, digits, end) ? digits - BRANCH_PREFIX.length : -1;
+    for (let i = 0; i < ownVias.length; i++) {
+      const { head, length } = ownVias[i]!;
+      if (end - start !== length) continue;
+      let at = 0;
+      while (at < head.length && bytes[start + at] === head[at]) at++;
+      if (at !== head.length) continue;
+      return isHex(bytes, start + at, end) ? start + at - BRANCH_PREFIX.length : -1;
     }
     return -1;
   }
 
   /** Cold. */
-  #make(socket: number, family: number, ingressSocket: number, slotWord: number, isFromLocal: boolean): ViaTemplate {
+  #make(
+    socket: number,
+    family: number,
+    ingressSocket: number,
+    slotWord: number,
+    isFromLocal: boolean,
+    extras: number,
+  ): ViaTemplate {
     const { words } = this.#arena;
     const at = slotWord + SLOT.LOCAL_WORD;
     const local = [words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!] as const;
     const localBytes = isSet(words, at) ? (words[slotWord + SLOT.FAMILY_WORD] === 4 ? 4 : 16) : 0;
     const suffix = Buffer.from(new Int32Array(local).buffer, 0, localBytes).toString('hex');
-    const head = `Via: SIP/2.0/UDP ${this.#sentBy(socket, family, slotWord, isFromLocal)};branch=${BRANCH_PREFIX}`;
+    const sentBy = this.#sentBy(socket, family, slotWord, isFromLocal);
+    const recordRoutes =
+      (extras & EXTRA.RECORD_ROUTE) !== 0 ? this.#recordRoutes(sentBy, socket, family, ingressSocket, slotWord) : '';
+    const maxBreadth = (extras & EXTRA.MAX_BREADTH) !== 0 ? `Max-Breadth: ${this.#maxBreadth}\r\n` : '';
+    const value = `SIP/2.0/UDP ${sentBy};branch=${BRANCH_PREFIX}`;
+    const head = `${recordRoutes}${VIA_NAME}${value}`;
     const template: KnownTemplate = {
       id: this.#nextId++,
       socket,
       ingressSocket,
       family,
       isFromLocal,
+      extras,
       local,
-      bytes: ascii(`${head}${'0'.repeat(CHANGING_DIGITS)}${suffix}\r\n`),
+      bytes: ascii(`${head}${'0'.repeat(CHANGING_DIGITS)}${suffix}\r\n${maxBreadth}`),
       branchAt: head.length,
     };
-    if (this.#known.length === MAX_TEMPLATES) this.#known = [];
+    if (this.#known.length === MAX_TEMPLATES) {
+      this.#known = [];
+      this.#ownVias = [];
+    }
     this.#known.push(template);
+    const own = { head: ascii(value), length: value.length + CHANGING_DIGITS + suffix.length };
+    if (!this.#ownVias.some((known) => known.length === own.length && Buffer.from(known.head).equals(own.head))) {
+      this.#ownVias.push(own);
+    }
     return template;
+  }
+
+  /** Step 4: loose routing, no user. One value where both sides of the dialog reach this server by the same socket, address
+   *  and family; else one for each, the side it leaves by on top (RFC 5658: nobody has to rewrite it in responses). */
+  #recordRoutes(sentBy: string, socket: number, family: number, ingressSocket: number, slotWord: number): string {
+    const ingressFamily = this.#arena.words[slotWord + SLOT.FAMILY_WORD]!;
+    const hasLocal = isSet(this.#arena.words, slotWord + SLOT.LOCAL_WORD);
+    const ingress = this.#sentBy(ingressSocket, ingressFamily, slotWord, hasLocal);
+    const isOneSide = socket === ingressSocket && family === ingressFamily && sentBy === ingress;
+    const below = isOneSide ? '' : `Record-Route: <sip:${ingress};lr>\r\n`;
+    return `Record-Route: <sip:${sentBy};lr>\r\n${below}`;
   }
 
   /** What is advertised, else the address the request leaves from: the socket's or, on a wildcard, the one it came to or

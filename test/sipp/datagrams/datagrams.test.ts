@@ -24,10 +24,10 @@ const LARGEST = 65_507;
 /** Bytes of each value, every one of them. */
 const FILLER = Buffer.from(Array.from({ length: LARGEST }, (_, i) => (i * 31 + (i >> 8)) & 0xff));
 
-/** What the server added: our Via on top, one hop less. */
+/** What the server added: our Via on top and the Max-Breadth behind it, one hop less. */
 function withoutOurHop(forwarded: Buffer): Buffer {
-  const text = forwarded.toString('latin1');
-  return Buffer.from(text.replace(/\r\nVia: [^\r]*/i, '').replace('Max-Forwards: 69', 'Max-Forwards: 70'), 'latin1');
+  const text = forwarded.toString('latin1').replace(/\r\nVia: [^\r]*\r\nMax-Breadth: 60/i, '');
+  return Buffer.from(text.replace('Max-Forwards: 69', 'Max-Forwards: 70'), 'latin1');
 }
 
 function withoutTopVia(message: Buffer): Buffer {

@@ -20,7 +20,7 @@ describe('OPTIONS', () => {
     const server = await ServerProcess.start('--listen', `udp:127.0.0.1:${port}`);
     const args = ['-key', 'user', ''];
     const target = `127.0.0.1:${port}`;
-    const figures = await runUac({ scenario: asking, target, calls: REQUESTS, perSec: 200, args });
+    const figures = await runUac({ retransmits: false, scenario: asking, target, calls: REQUESTS, perSec: 200, args });
     expect(figures).toMatchObject({ successful: REQUESTS, retransmissions: 0 });
     expect(await server.counters()).toMatchObject({ requests_answered_total: REQUESTS, requests_forwarded_total: 0 });
   });
@@ -28,11 +28,19 @@ describe('OPTIONS', () => {
   it('to somebody behind the server is answered by them', async () => {
     const port = await freePort();
     const server = await ServerProcess.start('--listen', `udp:127.0.0.1:${port}`);
-    const uas = await startUas({ scenario: asked });
+    const uas = await startUas({ retransmits: false, scenario: asked });
     const args = ['-key', 'user', 'bob@'];
     const by = `127.0.0.1:${port}`;
     const target = `127.0.0.1:${uas.port}`;
-    const figures = await runUac({ scenario: asking, target, by, calls: REQUESTS, perSec: 200, args });
+    const figures = await runUac({
+      retransmits: false,
+      scenario: asking,
+      target,
+      by,
+      calls: REQUESTS,
+      perSec: 200,
+      args,
+    });
     expect(figures).toMatchObject({ successful: REQUESTS, retransmissions: 0 });
     expect(await figuresOfUas(uas, REQUESTS)).toMatchObject({ failed: 0, retransmissions: 0 });
     expect(await server.counters()).toMatchObject({ requests_answered_total: 0, requests_forwarded_total: REQUESTS });

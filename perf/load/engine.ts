@@ -1,0 +1,355 @@
+/** The load engine: UAC and UAS in one thread that never sleeps, so that it adds no wake-up to what it measures. A process of
+ *  its own, pinned to a CPU by who starts it (turn.ts):
+ *
+ *    node perf/load/engine.ts LOAD-AS-JSON      prints an EngineResult as JSON
+ *
+ *  Closed loop: `window` exchanges are in flight, a finished one starts the next. Open loop: exchanges start at `rate`
+ *  whatever comes back, and latency counts from when one was due, so that a stall is charged to all it held up. Stages:
+ *  until the server answers at all, registration of the users, warm-up, the measured window, drain. The figures of the server's
+ *  processes are read here, at the very edges of the window and of each second in it. Nothing is sent twice: what takes longer
+ *  than PATIENCE_MS has failed. Loopback only.
+ *
+ *  Hot: everything that `spin` calls but `sampleSecond` and `giveUpOverdue` runs per message and allocates nothing. */
+
+import { getHeapStatistics } from 'node:v8';
+import { createArena } from '../../src/memory/arena.ts';
+import {
+  EGRESS_ENTRIES,
+  RECEIVE_BATCH,
+  SLOT,
+  SLOT_HEADER_BYTES,
+  SLOT_PAYLOAD_BYTES,
+  SLOT_STRIDE_BYTES,
+  slotOffset,
+} from '../../src/memory/layout.ts';
+import { addSocket, attach, openUdp, receiveBatch, sendBatch } from '../../src/runtime/udp-socket.ts';
+import type { DelayName, Sample } from '../bench/result.ts';
+import { dropsAt } from '../bench/udp-sockets.ts';
+import type { EngineResult, Load } from './engine-result.ts';
+import { type Flow, type FlowParts, Tally } from './flow.ts';
+import type { HistogramFigures } from './histogram.ts';
+import { Outbox } from './outbox.ts';
+import {
+  busyNsOf,
+  cpuNsOf,
+  cpuNsOfThisThread,
+  residentKibOf,
+  threadDifferences,
+  threadsOf,
+} from './process-figures.ts';
+import { createFlows } from './scenarios.ts';
+
+const START_LIMIT_MS = 10_000;
+/** Once it answers, what it says must be right so soon. */
+const RIGHT_LIMIT_MS = 2000;
+/** Of all users' registrations. */
+const BEFORE_LIMIT_MS = 60_000;
+/** An exchange that takes longer has failed. While the server starts, it is tried again sooner. */
+const PATIENCE_MS = 1000;
+const START_PATIENCE_MS = 100;
+const OVERDUE_CHECK_US = 20_000;
+const SAMPLE_US = 1_000_000;
+/** Where a window is shorter, nothing is read in the middle of it. */
+const LEAST_SAMPLE_MS = 500;
+const NEVER = 0x7fffffff;
+/** How many exchanges of one index a flow can have before it comes to the numbers of the other one. */
+const FLOW_GENERATIONS = 0x4000_0000;
+
+/** Socket indices. */
+const CLIENT = 0;
+const AGENT = 1;
+const CLIENT_ENTRIES = EGRESS_ENTRIES / 2;
+/** What one exchange has room for: all its messages, once. */
+const EXCHANGE_BYTES = 6144;
+
+/** Ends a spin before its time: once anything came back, after the first finished exchange, or once nothing is left to start or in flight. */
+type Until = 'time' | 'answered' | 'first' | 'empty';
+
+const load = JSON.parse(process.argv[2] ?? 'null') as Load;
+const roomSlots = Math.ceil(((load.window + 1) * EXCHANGE_BYTES) / SLOT_STRIDE_BYTES);
+const arena = createArena({ shardCount: 1, slotCount: 2 * RECEIVE_BATCH + 2 * roomSlots, jumboCount: 1 });
+const { words, map } = arena;
+const tally = new Tally();
+const receiveBufferBytes = openSockets();
+const client = new Outbox(arena, CLIENT_ENTRIES, CLIENT_ENTRIES, CLIENT, load.way.serverPort);
+const agent = new Outbox(arena, 0, CLIENT_ENTRIES, AGENT, load.way.serverPort);
+const flows = createFlows(load.scenario, load.isFloor, load.users, partsFor);
+
+let flow: Flow = flows.before ?? flows.main;
+let sent = 0;
+let skipped = 0;
+const beganAtMs = performance.now();
+let busyUs = 0;
+/** How many exchanges may be in flight now. */
+let limit = 0;
+let patienceMs = START_PATIENCE_MS;
+let isOpen = false;
+/** Open loop: when the next exchange is due and how long it is from one to the next, in microseconds. In an array because
+ *  each fraction in a `let` is an object. */
+const schedule = new Float64Array(2);
+const DUE_AT = 0;
+const INTERVAL = 1;
+/** When the second that is being counted ends; never outside of the window. */
+let sampleAt = NEVER;
+let windowBeganAt = 0;
+/** Counts at the beginning of the second. */
+let sampled = { atMs: 0, successful: 0, failed: 0, retransmissions: 0, busyUs: 0, serverCpuNs: 0 };
+const series: Sample[] = [];
+
+try {
+  run();
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n`);
+  process.exitCode = 1;
+}
+
+function run(): void {
+  // Until the server answers: one exchange at a time, and nothing that fails counts.
+  limit = 1;
+  spin(START_LIMIT_MS, 'answered');
+  spin(RIGHT_LIMIT_MS, 'first');
+  if (tally.successful === 0)
+    throw new Error(`nothing right came back from 127.0.0.1:${load.way.serverPort}${causes()}`);
+  drain();
+  tally.failed = tally.stale = 0;
+  tally.causes.clear();
+
+  limit = load.window;
+  patienceMs = PATIENCE_MS;
+  if (flows.before !== null) {
+    limit = Math.min(load.window, 64);
+    flows.before.restart();
+    spin(BEFORE_LIMIT_MS, 'empty');
+    if (flow.hasMore || tally.failed > 0) throw new Error(`not all of ${load.users} users could register${causes()}`);
+    flow = flows.main;
+    limit = load.window;
+  }
+  schedule[DUE_AT] = clockUs();
+  isOpen = load.rate > 0;
+  if (isOpen) schedule[INTERVAL] = 1e6 / load.rate;
+  spin(load.warmUpMs, 'time');
+  tally.stale = 0;
+  flows.atWindow();
+  flow.clearDelays();
+
+  const begin = edge();
+  skipped = 0;
+  beginSeries(begin);
+  const allocatedBefore = getHeapStatistics().total_allocated_bytes;
+  spin(load.durationMs, flow.hasMore && load.scenario === 'register-insert' ? 'empty' : 'time');
+  const allocatedBytes = getHeapStatistics().total_allocated_bytes - allocatedBefore;
+  const end = edge();
+  if (end.atMs - sampled.atMs >= LEAST_SAMPLE_MS) sampleSecond();
+  sampleAt = NEVER;
+  const delays: { [name in DelayName]?: HistogramFigures } = {};
+  for (const [name, delay] of flow.delays) delays[name] = delay.toJSON();
+  const transit = flow.transit.toJSON();
+  const skippedInWindow = skipped;
+
+  drain();
+
+  const serverCpuNs = end.serverCpuNs - begin.serverCpuNs;
+  const wallMs = end.atMs - begin.atMs;
+  print({
+    wallMs,
+    started: end.started - begin.started,
+    successful: end.successful - begin.successful,
+    skipped: skippedInWindow,
+    sent: end.sent - begin.sent,
+    received: end.received - begin.received,
+    failed: tally.failed,
+    failuresByCause: Object.fromEntries(tally.causes),
+    retransmissions: tally.retransmissions,
+    stale: tally.stale,
+    serverCpuNs,
+    threads: threadDifferences(begin.threads, end.threads),
+    foreignCpuNs: Math.max(0, end.busyNs - begin.busyNs - serverCpuNs),
+    residentKib: [begin.residentKib, end.residentKib],
+    generatorOnCpu: (end.ownCpuNs - begin.ownCpuNs) / 1e6 / wallMs,
+    generatorBusy: (end.busyUs - begin.busyUs) / 1000 / wallMs,
+    generatorAllocatedBytes: allocatedBytes,
+    serverDrops: end.serverDrops - begin.serverDrops,
+    ownDrops: end.ownDrops - begin.ownDrops,
+    receiveBufferBytes,
+    delays,
+    transit,
+    series,
+  });
+}
+
+/** Starts nothing more and waits for what is in flight. */
+function drain(): void {
+  const limitBefore = limit;
+  limit = 0;
+  spin(patienceMs, 'empty');
+  flow.giveUpAll();
+  limit = limitBefore;
+}
+
+function causes(): string {
+  if (tally.causes.size === 0) return '';
+  return ` (${Array.from(tally.causes, ([cause, count]) => `${count} × ${cause}`).join(', ')})`;
+}
+
+function print(result: EngineResult): void {
+  process.stdout.write(`${JSON.stringify(result)}\n`);
+}
+
+/** Everything that is counted or read, at one moment. */
+function edge() {
+  const { pids, way, serverCpus } = load;
+  return {
+    serverDrops: dropsAt(way.serverPort),
+    ownDrops: dropsAt(way.clientPort) + dropsAt(way.agentPort),
+    residentKib: residentKibOf(pids),
+    threads: threadsOf(pids),
+    busyNs: serverCpus.reduce((sum, cpu) => sum + busyNsOf(cpu), 0),
+    serverCpuNs: cpuNsOf(pids),
+    ownCpuNs: cpuNsOfThisThread(),
+    atMs: performance.now(),
+    started: tally.started,
+    successful: tally.successful,
+    received: tally.received,
+    sent,
+    busyUs,
+  };
+}
+
+/** Microseconds since the engine began, whole ones. Good for half an hour. */
+function clockUs(): number {
+  return ((performance.now() - beganAtMs) * 1000) | 0;
+}
+
+/** The hot loop. Ends after `forMs`, or earlier as `until` says. */
+function spin(forMs: number, until: Until): void {
+  let before = clockUs();
+  const end = before + forMs * 1000;
+  let overdueCheckAt = before + OVERDUE_CHECK_US;
+  while (before < end) {
+    const count = receiveBatch(RECEIVE_BATCH, 0);
+    const now = clockUs();
+    for (let position = 0; position < count; position++) {
+      const offset = slotOffset(map, position);
+      const word = offset >> 2;
+      const start = offset + SLOT_HEADER_BYTES;
+      const afterLast = start + Math.min(words[word + SLOT.LENGTH_WORD]!, SLOT_PAYLOAD_BYTES);
+      if (words[word + SLOT.SOCKET_WORD] === CLIENT) flow.atClient(start, afterLast, now);
+      else flow.atAgent(start, afterLast, now);
+    }
+    tally.received += count;
+    if (limit > 0) startDue(count > 0 ? clockUs() : now);
+    const toSend = agent.count + client.count;
+    if (toSend > 0) flush();
+    if (count + toSend > 0) {
+      const after = clockUs();
+      busyUs += after - before;
+      before = after;
+    } else {
+      before = now;
+    }
+    if (now >= overdueCheckAt) {
+      flow.giveUpOverdue(now, patienceMs * 1000);
+      overdueCheckAt = now + OVERDUE_CHECK_US;
+    }
+    if (now >= sampleAt) sampleSecond();
+    if (until === 'answered' && tally.received > 0) return;
+    if (until === 'first' && tally.successful > 0) return;
+    if (until === 'empty' && flow.inFlight === 0 && (limit === 0 || !flow.hasMore)) return;
+  }
+}
+
+function flush(): void {
+  if (agent.count > 0) {
+    sendBatch(0, agent.first, agent.count);
+    sent += agent.count;
+    agent.clear();
+  }
+  if (client.count > 0) {
+    sendBatch(0, client.first, client.count);
+    sent += client.count;
+    client.clear();
+  }
+  flow.afterSending();
+}
+
+/** Starts the exchanges that may start now. */
+function startDue(now: number): void {
+  let starts = CLIENT_ENTRIES - client.count;
+  if (starts > RECEIVE_BATCH) starts = RECEIVE_BATCH;
+  if (!isOpen) {
+    if (flow.inFlight >= limit) return;
+    while (flow.inFlight < limit && starts-- > 0 && flow.hasMore) flow.start(now);
+    return;
+  }
+  while (schedule[DUE_AT]! <= now && starts-- > 0) {
+    if (flow.inFlight < limit && flow.hasMore) flow.start(schedule[DUE_AT]! | 0);
+    else skipped++;
+    schedule[DUE_AT]! += schedule[INTERVAL]!;
+  }
+}
+
+// ---- The series -----------------------------------------------------------------------------------------------------
+
+function beginSeries({ atMs, successful, busyUs, serverCpuNs }: ReturnType<typeof edge>): void {
+  windowBeganAt = atMs;
+  const { failed, retransmissions } = tally;
+  sampled = { atMs, successful, failed, retransmissions, busyUs, serverCpuNs };
+  sampleAt = load.durationMs * 1000 < SAMPLE_US + LEAST_SAMPLE_MS * 1000 ? NEVER : clockUs() + SAMPLE_US;
+}
+
+/** Cold: once a second, it reads some files. */
+function sampleSecond(): void {
+  const atMs = performance.now();
+  const { successful, failed, retransmissions } = tally;
+  const serverCpuNs = cpuNsOf(load.pids);
+  const lengthMs = atMs - sampled.atMs;
+  const { second } = flow;
+  const orNull = (us: number) => (second.total === 0 ? null : us);
+  series.push({
+    atMs: atMs - windowBeganAt,
+    lengthMs,
+    successful: successful - sampled.successful,
+    failed: failed - sampled.failed,
+    retransmissions: retransmissions - sampled.retransmissions,
+    p50Us: orNull(second.percentileUs(0.5)),
+    p99Us: orNull(second.percentileUs(0.99)),
+    maxUs: orNull(second.maxUs),
+    serverCpuShare: (serverCpuNs - sampled.serverCpuNs) / 1e6 / lengthMs,
+    generatorCpuShare: (busyUs - sampled.busyUs) / 1000 / lengthMs,
+  });
+  second.clear();
+  sampled = { atMs, successful, failed, retransmissions, busyUs, serverCpuNs };
+  sampleAt += SAMPLE_US;
+}
+
+// ---- Sockets and memory ---------------------------------------------------------------------------------------------
+
+function partsFor(i: 0 | 1): FlowParts {
+  const at = slotOffset(map, 2 * RECEIVE_BATCH + i * roomSlots);
+  const print = (line: string) => process.stderr.write(`${line}\n`);
+  const firstGeneration = i * FLOW_GENERATIONS;
+  return { arena, at, window: load.window, firstGeneration, way: load.way, client, agent, tally, print };
+}
+
+/** Opens both ends; returns the smaller receive buffer. */
+function openSockets(): number {
+  const { clientPort, agentPort } = load.way;
+  attach(arena.bytes);
+  let least = Number.POSITIVE_INFINITY;
+  for (const [index, port] of [clientPort, agentPort].entries()) {
+    const socket = openUdp({
+      host: '127.0.0.1',
+      port,
+      family: 4,
+      dualStack: false,
+      receiveBufferBytes: 4 << 20,
+      sendBufferBytes: 4 << 20,
+      dscp: 0,
+      reusePort: false,
+    });
+    addSocket(index, socket.fd, 4, false);
+    least = Math.min(least, socket.receiveBufferBytes);
+  }
+  for (let i = 0; i < RECEIVE_BATCH; i++) words[(map.plan >> 2) + i] = i;
+  return least;
+}

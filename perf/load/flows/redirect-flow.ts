@@ -1,0 +1,120 @@
+/** INVITE to a registered user, 302 with his contact, ACK. Done once the ACK is on its way. Hot. */
+
+import { sameBytes } from '../byte-compare.ts';
+import { explain } from '../explanation.ts';
+import { Flow, type FlowParts, MAX_FORWARDS, message, numberInVia, ownVia } from '../flow.ts';
+import { DOMAIN, type Way } from '../flow-settings.ts';
+import { LINE } from '../header-lines.ts';
+import { Histogram } from '../histogram.ts';
+import type { RandomUsers } from '../random-users.ts';
+import { ServerAnswers, statusAt } from '../server-answers.ts';
+import { GENERATION, INDEX, USER } from '../stamped-texts.ts';
+
+/** The ACK stands around the To of the 302; CONTACT is what the 302 must have. */
+const TEXT = { INVITE: 0, ACK: 1, ACK_END: 2, CONTACT: 3 } as const;
+const COMMA = 0x2c;
+
+export class RedirectFlow extends Flow {
+  readonly mainDelay = 'sessionRequest';
+  readonly #delay = new Histogram();
+  readonly delays = new Map([['sessionRequest', this.#delay] as const]);
+  readonly #answers: ServerAnswers;
+  readonly #users: RandomUsers;
+  readonly #numberAt: number;
+
+  constructor(parts: FlowParts, users: RandomUsers) {
+    const texts = textsOf(parts.way);
+    super(parts, texts, 0);
+    this.#answers = new ServerAnswers(parts.arena, texts[TEXT.INVITE]!);
+    this.#users = users;
+    this.#numberAt = numberInVia(parts.way);
+  }
+
+  protected override begin(index: number): void {
+    this.texts.stampUser(index, this.#users.next());
+    this.client.begin();
+    this.client.add(this.texts.start(index, TEXT.INVITE), this.texts.lengths[TEXT.INVITE]!);
+  }
+
+  override atAgent(start: number, end: number): void {
+    this.reject('at the UAS', start, end, (received) => explain(received, null));
+  }
+
+  override atClient(start: number, end: number, nowUs: number): void {
+    const answers = this.#answers;
+    const number = answers.read(start, end, this.#numberAt);
+    const index = number < 0 ? -1 : this.exchangeAt(number);
+    if (index < 0) {
+      this.#reject(start, end, null);
+      return;
+    }
+    const status = statusAt(this.bytes, start, end);
+    const cause = answers.causeOf(this.texts.start(index, TEXT.INVITE), end, status >= 200);
+    if (cause !== null) {
+      this.#reject(start, end, cause);
+      return;
+    }
+    if (status === 100) return;
+    if (status >= 300) this.#acknowledge(index);
+    if (status !== 302) this.#reject(start, end, null);
+    else if (!this.#hasContact(index)) this.#reject(start, end, 'contact');
+    else {
+      const tookUs = nowUs - this.dueAt[index]!;
+      this.#delay.record(tookUs);
+      this.second.record(tookUs);
+      this.succeed(index);
+    }
+  }
+
+  /** Just the one contact that was registered, perhaps with parameters. */
+  #hasContact(index: number): boolean {
+    const { lines } = this.#answers;
+    const start = lines.starts[LINE.CONTACT]!;
+    const end = lines.ends[LINE.CONTACT]!;
+    const length = this.texts.lengths[TEXT.CONTACT]!;
+    if (lines.counts[LINE.CONTACT] !== 1 || end - start < length) return false;
+    if (!sameBytes(this.view, start, this.texts.start(index, TEXT.CONTACT), length)) return false;
+    for (let at = start + length; at < end; at++) if (this.bytes[at] === COMMA) return false;
+    return true;
+  }
+
+  /** RFC 3261 17.1.1.3: with the To of the response. */
+  #acknowledge(index: number): void {
+    const { lines } = this.#answers;
+    this.client.begin();
+    this.client.add(this.texts.start(index, TEXT.ACK), this.texts.lengths[TEXT.ACK]!);
+    this.client.add(lines.starts[LINE.TO]!, lines.ends[LINE.TO]! - lines.starts[LINE.TO]!);
+    this.client.add(this.texts.start(index, TEXT.ACK_END), this.texts.lengths[TEXT.ACK_END]!);
+  }
+
+  #reject(start: number, end: number, cause: string | null): void {
+    this.reject('at the UAC', start, end, (received) => {
+      if (cause === null) return explain(received, null);
+      return { cause, sentence: `${cause} of the answer is not as it should be` };
+    });
+  }
+}
+
+function textsOf(way: Way): string[] {
+  const called = `sip:user${USER}@${DOMAIN}`;
+  const from = `From: "Alice at Perf" <sip:alice@${DOMAIN}>;tag=a${INDEX}${GENERATION}`;
+  const callId = `Call-ID: ${INDEX}${GENERATION}-5f3a9c01@127.0.0.1`;
+  return [
+    message([
+      `INVITE ${called} SIP/2.0`,
+      ownVia(way, 'i'),
+      `Max-Forwards: ${MAX_FORWARDS}`,
+      from,
+      `To: <${called}>`,
+      callId,
+      'CSeq: 1 INVITE',
+      `Contact: <sip:alice@127.0.0.1:${way.clientPort}>`,
+      'User-Agent: Strowger load engine',
+      'Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY, REFER, MESSAGE, UPDATE',
+      'Supported: replaces, timer',
+    ]),
+    `${[`ACK ${called} SIP/2.0`, ownVia(way, 'i'), `Max-Forwards: ${MAX_FORWARDS}`, from, ''].join('\r\n')}`,
+    `${['', callId, 'CSeq: 1 ACK', 'Content-Length: 0', '', ''].join('\r\n')}`,
+    `Contact: <sip:user${USER}@127.0.0.1:${way.agentPort}>`,
+  ];
+}

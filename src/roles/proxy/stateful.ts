@@ -1,0 +1,544 @@
+/** The stateful proxy (RFC 3261 16.2): each request opens a server transaction, each target it goes to a client transaction,
+ *  and what comes back is settled between them (response-processing.ts). Retransmissions end here, an ACK to our own final
+ *  responses too, a CANCEL is answered hop by hop (16.10). Runs on the shard. Hot, allocates nothing for a request with one
+ *  target. */
+
+import type { Arena } from '../../memory/arena.ts';
+import { type KeptMessages, NO_BLOCK } from '../../memory/kept-messages.ts';
+import { COUNTER, type Counters } from '../../observe/counters.ts';
+import type { Histograms } from '../../observe/histograms.ts';
+import { HEADER_ID } from '../../sip/header-table.ts';
+import type { MessageEdits } from '../../sip/message-edits.ts';
+import type { MessageIndex } from '../../sip/message-index.ts';
+import { METHOD } from '../../sip/methods.ts';
+import type { Outbound } from '../../sip/outbound.ts';
+import { Q_ONE } from '../../sip/q-value.ts';
+import { ACTION } from '../../transaction/actions.ts';
+import { CLIENT_EVENT } from '../../transaction/client-events.ts';
+import { CLIENT, ClientTransactions } from '../../transaction/client-transactions.ts';
+import { SERVER_EVENT } from '../../transaction/server-events.ts';
+import { SERVER, ServerTransactions } from '../../transaction/server-transactions.ts';
+import { TimerValues } from '../../transaction/timer-settings.ts';
+import { TimerWheel } from '../../transaction/timer-wheel.ts';
+import { FIRED, NO_RECORD, RECORD } from '../../transaction/transaction-records.ts';
+import type { Authentication } from '../authentication.ts';
+import type { Destination } from '../destination.ts';
+import type { LocatedUser } from '../located-user.ts';
+import type { OwnAddresses } from '../own-addresses.ts';
+import type { ElementClock } from '../ports.ts';
+import type { ReceivedRequest } from '../received-request.ts';
+import type { Redirect } from '../redirect/redirect.ts';
+import { REJECT, type Rejection } from '../rejection.ts';
+import type { Responder } from '../responder.ts';
+import { Branches, CLIENT_TAG, CONTEXT } from './branches.ts';
+import type { HopHealth } from './hop-health.ts';
+import { identifyAcknowledged } from './identity.ts';
+import { type RequestForwarding, WHOLE_BREADTH } from './request-forwarding.ts';
+import { checkSyntax } from './request-validation.ts';
+import type { ResponseContext } from './response-context.ts';
+import { ResponseProcessing } from './response-processing.ts';
+import { OUTCOME, type RequestRouting } from './routing.ts';
+import { SERVED } from './served.ts';
+import type { TargetBlocks } from './target-blocks.ts';
+import type { NextHops } from './target-set.ts';
+import { Targets } from './targets.ts';
+import { UnreachablePlaces } from './unreachable.ts';
+import type { Users } from './users.ts';
+import type { ViaTemplates } from './via-templates.ts';
+
+export interface StatefulSettings {
+  readonly timers: { readonly t1Ms: number; readonly t2Ms: number; readonly t4Ms: number; readonly timerCSec: number };
+  readonly redirects: 'pass' | 'recurse';
+  readonly maxBreadth: number;
+  /** Server transactions, and as many client transactions. */
+  readonly transactions: number;
+}
+
+export interface StatefulProxyParts {
+  readonly arena: Arena;
+  readonly outbound: Outbound;
+  readonly edits: MessageEdits;
+  readonly destination: Destination;
+  readonly routing: RequestRouting;
+  readonly forwarding: RequestForwarding;
+  readonly responder: Responder;
+  readonly templates: ViaTemplates;
+  readonly own: OwnAddresses;
+  readonly users: Users;
+  readonly located: LocatedUser;
+  readonly redirect: Redirect;
+  readonly authentication: Authentication | null;
+  readonly kept: KeptMessages;
+  readonly targetBlocks: TargetBlocks;
+  readonly nextHops: NextHops;
+  readonly health: HopHealth;
+  readonly clock: ElementClock;
+  readonly counters: Counters;
+  readonly histograms: Histograms;
+  /** 32 bits nobody can guess. */
+  readonly random: () => number;
+  /** Calls `resume` once the look-up that `destination` waits for has settled. False: too many wait. */
+  readonly whenResolved: (resume: () => void) => boolean;
+  readonly settings: StatefulSettings;
+}
+
+const TICK_MS = 10;
+const REJECT_ONE_IN = 4;
+/** One transaction in so many is for calls that run: new ones are refused while no more than these are left. */
+const RESERVED_ONE_IN = 16;
+const REASON = HEADER_ID.REASON;
+
+export class StatefulProxy {
+  readonly #parts: StatefulProxyParts;
+  readonly #kept: KeptMessages;
+  readonly #wheel: TimerWheel;
+  readonly #servers: ServerTransactions;
+  readonly #clients: ClientTransactions;
+  readonly #branches: Branches;
+  readonly #targets: Targets;
+  readonly #responses: ResponseProcessing;
+  readonly #unreachable: UnreachablePlaces;
+  readonly #fire: (timer: number) => void;
+  /** Why the last request was rejected. */
+  rejection: Rejection = REJECT.requestLine;
+  /** Too much waits to be served: of what begins something new, one in REJECT_ONE_IN is answered 503 (21.5.4). The others are
+   *  served as far as the intake lets them through, which drops what is more (runtime/intake.ts): over UDP a 503
+   *  with its ACK costs a quarter of a call, so that saying no to everybody would leave no time for those already calling. */
+  isOverloaded = false;
+  #sinceRejected = 0;
+  /** Transactions in use from which on new requests are refused. */
+  readonly #newBelow: number;
+
+  constructor(parts: StatefulProxyParts) {
+    const { settings, clock, outbound, routing, counters } = parts;
+    const { transactions, timers } = settings;
+    const values = new TimerValues(timers.t1Ms, timers.t2Ms, timers.t4Ms);
+    const timerCMs = timers.timerCSec * 1000;
+    this.#parts = parts;
+    this.#newBelow = transactions - Math.trunc(transactions / RESERVED_ONE_IN);
+    // The transactions of a shard that died went with it.
+    counters.level(COUNTER.server_transactions_ended_total, COUNTER.server_transactions_total);
+    counters.level(COUNTER.client_transactions_ended_total, COUNTER.client_transactions_total);
+    this.#kept = parts.kept;
+    this.#unreachable = new UnreachablePlaces(clock);
+    this.#wheel = new TimerWheel(2 * transactions, TICK_MS, clock.nowMs);
+    this.#servers = new ServerTransactions(transactions, clock, this.#wheel, 0, values);
+    this.#clients = new ClientTransactions(transactions, clock, this.#wheel, transactions, values, parts.random);
+    const shared = {
+      ...parts,
+      servers: this.#servers,
+      clients: this.#clients,
+      contexts: new Map<number, ResponseContext>(),
+      timers: values,
+      timerCMs,
+      outbound,
+      routing,
+      counters,
+    };
+    this.#branches = new Branches(shared);
+    this.#targets = new Targets({
+      ...shared,
+      branches: this.#branches,
+      maxBreadth: settings.maxBreadth,
+      onSettled: (server) => this.#responses.conclude(server),
+    });
+    this.#responses = new ResponseProcessing({
+      ...shared,
+      branches: this.#branches,
+      targets: this.#targets,
+      isRecursing: settings.redirects === 'recurse',
+    });
+    this.#fire = (timer) => (timer < transactions ? this.#serverTimer(timer) : this.#clientTimer(timer - transactions));
+  }
+
+  /** Transactions in use: all zero once calls are over and their timers have run out. */
+  occupancy(): { serverTransactions: number; clientTransactions: number } {
+    return {
+      serverTransactions: this.#servers.count,
+      clientTransactions: this.#clients.count,
+    };
+  }
+
+  /** Takes a request whose top Via has been read. `error` is what `parseMessage` found. Returns one of SERVED. `mayWait`:
+   *  false for one that has waited for a look-up. */
+  receive(request: ReceivedRequest, error: number, mayWait: boolean): number {
+    const { routing, counters } = this.#parts;
+    const { method } = request.index;
+    routing.identify(request);
+    if (method === METHOD.ACK) return this.#receiveAck(request, error);
+    if (method === METHOD.CANCEL) return this.#receiveCancel(request, error);
+    const { high, low } = request.transaction;
+    const known = this.#servers.find(high, low, method);
+    if (known !== NO_RECORD) {
+      this.#absorb(known, request);
+      return SERVED.DONE;
+    }
+    if (this.isOverloaded && this.#isTurnToReject() && isSheddable(request, method, this.#parts.responder)) {
+      counters.count(REJECT.overloaded.counter);
+      this.rejection = REJECT.overloaded;
+      return SERVED.REJECTED;
+    }
+    const outcome = routing.process(request, error);
+    if (outcome === OUTCOME.FORWARDED) return this.#forward(request);
+    if (outcome === OUTCOME.FOR_OURSELVES) return SERVED.FOR_OURSELVES;
+    if (outcome === OUTCOME.FORKED) return this.#fork(request);
+    if (outcome === OUTCOME.REGISTER) return SERVED.REGISTER;
+    if (outcome === OUTCOME.REDIRECTED) return this.#redirect(request);
+    if (outcome === OUTCOME.CHALLENGED) return this.#challenge(request);
+    if (outcome === OUTCOME.ASKING) return SERVED.ASKING;
+    if (outcome === OUTCOME.PENDING) {
+      if (!mayWait) return this.#reject(request, REJECT.unresolvable);
+      return method === METHOD.INVITE ? this.#forwardLater(request) : SERVED.PENDING;
+    }
+    counters.count(routing.rejection.counter);
+    return this.#reject(request, routing.rejection);
+  }
+
+  /** Takes a response without a syntax error. */
+  receiveResponse(index: MessageIndex, slotWord: number): void {
+    this.#responses.receive(index, slotWord);
+  }
+
+  /** What tells the client transaction of a tag from another that has its record later. */
+  cookieOf(tag: number): number {
+    return this.#clients.words[this.#clients.at(tag & ~CLIENT_TAG) + CLIENT.COOKIE]!;
+  }
+
+  /** The kernel refused a message that was flushed with `tag`. */
+  transportFailed(tag: number, isTooLarge: boolean): void {
+    this.#responses.transportFailed(tag & ~CLIENT_TAG, isTooLarge);
+  }
+
+  /** ICMP said that a destination cannot be reached (18.4). `words` from `familyAt`: family, port and address, as in a slot. */
+  noteUnreachable(words: Int32Array, familyAt: number): void {
+    this.#unreachable.note(words, familyAt);
+  }
+
+  /** Fires the timers that are due. */
+  advance(): boolean {
+    return this.#wheel.advance(this.#parts.clock.nowMs, this.#fire);
+  }
+
+  /** When to call `advance` next, in milliseconds of the clock; Infinity: no timer runs. */
+  nextDeadlineMs(): number {
+    return this.#wheel.nextDeadlineMs();
+  }
+
+  #isTurnToReject(): boolean {
+    this.#sinceRejected = (this.#sinceRejected + 1) % REJECT_ONE_IN;
+    return this.#sinceRejected === 0;
+  }
+
+  /** 16.6 for one target, the usual case. */
+  #forward(request: ReceivedRequest): number {
+    const { routing } = this.#parts;
+    const server = this.#open(request);
+    if (server === NO_RECORD) return this.#refuse();
+    const hop = routing.hop === null ? -1 : routing.hop.id;
+    if (!this.#branches.begin(server, request, NO_BLOCK, hop, 0, WHOLE_BREADTH)) {
+      this.#responses.answer(server, REJECT.exhausted);
+    }
+    this.#parts.counters.count(COUNTER.requests_forwarded_total);
+    return SERVED.DONE;
+  }
+
+  /** For a user with contacts, registered or fixed. */
+  #fork(request: ReceivedRequest): number {
+    const { users, routing, located, counters } = this.#parts;
+    const { user } = routing;
+    const server = this.#open(request);
+    if (server === NO_RECORD) return this.#refuse();
+    counters.count(COUNTER.requests_forwarded_total);
+    if (located.sipCount === 1 && user < 0) {
+      if (this.#forwardToOne(server, request)) return SERVED.DONE;
+    } else {
+      this.#targets.addFixed(server, users.contactsOf(user));
+      if (located.sipCount > 0) this.#targets.addBindings(server, located.open(), located.nowMs);
+    }
+    this.#responses.conclude(server);
+    return SERVED.DONE;
+  }
+
+  /** To the only contact a user has, the usual case: without a response context. False: it is in one, to be begun. */
+  #forwardToOne(server: number, request: ReceivedRequest): boolean {
+    const { routing, located, targetBlocks } = this.#parts;
+    const servers = this.#servers;
+    const block = targetBlocks.ofBinding(located.best()!);
+    if (block === NO_BLOCK) {
+      this.#responses.answer(server, REJECT.exhausted);
+      return true;
+    }
+    const isFound = targetBlocks.aim(request, block) && routing.locate(request, 0) === OUTCOME.FORWARDED;
+    if (!isFound) {
+      this.#targets.contextOf(server).add({ block, q: Q_ONE });
+      return false;
+    }
+    servers.words[servers.at(server) + SERVER.TARGET] = block;
+    if (!this.#branches.begin(server, request, block, -1, 0, WHOLE_BREADTH)) {
+      this.#responses.answer(server, REJECT.exhausted);
+    }
+    return true;
+  }
+
+  /** 22.3. */
+  #challenge(request: ReceivedRequest): number {
+    this.#parts.authentication!.challenge(request);
+    const server = this.#openFinal(request);
+    if (server !== NO_RECORD) this.#keepFinal(server);
+    return SERVED.DONE;
+  }
+
+  /** 8.3. */
+  #redirect(request: ReceivedRequest): number {
+    const { routing, redirect, users, counters } = this.#parts;
+    if (!redirect.redirect(request, users.contactsOf(routing.user))) {
+      counters.count(REJECT.noTarget.counter);
+      return this.#reject(request, REJECT.noTarget);
+    }
+    counters.count(COUNTER.redirected_total);
+    const server = this.#openFinal(request);
+    if (server !== NO_RECORD) this.#keepFinal(server);
+    return SERVED.DONE;
+  }
+
+  /** An INVITE gets its 100 before the name of its next hop is known. Cold. */
+  #forwardLater(request: ReceivedRequest): number {
+    const { routing, counters } = this.#parts;
+    const server = this.#open(request);
+    if (server === NO_RECORD) return this.#refuse();
+    const retry = () => {
+      if (!this.#branches.read(server)) return false;
+      if (routing.process(this.#branches.kept, 0) !== OUTCOME.FORWARDED) {
+        counters.count(COUNTER.unresolvable_total);
+        return false;
+      }
+      const hop = routing.hop === null ? -1 : routing.hop.id;
+      return this.#branches.begin(server, this.#branches.kept, NO_BLOCK, hop, 0, WHOLE_BREADTH);
+    };
+    if (this.#targets.wait(server, retry)) counters.count(COUNTER.requests_forwarded_total);
+    else this.#responses.answer(server, REJECT.noRoom);
+    return SERVED.DONE;
+  }
+
+  /** Opens the server transaction: keeps the request, notes where responses go, says 100 to an INVITE (16.2: at once, which
+   *  is within 200 ms). NO_RECORD: there is no room for another one. */
+  #open(request: ReceivedRequest): number {
+    const { outbound, responder, counters } = this.#parts;
+    const servers = this.#servers;
+    if (!this.#hasRoomFor(request)) return NO_RECORD;
+    const block = this.#kept.keepSlot(request.slotWord);
+    if (block === NO_BLOCK) return NO_RECORD;
+    const { high, low } = request.transaction;
+    const { method } = request.index;
+    const server = servers.open(high, low, method);
+    const at = servers.at(server);
+    servers.words[at + SERVER.REQUEST] = block;
+    counters.count(COUNTER.server_transactions_total);
+    if (method === METHOD.INVITE) {
+      responder.respondTrying(request);
+    } else {
+      outbound.begin();
+      responder.address(request);
+    }
+    outbound.saveRoute(servers.words, at + RECORD.ROUTE);
+    return server;
+  }
+
+  /** The last transactions are kept for what belongs to a call: a BYE that is refused leaves a call that nobody can end. */
+  #hasRoomFor(request: ReceivedRequest): boolean {
+    const inUse = Math.max(this.#servers.count, this.#clients.count);
+    if (inUse < this.#newBelow) return true;
+    return inUse < this.#servers.capacity && !isSheddable(request, request.index.method, this.#parts.responder);
+  }
+
+  /** No room: the answer costs as little as can be, and running calls go on. */
+  #refuse(): number {
+    this.#parts.counters.count(COUNTER.transactions_exhausted_total);
+    this.rejection = REJECT.exhausted;
+    return SERVED.REJECTED;
+  }
+
+  /** A final response of our own. To an INVITE it is sent again until the ACK comes (17.2.1), which needs a transaction; to
+   *  others a retransmission gets the same answer again (8.2.7). */
+  #reject(request: ReceivedRequest, rejection: Rejection): number {
+    this.rejection = rejection;
+    const server = this.#openFinal(request);
+    if (server === NO_RECORD) return SERVED.REJECTED;
+    this.#parts.responder.reject(request, rejection);
+    this.#keepFinal(server);
+    return SERVED.DONE;
+  }
+
+  /** Opens the server transaction of an INVITE that is answered at once. NO_RECORD: the answer goes without one. */
+  #openFinal(request: ReceivedRequest): number {
+    if (request.index.method !== METHOD.INVITE || !this.#hasRoomFor(request)) return NO_RECORD;
+    const servers = this.#servers;
+    const { high, low } = request.transaction;
+    const server = servers.open(high, low, METHOD.INVITE);
+    servers.words[servers.at(server) + SERVER.FLAGS]! |= CONTEXT.DECIDED;
+    this.#parts.counters.count(COUNTER.server_transactions_total);
+    return server;
+  }
+
+  /** Keeps the answer that was committed last for what `#openFinal` opened. */
+  #keepFinal(server: number): void {
+    const servers = this.#servers;
+    this.#parts.outbound.saveRoute(servers.words, servers.at(server) + RECORD.ROUTE);
+    this.#responses.keepFinal(server);
+  }
+
+  /** A request came again (17.2.1, 17.2.2). */
+  #absorb(server: number, request: ReceivedRequest): void {
+    const { counters, outbound, responder } = this.#parts;
+    counters.count(COUNTER.request_retransmissions_total);
+    const actions = this.#servers.put(server, SERVER_EVENT.REQUEST);
+    if ((actions & ACTION.TRYING) !== 0) responder.respondTrying(request);
+    if ((actions & ACTION.RETRANSMIT) === 0) return;
+    const block = this.#servers.words[this.#servers.at(server) + SERVER.RESPONSE]!;
+    counters.count(COUNTER.response_retransmissions_total);
+    if (block !== NO_BLOCK) outbound.sendKept(block, 0);
+    else if (request.index.method === METHOD.INVITE) responder.respondTrying(request);
+  }
+
+  /** 17.2.1: an ACK to a final response of this transaction ends here. Any other belongs to a 2xx and is forwarded like a
+   *  request of its own, without a transaction (16.2). */
+  #receiveAck(request: ReceivedRequest, error: number): number {
+    const { arena, routing, forwarding, destination, counters, responder } = this.#parts;
+    const { high, low } = request.transaction;
+    let server = this.#servers.find(high, low, METHOD.INVITE);
+    if (server === NO_RECORD && identifyAcknowledged(arena, request)) {
+      server = this.#servers.find(request.transaction.high, request.transaction.low, METHOD.INVITE);
+    }
+    if (server !== NO_RECORD) {
+      const actions = this.#servers.put(server, SERVER_EVENT.ACK);
+      this.#releaseAcknowledged(server);
+      if ((actions & ACTION.PASS_UP) === 0) return SERVED.DONE;
+    }
+    if (error === 0 && responder.isOwnTag(request)) return SERVED.DONE;
+    let outcome = routing.process(request, error);
+    // Of several contacts it would have to say which one it is for.
+    if (outcome === OUTCOME.FORKED && this.#parts.located.sipCount === 1) outcome = routing.followBest(request);
+    if (outcome === OUTCOME.PENDING) return SERVED.PENDING;
+    if (outcome === OUTCOME.FORWARDED) {
+      forwarding.forward(request, destination, routing.socket, routing.strictUri, high, low, WHOLE_BREADTH, 0);
+      counters.count(COUNTER.requests_forwarded_total);
+      return SERVED.DONE;
+    }
+    // An ACK to a fork's 2xx names the contact it is for: without that it is for nobody.
+    this.rejection = outcome === OUTCOME.REJECTED ? routing.rejection : REJECT.noTarget;
+    counters.count(this.rejection.counter);
+    return SERVED.REJECTED;
+  }
+
+  /** Timer I lingers to absorb more ACKs; the response is not needed for that. */
+  #releaseAcknowledged(server: number): void {
+    const servers = this.#servers;
+    if (!servers.isConfirmed(server)) return;
+    const at = servers.at(server) + SERVER.RESPONSE;
+    if (servers.words[at] !== NO_BLOCK) this.#kept.release(servers.words[at]!);
+    servers.words[at] = NO_BLOCK;
+  }
+
+  /** 16.10: 200 at once, and what still rings is cancelled. One that matches nothing is forwarded without a transaction. */
+  #receiveCancel(request: ReceivedRequest, error: number): number {
+    const { arena, routing, forwarding, destination, responder, counters } = this.#parts;
+    const { high, low } = request.transaction;
+    const malformed = checkSyntax(arena.bytes, request, error);
+    if (malformed !== null) {
+      counters.count(malformed.counter);
+      this.rejection = malformed;
+      return SERVED.REJECTED;
+    }
+    const server = this.#servers.findCancelled(high, low);
+    if (server !== NO_RECORD) {
+      counters.count(COUNTER.cancels_received_total);
+      responder.accept(request);
+      // 9.2: a CANCEL has no effect on anything but an INVITE.
+      if (this.#servers.words[this.#servers.at(server) + SERVER.METHOD] === METHOD.INVITE) {
+        this.#responses.cancel(server, this.#reasonOf(request.index));
+      }
+      return SERVED.DONE;
+    }
+    const outcome = routing.process(request, error);
+    if (outcome === OUTCOME.PENDING) return SERVED.PENDING;
+    if (outcome === OUTCOME.FORWARDED) {
+      const { socket, strictUri } = routing;
+      forwarding.forward(request, destination, socket, strictUri, high, low, WHOLE_BREADTH, request.slot + 1);
+      counters.count(COUNTER.requests_forwarded_total);
+      return SERVED.DONE;
+    }
+    this.rejection = outcome === OUTCOME.REJECTED ? routing.rejection : REJECT.noTransaction;
+    counters.count(this.rejection.counter);
+    return SERVED.REJECTED;
+  }
+
+  /** Reason header lines, to be passed on (RFC 3326 section 2). Cold. */
+  #reasonOf(index: MessageIndex): Uint8Array | null {
+    const { bytes } = this.#parts.arena;
+    const lines: number[] = [];
+    for (let header = index.find(bytes, REASON); header !== -1; header = index.next(header)) {
+      lines.push(...bytes.subarray(index.lineStart(header), index.lineEnd(header)));
+    }
+    return lines.length === 0 ? null : Uint8Array.from(lines);
+  }
+
+  #serverTimer(server: number): void {
+    const servers = this.#servers;
+    const { counters, outbound } = this.#parts;
+    for (let fired = servers.fired(server); fired !== FIRED.NOTHING; fired = servers.fired(server)) {
+      const actions = servers.put(server, SERVER_TIMER_EVENTS[fired]!);
+      if ((actions & ACTION.RETRANSMIT) !== 0) {
+        const block = servers.words[servers.at(server) + SERVER.RESPONSE]!;
+        counters.count(COUNTER.response_retransmissions_total);
+        if (block !== NO_BLOCK) outbound.sendKept(block, 0);
+      }
+      if ((actions & ACTION.TRYING) !== 0) this.#tryAgain(server);
+      if ((actions & ACTION.REPORT_TIMEOUT) !== 0) counters.count(COUNTER.unacknowledged_total);
+      if (servers.stateOf(server) === 0) {
+        this.#branches.settleServer(server);
+        return;
+      }
+    }
+  }
+
+  /** RFC 4320 4.1: 100 to something else than an INVITE once the client's Timer E has reached T2. Cold. */
+  #tryAgain(server: number): void {
+    if (this.#branches.read(server)) this.#parts.responder.respondTrying(this.#branches.kept);
+  }
+
+  /** What was sent last came back as undeliverable: instead of sending it again the transaction fails (17.1.4). Not a CANCEL:
+   *  it goes by the route of its INVITE, from where a provisional response came. */
+  #isUnreachable(branch: number): boolean {
+    const { words } = this.#clients;
+    const at = this.#clients.at(branch);
+    if (words[at + CLIENT.METHOD] === METHOD.CANCEL) return false;
+    return this.#unreachable.isKnown(words, at + RECORD.ROUTE, words[at + RECORD.INTERVAL]! + 2 * TICK_MS);
+  }
+
+  #clientTimer(branch: number): void {
+    const clients = this.#clients;
+    for (let fired = clients.fired(branch); fired !== FIRED.NOTHING; fired = clients.fired(branch)) {
+      if (fired === FIRED.WATCH) this.#responses.clientWatch(branch);
+      else if (fired === FIRED.RETRANSMIT && this.#isUnreachable(branch))
+        this.#responses.transportFailed(branch, false);
+      else this.#responses.clientTimer(branch, CLIENT_TIMER_EVENTS[fired]!);
+      if (clients.stateOf(branch) === 0) return;
+    }
+  }
+}
+
+/** A request that begins something new: not BYE or PRACK, and without a tag in its To (12.2). */
+function isSheddable(request: ReceivedRequest, method: number, responder: Responder): boolean {
+  return method !== METHOD.BYE && method !== METHOD.PRACK && !responder.hasToTag(request);
+}
+
+const SERVER_TIMER_EVENTS: Readonly<Record<number, number>> = {
+  [FIRED.RETRANSMIT]: SERVER_EVENT.TIMER_RETRANSMIT,
+  [FIRED.TIMEOUT]: SERVER_EVENT.TIMER_TIMEOUT,
+  [FIRED.LINGER]: SERVER_EVENT.TIMER_LINGER,
+};
+const CLIENT_TIMER_EVENTS: Readonly<Record<number, number>> = {
+  [FIRED.RETRANSMIT]: CLIENT_EVENT.TIMER_RETRANSMIT,
+  [FIRED.TIMEOUT]: CLIENT_EVENT.TIMER_TIMEOUT,
+  [FIRED.LINGER]: CLIENT_EVENT.TIMER_LINGER,
+};

@@ -1,0 +1,104 @@
+/** Targets of requests with a URI of their own (RFC 3261 16.5), in blocks of kept messages: they outlive the location record,
+ *  the configuration or the response they came from. Runs on the shard. Allocates nothing.
+ *
+ *  ```
+ *  header   as of a slot: length of the URI; the flow by which the target is reached, family 0: by its URI; in the word of the
+ *           receive time the length of the Path
+ *  payload  the URI, then the Path values as one text
+ *  ``` */
+
+import type { BindingView } from '../../location/bindings.ts';
+import { BINDING_FLAG } from '../../location/table-layout.ts';
+import type { Arena } from '../../memory/arena.ts';
+import { type KeptMessages, NO_BLOCK } from '../../memory/kept-messages.ts';
+import { SLOT, SLOT_HEADER_BYTES } from '../../memory/layout.ts';
+import { parseUri } from '../../sip/uri.ts';
+import type { ReceivedRequest } from '../received-request.ts';
+
+const PATH_LENGTH_WORD = SLOT.TIME_WORD;
+
+export class TargetBlocks {
+  readonly #arena: Arena;
+  readonly #kept: KeptMessages;
+
+  constructor(arena: Arena, kept: KeptMessages) {
+    this.#arena = arena;
+    this.#kept = kept;
+  }
+
+  /** A target for the URI in [start, end) of the arena. NO_BLOCK: no memory is left. */
+  ofSpan(start: number, end: number): number {
+    const block = this.#take(end - start, 0);
+    if (block !== NO_BLOCK) this.#arena.bytes.copyWithin(block + SLOT_HEADER_BYTES, start, end);
+    return block;
+  }
+
+  /** A target for a URI of the configuration. */
+  ofText(uri: Uint8Array): number {
+    const block = this.#take(uri.length, 0);
+    if (block !== NO_BLOCK) this.#arena.bytes.set(uri, block + SLOT_HEADER_BYTES);
+    return block;
+  }
+
+  /** A target for the binding that the view stands at, with its Path (RFC 3327 5.4) and its flow (RFC 5626 7). */
+  ofBinding(view: BindingView): number {
+    const { bytes, words } = this.#arena;
+    const { contactStart, contactEnd, pathStart, pathEnd } = view;
+    const block = this.#take(contactEnd - contactStart, pathEnd - pathStart);
+    if (block === NO_BLOCK) return NO_BLOCK;
+    const path = view.copyText(contactStart, contactEnd, bytes, block + SLOT_HEADER_BYTES);
+    view.copyText(pathStart, pathEnd, bytes, path);
+    // What a proxy before us put into the Path says where the flow is.
+    if ((view.flags & BINDING_FLAG.AT_SOURCE) === 0 || pathEnd > pathStart) return block;
+    const header = block >> 2;
+    words[header + SLOT.SOCKET_WORD] = view.socket;
+    words[header + SLOT.FAMILY_WORD] = view.family;
+    words[header + SLOT.PORT_WORD] = view.port;
+    words[header + SLOT.SCOPE_WORD] = view.scope;
+    for (let i = 0; i < 4; i++) {
+      words[header + SLOT.SOURCE_WORD + i] = view.sourceWord(i);
+      words[header + SLOT.LOCAL_WORD + i] = view.localWord(i);
+    }
+    return block;
+  }
+
+  /** Makes a target's URI the Request-URI of `request`, its Path the way there. False: the URI cannot be read. */
+  aim(request: ReceivedRequest, block: number): boolean {
+    const { bytes, words } = this.#arena;
+    const header = block >> 2;
+    const start = this.uriStart(block);
+    const end = this.uriEnd(block);
+    request.isMaddrStripped = false;
+    request.pathStart = end;
+    request.pathEnd = end + words[header + PATH_LENGTH_WORD]!;
+    request.flow = words[header + SLOT.FAMILY_WORD] === 0 ? NO_BLOCK : block;
+    return parseUri(bytes, start, end, request.uri) >= 0;
+  }
+
+  isFlow(block: number): boolean {
+    return this.#arena.words[(block >> 2) + SLOT.FAMILY_WORD] !== 0;
+  }
+
+  release(block: number): void {
+    this.#kept.release(block);
+  }
+
+  uriStart(block: number): number {
+    return block + SLOT_HEADER_BYTES;
+  }
+
+  uriEnd(block: number): number {
+    return block + SLOT_HEADER_BYTES + this.#arena.words[(block >> 2) + SLOT.LENGTH_WORD]!;
+  }
+
+  #take(uriBytes: number, pathBytes: number): number {
+    const block = this.#kept.take(uriBytes + pathBytes);
+    if (block === NO_BLOCK) return NO_BLOCK;
+    const { words } = this.#arena;
+    const header = block >> 2;
+    words[header + SLOT.LENGTH_WORD] = uriBytes;
+    words[header + PATH_LENGTH_WORD] = pathBytes;
+    words[header + SLOT.FAMILY_WORD] = 0;
+    return block;
+  }
+}

@@ -1,0 +1,80 @@
+/** The admin HTTP listener: /metrics, /healthz and /readyz. Main thread, cold. It is open before the server serves, so that whoever
+ *  probes is told that it is not ready yet instead of finding nobody. */
+
+import { isIPv6 } from 'node:net';
+import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
+import { type AdminAddress, parseAdminAddress } from '../config/admin-address.ts';
+import { CONTENT_TYPE } from '../observe/exposition.ts';
+import type { RunningServer } from './running-server.ts';
+
+/** A request has a few hundred bytes, and no body. */
+const MAX_BODY_BYTES = 1024;
+const MAX_CONNECTIONS = 64;
+const REQUEST_LIMIT_MS = 5000;
+const IDLE_LIMIT_MS = 75_000;
+
+const PATHS = ['/metrics', '/healthz', '/readyz'] as const;
+
+export interface AdminListener {
+  /** Where it listens, e.g. `http://127.0.0.1:9560`. */
+  readonly url: string;
+  /** From now on there is something to tell. */
+  serve(server: RunningServer): void;
+  close(): Promise<void>;
+}
+
+/** What `openAdmin` throws when its address cannot be had. */
+export interface AdminListenError extends Error {
+  /** As in errno. */
+  readonly code: string;
+  readonly adminListen: string;
+}
+
+/** Opens the listener at `listen` (setting admin.listen, checked before). Rejects with an AdminListenError. */
+export async function openAdmin(listen: string): Promise<AdminListener> {
+  const address = parseAdminAddress(listen) as AdminAddress;
+  const app = fastify({
+    bodyLimit: MAX_BODY_BYTES,
+    requestTimeout: REQUEST_LIMIT_MS,
+    keepAliveTimeout: IDLE_LIMIT_MS,
+    // A scraper keeps its connection: it must not hold up a stop.
+    forceCloseConnections: true,
+  });
+  app.server.maxConnections = MAX_CONNECTIONS;
+  let server: RunningServer | null = null;
+  addRoutes(app, () => server);
+  try {
+    await app.listen({ host: address.host, port: address.port, ipv6Only: isIPv6(address.host) && listen[0] !== '*' });
+  } catch (error) {
+    await app.close();
+    throw Object.assign(error as Error, { adminListen: listen });
+  }
+  const bound = app.server.address();
+  const port = typeof bound === 'object' && bound !== null ? bound.port : address.port;
+  const host = address.isWildcard ? 'localhost' : isIPv6(address.host) ? `[${address.host}]` : address.host;
+  return {
+    url: `http://${host}:${port}`,
+    serve: (running) => {
+      server = running;
+    },
+    close: () => app.close(),
+  };
+}
+
+function addRoutes(app: FastifyInstance, server: () => RunningServer | null): void {
+  app.get('/healthz', (_, reply) => answer(reply, 200, 'ok'));
+  app.get('/readyz', (_, reply) => {
+    const reasons = server()?.notReadyBecause() ?? ['starting'];
+    return reasons.length === 0 ? answer(reply, 200, 'ready') : answer(reply, 503, reasons.join('\n'));
+  });
+  app.get('/metrics', (_, reply) => {
+    const running = server();
+    return running === null ? answer(reply, 503, 'starting') : reply.type(CONTENT_TYPE).send(running.metrics());
+  });
+  app.setNotFoundHandler((_, reply) => answer(reply, 404, `there are ${PATHS.join(', ')}`));
+}
+
+function answer(reply: FastifyReply, status: number, text: string): FastifyReply {
+  // Readiness is of now.
+  return reply.code(status).header('cache-control', 'no-store').type('text/plain; charset=utf-8').send(`${text}\n`);
+}

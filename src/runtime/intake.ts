@@ -1,0 +1,266 @@
+/** The intake: takes datagrams off the sockets and hands each to the shard of its Call-ID. Belongs to one thread: the
+ *  dispatcher's, or, where one shard has all the calls and no core to share them with, the shard's own (shard.ts). Hot.
+ *
+ *  One round: slots that came home, a batch from the kernel, each datagram classified and offered, rings published. */
+
+import { assert } from '../base/assert.ts';
+import type { Arena } from '../memory/arena.ts';
+import {
+  DISPATCHER,
+  ingressRingOffset,
+  OWNER_DISPATCHER,
+  RECEIVE_BATCH,
+  returnRingOffset,
+  SHARD,
+  SLOT,
+  SLOT_HEADER_BYTES,
+  SLOT_PAYLOAD_BYTES,
+  SPILL_BYTES,
+  shardOffset,
+  slotOffset,
+} from '../memory/layout.ts';
+import { RingConsumer, RingProducer } from '../memory/slot-ring.ts';
+import { COUNTER, type Counters } from '../observe/counters.ts';
+import { classifyDatagram, DATAGRAM, hashCallId, isSheddable } from '../sip/scan.ts';
+import { receiveBatch, signal } from './udp-socket.ts';
+
+/** What `receive` returns when every slot is in the shards' hands. */
+export const OUT_OF_SLOTS = -1;
+
+/** Pause then, so that they can come home. */
+export const OUT_OF_SLOTS_NAP_US = 200;
+
+export interface IntakeOptions {
+  readonly arena: Arena;
+  /** The thread's own: counted here are datagrams and what becomes of them. */
+  readonly counters: Counters;
+  readonly shardFds: readonly number[];
+  /** Slots queued at one shard above which new requests are shed. */
+  readonly overloadMark: number;
+}
+
+export class Intake {
+  readonly #arena: Arena;
+  readonly #shardFds: readonly number[];
+  readonly #overloadMark: number;
+  readonly #control: number;
+  readonly #plan: number;
+  readonly #counters: Counters;
+  readonly #rings: RingProducer[] = [];
+  readonly #returns: RingConsumer[] = [];
+  /** Shards that got something in this batch. */
+  readonly #touched: Uint8Array;
+  readonly #returned: Int32Array;
+  readonly #freeSlots: Int32Array;
+  #freeSlotCount = 0;
+  readonly #freeJumbos: Int32Array;
+  #freeJumboCount = 0;
+  /** Slots that the receive plan names. */
+  #planned = 0;
+  #isFull = false;
+
+  /** The arena must be attached to the calling thread, and its sockets added. */
+  constructor({ arena, counters, shardFds, overloadMark }: IntakeOptions) {
+    const { map, words } = arena;
+    this.#arena = arena;
+    this.#shardFds = shardFds;
+    this.#overloadMark = overloadMark;
+    this.#control = map.dispatcher >> 2;
+    this.#plan = map.plan >> 2;
+    this.#counters = counters;
+    this.#touched = new Uint8Array(map.shardCount);
+    this.#returned = new Int32Array(map.ringCapacity);
+    this.#freeSlots = new Int32Array(map.slotCount);
+    this.#freeJumbos = new Int32Array(map.jumboCount);
+    for (let shard = 0; shard < map.shardCount; shard++) {
+      this.#rings.push(new RingProducer(words, ingressRingOffset(map, shard), map.ringCapacity));
+      this.#returns.push(new RingConsumer(words, returnRingOffset(map, shard), map.ringCapacity));
+    }
+    // What no shard owns is free: all of it at the start, the rest after the death of a predecessor.
+    for (let slot = map.slotCount + map.jumboCount - 1; slot >= 0; slot--) {
+      if (words[this.#ownerWord(slot)] === OWNER_DISPATCHER) this.#keep(slot);
+    }
+  }
+
+  /** The last batch was as large as there was room for: more may wait in the kernel. */
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
+  /** One round. Waits `waitMs` for the first datagram (−1: without limit, 0: not at all). Returns how many came, or
+   *  OUT_OF_SLOTS. */
+  receive(waitMs: number): number {
+    const { words } = this.#arena;
+    this.#collectReturns();
+    while (this.#planned < RECEIVE_BATCH && this.#freeSlotCount > 0) {
+      words[this.#plan + this.#planned++] = this.#freeSlots[--this.#freeSlotCount]!;
+    }
+    words[this.#control + DISPATCHER.FREE_SLOTS_WORD] = this.#freeSlotCount + this.#planned;
+    words[this.#control + DISPATCHER.FREE_JUMBOS_WORD] = this.#freeJumboCount;
+    if (this.#planned === 0) {
+      this.#counters.count(COUNTER.slots_exhausted_total);
+      this.#isFull = false;
+      return OUT_OF_SLOTS;
+    }
+    const count = receiveBatch(this.#planned, waitMs);
+    this.#isFull = count === this.#planned;
+    if (count === 0) return 0;
+    this.#dispatch(count);
+    this.#planned -= count;
+    words.copyWithin(this.#plan, this.#plan + count, this.#plan + count + this.#planned);
+    return count;
+  }
+
+  #dispatch(count: number): void {
+    const { words } = this.#arena;
+    this.#counters.count(COUNTER.receive_batches_total);
+    this.#counters.add(COUNTER.datagrams_received_total, count);
+    try {
+      for (let i = 0; i < count; i++) this.#dispatchOne(words[this.#plan + i]!, i);
+    } finally {
+      // Also if this thread dies of one of them: what was offered is a shard's already, and nobody would ever find it.
+      this.#publish();
+    }
+  }
+
+  #publish(): void {
+    for (let shard = 0; shard < this.#rings.length; shard++) {
+      if (this.#touched[shard] === 0) continue;
+      this.#touched[shard] = 0;
+      if (this.#rings[shard]!.publish()) {
+        this.#counters.count(COUNTER.wakeups_total);
+        signal(this.#shardFds[shard]!);
+      }
+    }
+  }
+
+  /** Tells every shard of a destination that cannot be reached (family, port, four words of address): a slot without a payload,
+   *  from there. Without a free slot they find out by their timers. Cold. */
+  tellUnreachable(socket: number, unreachable: Int32Array): void {
+    const { words, map } = this.#arena;
+    for (let shard = 0; shard < this.#rings.length && this.#freeSlotCount > 0; shard++) {
+      const slot = this.#freeSlots[--this.#freeSlotCount]!;
+      const at = slotOffset(map, slot) >> 2;
+      words[at + SLOT.LENGTH_WORD] = 0;
+      words[at + SLOT.SOCKET_WORD] = socket;
+      words[at + SLOT.FAMILY_WORD] = unreachable[0]!;
+      words[at + SLOT.PORT_WORD] = unreachable[1]!;
+      for (let i = 0; i < 4; i++) words[at + SLOT.SOURCE_WORD + i] = unreachable[2 + i]!;
+      words[at + SLOT.OWNER_WORD] = shard;
+      this.#rings[shard]!.offer(slot);
+      this.#touched[shard] = 1;
+    }
+    this.#publish();
+  }
+
+  #dispatchOne(slot: number, position: number): void {
+    const { bytes, words, map } = this.#arena;
+    let taken = slot;
+    let offset = slotOffset(map, slot);
+    const length = words[(offset >> 2) + SLOT.LENGTH_WORD]!;
+    if (length > SLOT_PAYLOAD_BYTES) {
+      taken = this.#moveToJumbo(slot, position);
+      if (taken === -1) return;
+      offset = slotOffset(map, taken);
+    }
+    const start = offset + SLOT_HEADER_BYTES;
+    const end = start + length;
+    const kind = classifyDatagram(bytes, start, end);
+    if (kind > DATAGRAM.STUN) {
+      this.#counters.count(kind === DATAGRAM.KEEPALIVE ? COUNTER.keepalives_total : COUNTER.junk_datagrams_total);
+      this.#keep(taken);
+      return;
+    }
+    const shardCount = this.#rings.length;
+    // Where there is one shard only, there is nothing to choose by the Call-ID.
+    const shard =
+      shardCount === 1 ? 0 : this.#shardOf(kind === DATAGRAM.SIP ? hashCallId(bytes, words, start, end) : 0);
+    const ring = this.#rings[shard]!;
+    if (ring.isAbove(this.#overloadMark) && (kind === DATAGRAM.STUN || isSheddable(bytes, words, start, end))) {
+      this.#counters.count(COUNTER.shed_requests_total);
+      this.#keep(taken);
+      return;
+    }
+    words[(offset >> 2) + SLOT.OWNER_WORD] = shard;
+    ring.offer(taken);
+    this.#touched[shard] = 1;
+  }
+
+  /** The high bits of hash × shardCount: a remainder without a division. */
+  #shardOf(hash: number): number {
+    return Math.trunc(((hash >>> 0) * this.#rings.length) / 0x1_0000_0000);
+  }
+
+  /** Puts the two parts of a large datagram together in a jumbo slot. Returns −1 if there is none free. */
+  #moveToJumbo(slot: number, position: number): number {
+    const { bytes, words, map } = this.#arena;
+    const source = slotOffset(map, slot);
+    const length = words[(source >> 2) + SLOT.LENGTH_WORD]!;
+    if (this.#freeJumboCount === 0) {
+      this.#counters.count(COUNTER.jumbo_exhausted_total);
+      this.#keep(slot);
+      return -1;
+    }
+    const jumbo = this.#freeJumbos[--this.#freeJumboCount]!;
+    const target = slotOffset(map, jumbo);
+    const head = SLOT_HEADER_BYTES + SLOT_PAYLOAD_BYTES;
+    const spill = map.spill + position * SPILL_BYTES;
+    bytes.copyWithin(target, source, source + head);
+    bytes.copyWithin(target + head, spill, spill + length - SLOT_PAYLOAD_BYTES);
+    this.#counters.count(COUNTER.jumbo_datagrams_total);
+    this.#keep(slot);
+    return jumbo;
+  }
+
+  #collectReturns(): void {
+    const returns = this.#returns;
+    for (let shard = 0; shard < returns.length; shard++) {
+      const ring = returns[shard]!;
+      const count = ring.poll();
+      if (count === 0) continue;
+      for (let i = 0; i < count; i++) this.#returned[i] = ring.take();
+      // Released first: should this thread die here, the slots still belong to the shard and are swept one day.
+      ring.release();
+      for (let i = 0; i < count; i++) this.#takeBack(this.#returned[i]!);
+    }
+  }
+
+  /** A slot comes home from a shard. */
+  #takeBack(slot: number): void {
+    const { words } = this.#arena;
+    const owner = this.#ownerWord(slot);
+    assert(words[owner] !== OWNER_DISPATCHER, 'a slot came home twice');
+    words[owner] = OWNER_DISPATCHER;
+    this.#keep(slot);
+  }
+
+  /** A slot that is the dispatcher's goes to the free ones. */
+  #keep(slot: number): void {
+    const { map } = this.#arena;
+    if (slot < map.slotCount) this.#freeSlots[this.#freeSlotCount++] = slot;
+    else this.#freeJumbos[this.#freeJumboCount++] = slot;
+  }
+
+  /** Takes back what a dead shard held: all it owns but for what waits in its ring for the successor. Cold. */
+  sweep(shard: number): void {
+    const { words, map } = this.#arena;
+    assert(shard >= 0 && shard < map.shardCount, 'no such shard to sweep');
+    this.#collectReturns();
+    const waiting = new Set<number>();
+    const cursor = words[(shardOffset(map, shard) >> 2) + SHARD.CURSOR_WORD]!;
+    const ring = new RingConsumer(words, ingressRingOffset(map, shard), map.ringCapacity, cursor);
+    for (let left = ring.poll(); left > 0; left--) waiting.add(ring.take());
+    let swept = 0;
+    for (let slot = 0; slot < map.slotCount + map.jumboCount; slot++) {
+      if (words[this.#ownerWord(slot)] === shard && !waiting.has(slot)) {
+        this.#takeBack(slot);
+        swept++;
+      }
+    }
+    this.#counters.add(COUNTER.swept_slots_total, swept);
+  }
+
+  #ownerWord(slot: number): number {
+    return (slotOffset(this.#arena.map, slot) >> 2) + SLOT.OWNER_WORD;
+  }
+}

@@ -1,0 +1,16 @@
+/** What a control method throws so that its message is told to the client (control.ts). Main thread, cold. */
+
+/** Of JSON-RPC 2.0. */
+export const INVALID_PARAMS = -32602;
+/** Ours: well formed, and the server says no. */
+export const REFUSED = 1;
+
+export class RequestError extends Error {
+  override name = 'RequestError';
+  readonly code: number;
+
+  constructor(code: number, message: string) {
+    super(message);
+    this.code = code;
+  }
+}

@@ -1,0 +1,46 @@
+/** What the main thread makes once for authentication and every shard opens: nonces of one shard are good on all. Cold. */
+
+import { randomBytes } from 'node:crypto';
+import { credentialsOf } from '../auth/configured.ts';
+import { CredentialTable, type SharedCredentials, shareCredentials } from '../auth/credential-table.ts';
+import type { Ha1Source } from '../auth/ha1-source.ts';
+import { createNonceTable } from '../auth/nonce-counts.ts';
+import type { Config } from '../config/schema.ts';
+import type { AuthPorts } from '../roles/authentication.ts';
+
+const SECRET_BYTES = 32;
+
+/** Plain data, for any thread. */
+export interface SharedAuth {
+  readonly nonceTable: SharedArrayBuffer;
+  readonly secret: Uint8Array;
+  readonly credentials: SharedCredentials;
+}
+
+/** null: no domain asks anybody to authenticate. `users`: those of the configuration and its files, where there are files. */
+export function shareAuth(config: Config, users: SharedCredentials | null = null): SharedAuth | null {
+  if (config.domains.every(({ authenticate }) => authenticate.length === 0)) return null;
+  return {
+    nonceTable: createNonceTable(),
+    secret: randomBytes(SECRET_BYTES),
+    credentials: users ?? shareCredentials(credentialsOf(config)),
+  };
+}
+
+/** A shard's view of it. `users`: whom to ask, if not the shared table alone. */
+export function openAuth(shared: SharedAuth | null, users: AskedUsers | null = null): AuthPorts | null {
+  if (shared === null) return null;
+  const { nonceTable, secret, credentials } = shared;
+  const table = new CredentialTable(credentials);
+  return {
+    nonceTable,
+    secret,
+    source: users?.source ?? table,
+    algorithmsOf: (realm) => (users === null ? table : users).algorithmsOf(realm),
+  };
+}
+
+interface AskedUsers {
+  readonly source: Ha1Source | null;
+  algorithmsOf(realm: number): number;
+}

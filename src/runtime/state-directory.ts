@@ -1,0 +1,22 @@
+/** Where the server keeps what is to outlive it. Cold. */
+
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { Config } from '../config/schema.ts';
+
+/** The directory of the location store; null: bindings are in memory alone. `port`: of the first socket, as configured. */
+export function locationDirectory(
+  config: Config,
+  environment: NodeJS.ProcessEnv = process.env,
+  isRoot: boolean = process.getuid?.() === 0,
+): string | null {
+  const { store } = config.location;
+  const { port } = config.listen[0]!;
+  if (store === 'off') return null;
+  if (store !== 'auto') return resolve(store);
+  // Nobody finds again what is called by a port that the kernel chose.
+  if (port === 0) return null;
+  const { XDG_STATE_HOME: own } = environment;
+  const base = own !== undefined && own !== '' ? own : isRoot ? '/var/lib' : join(homedir(), '.local', 'state');
+  return join(base, 'strowger', `location-${port}`);
+}
