@@ -7,6 +7,7 @@ const GENERATED: { path: string; source: string; exportName: string }[] = [
   { path: 'native/src/layout.h', source: 'src/memory/generate-layout-header.ts', exportName: 'renderLayoutHeader' },
   { path: 'docs/configuration.md', source: 'src/config/reference.ts', exportName: 'renderReference' },
   { path: 'docs/metrics.md', source: 'src/observe/metrics.ts', exportName: 'renderMetricsReference' },
+  { path: 'docs/control.md', source: 'src/runtime/control/reference.ts', exportName: 'renderControlReference' },
   { path: 'deploy/grafana/strowger.json', source: 'deploy/grafana/dashboard.ts', exportName: 'renderDashboard' },
 ];
 

@@ -4,11 +4,12 @@
 import { parseArgs } from 'node:util';
 import { nearest } from '../config/nearest.ts';
 import type { Flags } from '../config/overrides.ts';
+import { helpOfFlag, helpOfVerb, VERB_NAMES, VERB_NOUNS, type VerbName, type VerbNoun, verbOf } from './verbs.ts';
 
 /** What has several commands, one for each verb. */
-export type NounName = 'location';
+export type NounName = 'location' | VerbNoun;
 export type LocationVerb = 'list' | 'show' | 'add' | 'remove';
-export type CommandName = 'start' | 'check' | 'stats' | 'status' | `location ${LocationVerb}` | 'bench';
+export type CommandName = 'start' | 'check' | 'stats' | 'status' | `location ${LocationVerb}` | VerbName | 'bench';
 /** What a help text is about; null: everything. */
 export type Topic = CommandName | NounName | null;
 
@@ -32,7 +33,7 @@ interface FlagRow {
 
 const CONFIGURED: readonly CommandName[] = ['start', 'check'];
 const LOCATION: readonly CommandName[] = ['location list', 'location show', 'location add', 'location remove'];
-const ASKING: readonly CommandName[] = ['stats', 'status', ...LOCATION];
+const ASKING: readonly CommandName[] = ['stats', 'status', ...LOCATION, ...VERB_NAMES];
 const ABOUT_SERVERS: readonly CommandName[] = [...CONFIGURED, ...ASKING];
 const ALL: readonly CommandName[] = [...ABOUT_SERVERS, 'bench'];
 /** What a server that is started can be told; bench may start one too. */
@@ -47,11 +48,13 @@ export const COMMANDS: { readonly [name in CommandName]: CommandRow } = {
   'location show': { operands: ['AOR'], help: 'print all that is known of the bindings of one user' },
   'location add': { operands: ['AOR', 'CONTACT'], help: 'bind a contact to a user by hand' },
   'location remove': { operands: ['AOR', '[CONTACT]'], help: 'remove one binding of a user, or all' },
+  ...rowsOfVerbs(),
   bench: { operands: ['[sip:HOST:PORT]'], help: 'load a SIP server with SIPp and say how fast it is' },
 };
 
 export const NOUNS: { readonly [name in NounName]: string } = {
   location: 'the bindings of registered users in a running server',
+  ...VERB_NOUNS,
 };
 
 export const FLAG_ROWS: readonly FlagRow[] = [
@@ -219,6 +222,7 @@ export const FLAG_ROWS: readonly FlagRow[] = [
     commands: ['bench'],
     help: 'turns.csv, over-time.csv and percentiles.csv, into this folder',
   },
+  ...flagsOfVerbs(),
   { name: 'control', value: 'PATH', commands: ABOUT_SERVERS, help: 'the control socket; for start also auto or off' },
   {
     name: 'admin',
@@ -232,6 +236,25 @@ export const FLAG_ROWS: readonly FlagRow[] = [
   { name: 'help', short: 'h', commands: ALL, help: 'this text, or that of a command' },
   { name: 'version', short: 'v', commands: ALL, help: 'the version' },
 ];
+
+function rowsOfVerbs(): { readonly [name in VerbName]: CommandRow } {
+  const rows = VERB_NAMES.map((name) => {
+    const { operands = [] } = verbOf(name);
+    return [name, { operands: operands.map(({ usage }) => usage), help: helpOfVerb(name) }];
+  });
+  return Object.fromEntries(rows);
+}
+
+function flagsOfVerbs(): FlagRow[] {
+  return VERB_NAMES.flatMap((command) =>
+    (verbOf(command).flags ?? []).map((flag) => ({
+      name: flag.name,
+      ...(flag.value === undefined ? {} : { value: flag.value }),
+      commands: [command],
+      help: helpOfFlag(command, flag),
+    })),
+  );
+}
 
 export interface Arguments {
   readonly command: CommandName;

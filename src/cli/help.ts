@@ -2,6 +2,7 @@
 
 import { COMMANDS, type CommandName, commandsOf, FLAG_ROWS, NOUNS, type NounName, type Topic } from './arguments.ts';
 import { renderRows } from './table.ts';
+import { VERB_NOUNS, VERBS, type VerbName, type VerbNoun, verbOf } from './verbs.ts';
 
 export function renderHelp(topic: Topic): string {
   if (topic === null) return renderOverview();
@@ -34,10 +35,10 @@ Usage: strowger ${noun} VERB [FLAGS]
 Commands:
 ${renderCommands(commands)}
 
-${TEXTS[noun]}
+${textOf(noun)}
 
 Examples:
-${renderExamples(commands.map((command) => EXAMPLES[command][0]!))}
+${renderExamples(commands.map((command) => examplesOf(command)[0]!))}
 
 strowger ${noun} VERB --help says more.`;
 }
@@ -47,13 +48,13 @@ function renderCommand(command: CommandName): string {
 
 Usage: strowger ${usageOf(command)} [FLAGS]
 
-${TEXTS[command]}
+${textOf(command)}
 
 Flags:
 ${renderFlags(command)}
 
 Examples:
-${renderExamples(EXAMPLES[command])}`;
+${renderExamples(examplesOf(command))}`;
 }
 
 function renderCommands(commands: readonly CommandName[]): string {
@@ -85,7 +86,22 @@ const WHOM = `Asks over the control socket: the one of --control, or that of the
 --listen or --config describe, or else the only one there is.`;
 const AOR = `AOR is the user's address-of-record: alice@example.org, with or without sip:.`;
 
-const TEXTS: { readonly [name in CommandName | NounName]: string } = {
+function isVerb(name: string): name is VerbName {
+  return Object.hasOwn(VERBS, name);
+}
+
+function textOf(name: CommandName | NounName): string {
+  if (isVerb(name)) return [verbOf(name).about, WHOM].filter((part) => part !== undefined).join('\n\n');
+  return Object.hasOwn(VERB_NOUNS, name) ? WHOM : TEXTS[name as OwnName];
+}
+
+function examplesOf(command: CommandName): readonly (readonly [string, string])[] {
+  return isVerb(command) ? verbOf(command).examples : EXAMPLES[command];
+}
+
+type OwnName = Exclude<CommandName | NounName, VerbName | VerbNoun>;
+
+const TEXTS: { readonly [name in OwnName]: string } = {
   start: `Flags override the file, --set overrides both. Logs go to stderr, JSON unless it is a terminal.
 SIGTERM and SIGINT stop the server in order (exit 0); SIGUSR2 prints the counters to stderr.`,
   check: `Takes the flags of start. Prints "ok" and a summary, or FILE:LINE:COLUMN: PATH: PROBLEM for each problem (exit 1).
@@ -133,7 +149,7 @@ N of 50000 and r of 100 that takes hours: give a --rate near the limit. Then exi
 strowger bench compare BEFORE.json AFTER.json says what changed from one run to another; --help after it says more.`,
 };
 
-const EXAMPLES: { readonly [name in CommandName]: readonly (readonly [string, string])[] } = {
+const EXAMPLES: { readonly [name in Exclude<CommandName, VerbName>]: readonly (readonly [string, string])[] } = {
   start: [
     ['strowger', 'the defaults: stateful on udp:0.0.0.0:5060, loopback may send anywhere'],
     [

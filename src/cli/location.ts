@@ -11,7 +11,7 @@ import type {
 import { type Arguments, type CommandName, UsageError } from './arguments.ts';
 import { countOf } from './check.ts';
 import { asking, type ControlClient } from './control-client.ts';
-import { type Column, grouped, renderRows, StreamedTable } from './table.ts';
+import { asJson, type Column, grouped, printable, renderRows, StreamedTable } from './table.ts';
 
 type LocationCommand = Extract<CommandName, `location ${string}`>;
 type Ask = (client: ControlClient, args: Arguments) => Promise<void>;
@@ -62,7 +62,7 @@ async function list(client: ControlClient, args: Arguments): Promise<void> {
   let waiting: ListedBinding[] = [];
   const print = () => {
     if (waiting.length === 0) return;
-    console.log(isJson ? waiting.map(jsonOf).join('\n') : table.render(waiting.map(rowOf)));
+    console.log(isJson ? waiting.map(asJson).join('\n') : table.render(waiting.map(rowOf)));
     waiting = [];
   };
   let left = Number(args.valueFor('limit') ?? Infinity);
@@ -130,7 +130,7 @@ async function count(client: ControlClient, args: Arguments): Promise<void> {
   const domains = byAors([...counts.values()]);
   const total = sumOf(domains);
   if (args.wants.has('json')) {
-    console.log(jsonOf({ ...total, domains }));
+    console.log(asJson({ ...total, domains }));
     return;
   }
   const rows = [...domains, { domain: 'total', ...total }];
@@ -159,7 +159,7 @@ async function show(client: ControlClient, args: Arguments): Promise<void> {
     LocationOperations['show']
   >;
   if (args.wants.has('json')) {
-    console.log(jsonOf(answer));
+    console.log(asJson(answer));
     return;
   }
   const { aor, bindings } = answer;
@@ -212,7 +212,7 @@ async function remove(client: ControlClient, args: Arguments): Promise<void> {
 }
 
 function say(args: Arguments, answer: object, text: string): void {
-  console.log(args.wants.has('json') ? jsonOf(answer) : printable(text));
+  console.log(args.wants.has('json') ? asJson(answer) : printable(text));
 }
 
 // ---- Texts ----------------------------------------------------------------------------------------------------------
@@ -220,19 +220,4 @@ function say(args: Arguments, answer: object, text: string): void {
 /** As everybody writes it. */
 function plainAor(aor: string): string {
   return aor.startsWith('sip:') ? aor.slice('sip:'.length) : aor;
-}
-
-/** Contacts and user agents come from the network: nothing in them shall speak to the terminal, or turn its line around. */
-function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '\ufffd');
-}
-
-/** One line. JSON leaves control characters from U+007F on as they are; a terminal does not. */
-function jsonOf(value: object): string {
-  return JSON.stringify(value).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
-    character
-      .split('')
-      .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
-      .join(''),
-  );
 }

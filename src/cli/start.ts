@@ -5,8 +5,11 @@ import type { Logger } from 'pino';
 import { parseListenAddress } from '../config/listen-point.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import { DistinctErrors } from '../observe/distinct-errors.ts';
 import type { AdminListenError, AdminListener } from '../runtime/admin-http.ts';
-import { controlMethods, controlPath, openControlSocket } from '../runtime/control.ts';
+import type { ProcessOperations } from '../runtime/control/method.ts';
+import { callsOf } from '../runtime/control/methods.ts';
+import { controlPath, openControlSocket } from '../runtime/control.ts';
 import { createLog } from '../runtime/log.ts';
 import type { ListenError, RunningServer } from '../runtime/running-server.ts';
 import type { Arguments } from './arguments.ts';
@@ -27,7 +30,8 @@ export async function start({ config: file, flags, sets }: Arguments, version: s
     console.error(problems.join('\n'));
     return 1;
   }
-  const log = createLog(config.log);
+  const errors = new DistinctErrors();
+  const log = createLog(config.log, {}, errors);
   let admin: AdminListener | null = null;
   let server: RunningServer;
   try {
@@ -39,7 +43,8 @@ export async function start({ config: file, flags, sets }: Arguments, version: s
     return 1;
   }
   admin?.serve(server);
-  const code = await runUntilEnd(server, config, log, version, admin?.url ?? null);
+  const operations: ProcessOperations = { logs: { recentErrors: (limit) => errors.recent(limit) } };
+  const code = await runUntilEnd(server, config, log, version, admin?.url ?? null, operations);
   await admin?.close();
   return code;
 }
@@ -63,12 +68,13 @@ async function runUntilEnd(
   log: Logger,
   version: string,
   adminUrl: string | null,
+  operations: ProcessOperations,
 ): Promise<number> {
   const ended = endOf(server, log);
   process.on('SIGUSR2', () => process.stderr.write(`${renderCounters(server.stats())}\n`));
   const description = server.describe();
   const path = controlPath(config.control.socket, firstPort(description.listening, config));
-  const control = path === null ? null : await openControlSocket(path, controlMethods(server), log);
+  const control = path === null ? null : await openControlSocket(path, callsOf(server, operations), log);
   console.log(
     renderBanner({
       version,

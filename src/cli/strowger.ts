@@ -1,9 +1,7 @@
 /** The `strowger` command. Run by bin/strowger.js; the exit codes are 0, 1 (it failed), 2 (it was called wrongly), and 3 from
  *  bench (the load was the limit). */
 
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { packageRoot } from '../runtime/package-root.ts';
+import { packageVersion } from '../runtime/package-root.ts';
 import { type Arguments, parseArguments, UsageError } from './arguments.ts';
 import { check } from './check.ts';
 import { renderHelp } from './help.ts';
@@ -25,7 +23,7 @@ async function run(args: Arguments, argv: readonly string[]): Promise<number> {
     return 0;
   }
   if (args.wants.has('version')) {
-    console.log(`strowger ${version()}`);
+    console.log(`strowger ${packageVersion()}`);
     return 0;
   }
   switch (args.command) {
@@ -43,12 +41,10 @@ async function run(args: Arguments, argv: readonly string[]): Promise<number> {
     case 'bench':
       return (await import('./bench.ts')).bench(args, argv.toSpliced(argv.indexOf('bench'), 1));
     case 'start':
-      return (await import('./start.ts')).start(args, version());
+      return (await import('./start.ts')).start(args, packageVersion());
+    default:
+      return (await import('./ask.ts')).ask(args, args.command);
   }
-}
-
-function version(): string {
-  return JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')).version;
 }
 
 // `strowger stats | head` closes our stdout: that is an end, not a failure.

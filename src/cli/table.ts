@@ -85,3 +85,27 @@ export class StreamedTable {
     return cells.join(' '.repeat(GAP)).trimEnd();
   }
 }
+
+/** A table whose rows are all there. */
+export function renderTable(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  lineWidth?: number,
+): string {
+  return new StreamedTable(columns, lineWidth).render(rows.map((row) => row.map(printable)));
+}
+
+/** Much of what is shown comes from the network: nothing in it shall speak to the terminal, or turn its line around. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '\ufffd');
+}
+
+/** One line. JSON leaves control characters from U+007F on as they are; a terminal does not. */
+export function asJson(value: unknown): string {
+  return JSON.stringify(value).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
+    character
+      .split('')
+      .map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+      .join(''),
+  );
+}

@@ -10,42 +10,17 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { locationMethods } from './location-methods.ts';
-import { RequestError } from './request-error.ts';
-import type { RunningServer } from './running-server.ts';
+import { answerText, type Calls, MAX_REQUEST_BYTES, tooLong } from './control/json-rpc.ts';
 
-// Whoever adds a method needs it too.
-export { RequestError };
-
-/** Longest request; the methods take little. */
-export const MAX_REQUEST_BYTES = 64 * 1024;
 const MAX_CONNECTIONS = 32;
-const MAX_BATCH = 64;
 /** A client that does not read its answers is cut off beyond this. */
 const MAX_UNREAD_BYTES = 4 * 1024 * 1024;
 const IDLE_LIMIT_MS = 60_000;
 const PROBE_LIMIT_MS = 1000;
 
-/** What a method returns is the result; what it throws as a RequestError is told to the client. */
-export type ControlMethods = Readonly<Record<string, (params: unknown) => unknown>>;
-
-const PARSE_ERROR = -32700;
-const INVALID_REQUEST = -32600;
-const METHOD_NOT_FOUND = -32601;
-const INTERNAL_ERROR = -32603;
-
 export interface ControlSocket {
   readonly path: string;
   close(): Promise<void>;
-}
-
-/** The table of methods; a new one is a new line here. */
-export function controlMethods(server: RunningServer): ControlMethods {
-  return {
-    stats: () => server.stats(),
-    status: () => server.status(),
-    ...locationMethods(server.location),
-  };
 }
 
 /** Directories for `auto`, best first. */
@@ -99,11 +74,7 @@ export function isControlSocketAlive(path: string): Promise<boolean> {
 }
 
 /** Opens the socket; null, with a warning in the log, where that is impossible: the server runs on without it. */
-export async function openControlSocket(
-  path: string,
-  methods: ControlMethods,
-  log: Logger,
-): Promise<ControlSocket | null> {
+export async function openControlSocket(path: string, calls: Calls, log: Logger): Promise<ControlSocket | null> {
   const refusal = await makeRoom(path);
   if (refusal !== null) {
     log.warn({ path }, `no control socket: ${refusal}`);
@@ -113,7 +84,7 @@ export async function openControlSocket(
   const server = createServer((socket) => {
     connections.add(socket);
     socket.once('close', () => connections.delete(socket));
-    serve(socket, methods, log);
+    serve(socket, calls, log);
   });
   server.maxConnections = MAX_CONNECTIONS;
   try {
@@ -169,85 +140,41 @@ function listenAt(server: Server, path: string): Promise<void> {
   });
 }
 
-/** Requests of one client, in order: the next is begun when the one before is answered. */
-function serve(socket: Socket, methods: ControlMethods, log: Logger): void {
+/** Requests of one client, in order: the next is begun when the one before is answered, and no more is read meanwhile. */
+function serve(socket: Socket, calls: Calls, log: Logger): void {
   let pending = '';
-  let answered: Promise<void> = Promise.resolve();
+  let isAnswering = false;
+  const answerPending = async () => {
+    isAnswering = true;
+    socket.pause();
+    for (let newline = pending.indexOf('\n'); newline >= 0 && !socket.destroyed; newline = pending.indexOf('\n')) {
+      const line = pending.slice(0, newline);
+      pending = pending.slice(newline + 1);
+      if (Buffer.byteLength(line) > MAX_REQUEST_BYTES) return refuse(socket);
+      if (line.trim() === '') continue;
+      const answer = await answerText(line, calls, log);
+      if (answer === null || socket.destroyed) continue;
+      socket.write(`${answer}\n`);
+      if (socket.writableLength > MAX_UNREAD_BYTES) socket.destroy();
+    }
+    if (pending.length > MAX_REQUEST_BYTES) return refuse(socket);
+    isAnswering = false;
+    socket.resume();
+  };
   socket.setEncoding('utf8');
   socket.setTimeout(IDLE_LIMIT_MS, () => socket.destroy());
   socket.on('error', (error) => log.debug({ err: error }, 'control connection'));
   socket.on('data', (chunk: string) => {
     pending += chunk;
-    for (let newline = pending.indexOf('\n'); newline >= 0; newline = pending.indexOf('\n')) {
-      const line = pending.slice(0, newline);
-      pending = pending.slice(newline + 1);
-      if (line.length > MAX_REQUEST_BYTES) return refuseLine(socket);
-      if (line.trim() === '') continue;
-      answered = answered.then(async () => {
-        const answer = await answerLine(line, methods, log);
-        if (answer === null || socket.destroyed) return;
-        socket.write(`${JSON.stringify(answer)}\n`);
-        if (socket.writableLength > MAX_UNREAD_BYTES) socket.destroy();
-      });
-    }
-    if (pending.length > MAX_REQUEST_BYTES) refuseLine(socket);
+    if (!isAnswering) void answerPending();
   });
 }
 
-function refuseLine(socket: Socket): void {
+/** What still comes is taken, and not looked at, so that the answer can be read. */
+function refuse(socket: Socket): void {
   socket.removeAllListeners('data');
   socket.resume();
-  socket.end(`${JSON.stringify(failure(null, INVALID_REQUEST, `a request is at most ${MAX_REQUEST_BYTES} bytes`))}\n`);
-}
-
-type Answer = object | null;
-
-async function answerLine(line: string, methods: ControlMethods, log: Logger): Promise<Answer> {
-  let request: unknown;
-  try {
-    request = JSON.parse(line);
-  } catch {
-    return failure(null, PARSE_ERROR, 'not JSON');
-  }
-  if (!Array.isArray(request)) return answerRequest(request, methods, log);
-  if (request.length === 0 || request.length > MAX_BATCH) {
-    return failure(null, INVALID_REQUEST, `a batch is 1 to ${MAX_BATCH} requests`);
-  }
-  const answers: object[] = [];
-  for (const one of request) {
-    const answer = await answerRequest(one, methods, log);
-    if (answer !== null) answers.push(answer);
-  }
-  return answers.length > 0 ? answers : null;
-}
-
-async function answerRequest(request: unknown, methods: ControlMethods, log: Logger): Promise<Answer> {
-  if (request === null || typeof request !== 'object' || Array.isArray(request)) {
-    return failure(null, INVALID_REQUEST, 'a request is an object');
-  }
-  const { jsonrpc, id, method, params } = request as Record<string, unknown>;
-  const isIdValid = id === undefined || id === null || typeof id === 'string' || typeof id === 'number';
-  if (jsonrpc !== '2.0' || typeof method !== 'string' || !isIdValid) {
-    return failure(isIdValid ? (id ?? null) : null, INVALID_REQUEST, 'not a JSON-RPC 2.0 request');
-  }
-  const isNotification = id === undefined;
-  try {
-    if (!Object.hasOwn(methods, method)) {
-      throw new RequestError(METHOD_NOT_FOUND, `no such method; there are ${Object.keys(methods).join(', ')}`);
-    }
-    const result = (await methods[method]!(params)) ?? null;
-    return isNotification ? null : { jsonrpc: '2.0', id, result };
-  } catch (error) {
-    if (!(error instanceof RequestError)) log.error({ err: error, method }, 'control method failed');
-    if (isNotification) return null;
-    return error instanceof RequestError
-      ? failure(id, error.code, error.message)
-      : failure(id, INTERNAL_ERROR, 'internal error; the log of the server says more');
-  }
-}
-
-function failure(id: unknown, code: number, message: string): object {
-  return { jsonrpc: '2.0', id, error: { code, message } };
+  socket.end(`${tooLong()}\n`);
 }
 
 function isWritable(directory: string): boolean {

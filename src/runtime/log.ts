@@ -3,12 +3,21 @@
 import { isatty } from 'node:tty';
 import { type Logger, pino } from 'pino';
 import type { Config } from '../config/schema.ts';
+import { COUNTER_NAMES, type CounterName, counterHelp } from '../observe/counters.ts';
+import type { DistinctErrors, NotedError } from '../observe/distinct-errors.ts';
 
 const STDERR = 2;
 
-/** A logger for this thread; `bindings` (e.g. `{shard: 2}`) go into each of its lines. Writes are synchronous, so that
- *  the last line before an exit is not lost. */
-export function createLog(settings: Config['log'], bindings: Readonly<Record<string, unknown>> = {}): Logger {
+/** pino's number of `warn`. */
+const WARN = 40;
+
+/** A logger for this thread; `bindings` (e.g. `{shard: 2}`) go into each of its lines, and warnings and worse into `errors`.
+ *  Writes are synchronous, so that the last line before an exit is not lost. */
+export function createLog(
+  settings: Config['log'],
+  bindings: Readonly<Record<string, unknown>> = {},
+  errors: DistinctErrors | null = null,
+): Logger {
   const stderr = pino.destination({ fd: STDERR, sync: true });
   // A reader of our stderr that went away is no reason to stop serving; there is nowhere left to say it.
   stderr.on('error', () => undefined);
@@ -20,9 +29,32 @@ export function createLog(settings: Config['log'], bindings: Readonly<Record<str
       base: bindings,
       timestamp: () => `,"ts":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
+      hooks: {
+        logMethod(line, write, level) {
+          if (level >= WARN) errors?.note(notedErrorOf(line));
+          write.apply(this, line);
+        },
+      },
     },
     sink,
   );
+}
+
+/** What a line says went wrong: `log.warn({…}, 'text')` or `log.warn('text')`. A counter of trouble.ts is known by its name. */
+function notedErrorOf(line: readonly unknown[]): NotedError {
+  const fields = typeof line[0] === 'object' && line[0] !== null ? (line[0] as Record<string, unknown>) : {};
+  const { counter, count, hint = null, err, reason } = fields;
+  const said = String((typeof line[0] === 'string' ? line[0] : line[1]) ?? 'error');
+  if (COUNTER_NAMES.includes(counter as CounterName)) {
+    const name = counter as CounterName;
+    return { kind: name, text: counterHelp(name), hint: said, count: Number(count) };
+  }
+  const cause = err instanceof Error ? err.message : reason;
+  return {
+    kind: said,
+    text: cause === undefined ? said : `${said}: ${String(cause)}`,
+    hint: hint === null ? null : String(hint),
+  };
 }
 
 /** One JSON line as `12:00:00.000 WARN  message  key=value …`, an error's stack below it. */

@@ -1,7 +1,7 @@
 /** Where this package lies: the folder of its package.json, above src/runtime in a clone and above dist/src/runtime in the
  *  published package. Any thread, cold. */
 
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 /** Throws if there is no package.json above this file: the package was taken apart. */
@@ -11,4 +11,9 @@ export function packageRoot(): string {
     if (folder === dirname(folder))
       throw new Error(`no package.json above ${import.meta.dirname}: install strowger again`);
   }
+}
+
+/** As package.json has it. */
+export function packageVersion(): string {
+  return JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')).version;
 }

@@ -4,8 +4,17 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parseArguments, UsageError } from '../../src/cli/arguments.ts';
+import { COMMANDS, NOUNS, parseArguments, UsageError } from '../../src/cli/arguments.ts';
 import { runCommand, startCommand } from './command.ts';
+
+/** What there is, as error texts list it: a noun in place of its commands. */
+const THERE = [
+  ...new Set(Object.keys(COMMANDS).map((name) => (name.split(' ')[0]! in NOUNS ? name.split(' ')[0]! : name))),
+];
+const WITHOUT = (...names: string[]) => {
+  const left = THERE.filter((name) => !names.includes(name));
+  return `${left.slice(0, -1).join(', ')} and ${left.at(-1)}`;
+};
 
 let directory = '';
 beforeAll(() => {
@@ -138,21 +147,18 @@ describe('a command line that cannot be meant', () => {
   it.each([
     [['--lisen', 'x'], 'unknown flag --lisen; did you mean --listen? strowger --help lists them'],
     [['-x'], 'unknown flag -x; strowger --help lists them'],
-    [['chek'], 'unknown command chek; did you mean check? there are start, check, stats, status, location, bench'],
-    [['frobnicate'], 'unknown command frobnicate; there are start, check, stats, status, location, bench'],
+    [['chek'], `unknown command chek; did you mean check? there are ${THERE.join(', ')}`],
+    [['frobnicate'], `unknown command frobnicate; there are ${THERE.join(', ')}`],
     [['check', 'strowger.yaml'], 'check takes flags only, and there is "strowger.yaml"'],
     [['--listen'], '--listen needs a value: --listen udp:ADDRESS:PORT'],
     [['--listen', '--mode', 'stateless'], '--listen needs a value: --listen udp:ADDRESS:PORT'],
     [['--config='], '--config needs a value: --config FILE'],
     [['--mode', 'stateless', '--mode', 'stateless'], '--mode is there twice'],
     [['stats', '--json=yes'], '--json takes no value'],
-    [['check', '--json'], '--json means nothing to check; it is for stats, status, location and bench'],
+    [['check', '--json'], `--json means nothing to check; it is for ${WITHOUT('start', 'check')}`],
     [['bench', '--rate', 'fast'], '--rate is a number from 0.01 to 1000000, not fast'],
     [['bench', 'sip:127.0.0.1', 'sip:127.0.0.2'], 'bench takes [sip:HOST:PORT], and there is "sip:127.0.0.2"'],
-    [
-      ['bench', '--listen', 'udp:*:5060'],
-      '--listen means nothing to bench; it is for start, check, stats, status and location',
-    ],
+    [['bench', '--listen', 'udp:*:5060'], `--listen means nothing to bench; it is for ${WITHOUT('bench')}`],
     [['location'], 'location needs a verb: list, show, add or remove'],
     [['location', 'list', '--count', '--limit', '3'], '--limit means nothing with --count'],
   ])('%j gets one line and exit code 2', async (args, expected) => {
@@ -162,10 +168,7 @@ describe('a command line that cannot be meant', () => {
 
 describe('a command with a verb that cannot be meant', () => {
   it.each([
-    [
-      ['locaton', 'list'],
-      'unknown command locaton; did you mean location? there are start, check, stats, status, location, bench',
-    ],
+    [['locaton', 'list'], `unknown command locaton; did you mean location? there are ${THERE.join(', ')}`],
     [
       ['location', 'shwo', 'a@b'],
       'unknown command location shwo; did you mean location show? there are ' +

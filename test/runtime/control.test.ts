@@ -7,18 +7,18 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type Calls, MAX_REQUEST_BYTES } from '../../src/runtime/control/json-rpc.ts';
+import type { ProcessOperations } from '../../src/runtime/control/method.ts';
+import { callsOf } from '../../src/runtime/control/methods.ts';
 import {
-  type ControlMethods,
   type ControlSocket,
   controlDirectories,
-  controlMethods,
   controlPath,
   findControlSockets,
   isControlSocketAlive,
-  MAX_REQUEST_BYTES,
   openControlSocket,
-  RequestError,
 } from '../../src/runtime/control.ts';
+import { RequestError } from '../../src/runtime/request-error.ts';
 import type { RunningServer } from '../../src/runtime/running-server.ts';
 
 const server: RunningServer = {
@@ -40,6 +40,8 @@ const server: RunningServer = {
   finished: new Promise(() => undefined),
 };
 
+const operations: ProcessOperations = { logs: { recentErrors: () => [] } };
+
 let directory = '';
 let logged: Record<string, unknown>[] = [];
 let open: ControlSocket[] = [];
@@ -55,8 +57,8 @@ afterEach(async () => {
   rmSync(directory, { recursive: true });
 });
 
-async function opened(methods: ControlMethods = controlMethods(server), name = 'a.sock'): Promise<ControlSocket> {
-  const control = await openControlSocket(join(directory, name), methods, log);
+async function opened(calls: Calls = callsOf(server, operations), name = 'a.sock'): Promise<ControlSocket> {
+  const control = await openControlSocket(join(directory, name), calls, log);
   if (control === null) throw new Error(`not opened: ${JSON.stringify(logged)}`);
   open.push(control);
   return control;
@@ -237,7 +239,7 @@ describe('the socket', () => {
       socket.end('{"mine":true}\n');
     });
     await new Promise<void>((resolve) => other.listen(path, resolve));
-    expect(await openControlSocket(path, controlMethods(server), log)).toBeNull();
+    expect(await openControlSocket(path, callsOf(server, operations), log)).toBeNull();
     expect(logged).toMatchObject([{ level: 40, msg: expect.stringContaining('belongs to another running process') }]);
     expect(await exchange(path, '', 1)).toEqual([{ mine: true }]);
     await new Promise((resolve) => other.close(resolve));
@@ -248,7 +250,7 @@ describe('the socket', () => {
     ['a missing directory', 'none/a.sock', /cannot be made \(\w+\)/],
   ])('cannot be at %s: a warning, and the server runs on', async (_, name, expected) => {
     writeFileSync(join(directory, 'file'), 'precious');
-    expect(await openControlSocket(join(directory, name), controlMethods(server), log)).toBeNull();
+    expect(await openControlSocket(join(directory, name), callsOf(server, operations), log)).toBeNull();
     expect(logged).toMatchObject([{ level: 40, msg: expect.stringMatching(expected) }]);
     expect(statSync(join(directory, 'file')).size).toBe(8);
   });

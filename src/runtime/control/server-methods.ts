@@ -1,0 +1,31 @@
+/** The control methods about the server as a whole. Main thread, cold. */
+
+import { z } from 'zod';
+import { method } from './method.ts';
+
+const MAX_ERRORS = 200;
+
+export const serverMethods = {
+  status: method({
+    help: 'Say how the server is: whether it is ready, since when it runs, its shards',
+    params: z.strictObject({}),
+    result:
+      '`isReady`, `uptimeSec`, `mode`, `listening`, `addressesOfRecord`, `locationStore`, and `shards`: each with `shard`, `isRunning`, `starts` and `crashes`',
+    run: (server) => server.status(),
+  }),
+  stats: method({
+    help: 'Give all counters, summed over the threads',
+    params: z.strictObject({}),
+    result: 'a figure for each counter, by its name in [metrics.md](metrics.md) without `strowger_`',
+    run: (server) => server.stats(),
+  }),
+  'errors.recent': method({
+    help: 'Say what went wrong lately, each distinct error once, and what to do about it',
+    params: z.strictObject({
+      limit: z.int().min(1).max(MAX_ERRORS).default(MAX_ERRORS).describe('so many at the most, the latest first'),
+    }),
+    result:
+      '`errors`: a list, the latest first, each with `kind`, `count`, `firstAt` and `lastAt` (ISO 8601), `text`, and `hint` (what to do) or null',
+    run: (_, { limit }, { logs }) => ({ errors: logs.recentErrors(limit) }),
+  }),
+};
