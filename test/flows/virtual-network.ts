@@ -15,9 +15,9 @@ import {
   slotOffset,
 } from '../../src/memory/layout.ts';
 import { Counters, readCounters } from '../../src/observe/counters.ts';
-import type { BoundSocket } from '../../src/roles/bound-socket.ts';
 import { Element, type Occupancy } from '../../src/roles/element.ts';
 import { FOUND, NOT_FOUND, PENDING, type ResolverPort } from '../../src/roles/ports.ts';
+import { boundSocketOf } from '../../src/runtime/bound-socket.ts';
 import { openAuth, shareAuth } from '../../src/runtime/shared-auth.ts';
 import { smallLocation } from '../location/small-location.ts';
 
@@ -194,18 +194,7 @@ function bindElement(
   { hosts, settings, keptKib: _, refuse, slowHosts, locationCapacity, ...basics }: Required<ElementOptions>,
 ) {
   const config = configSchema.parse({ limits: { transactions: 1024 }, ...basics, ...settings });
-  const sockets = config.listen.map(
-    (point, socket): BoundSocket => ({
-      socket,
-      family: point.family,
-      isDualStack: point.dualStack,
-      address: point.host,
-      port: point.port,
-      isWildcard: point.host === '::' || point.host === '0.0.0.0',
-      advertisedHost: point.advertisedHost,
-      advertisedPort: point.advertisedPort,
-    }),
-  );
+  const sockets = config.listen.map((point, socket) => boundSocketOf(point, socket));
   let sent: (Sent & { readonly atMs: number })[] = [];
   let nowMs = 0;
   let seed = 0x5eed;
