@@ -7,7 +7,7 @@ import * as z from 'zod';
 import { MAX_SHARDS, MAX_SOCKETS, RECEIVE_BATCH, SLOT_PAYLOAD_BYTES, SLOT_STRIDE_BYTES } from '../memory/layout.ts';
 import { parseAdminAddress } from './admin-address.ts';
 import { parseCidr } from './cidr.ts';
-import { isHostName, type ListenPoint, overlap, parseAdvertised, parseListenEntry } from './listen-point.ts';
+import { isHostName, type ListenPoint, overlap, parseAdvertised, parseListenAddress } from './listen-point.ts';
 import { contactProblem, nextHopProblem, serviceRouteProblem } from './next-hop.ts';
 import { userProblem } from './user-pattern.ts';
 
@@ -37,6 +37,10 @@ const MAX_METHODS = 64;
 const MAX_EXPIRES_SEC = 2 ** 31 - 1;
 const MAX_SERVICE_ROUTES = 8;
 const MAX_DNS_SERVERS = 8;
+const MIN_TRACE_KIB = 64;
+const MAX_TRACE_KIB = 1_048_576;
+const MAX_SAMPLE = 1_000_000;
+const MAX_MASKED_HEADERS = 64;
 /** Asks for the hashes alone, whether the table has columns for all of them (OpenSIPS) or for one (Kamailio): naming a column
  *  that is not there would be an error, as a key of a JSON object it is null. */
 const SUBSCRIBER_QUERY =
@@ -90,17 +94,13 @@ const sameText = noTwo<string>(
   (text) => `${JSON.stringify(text)} is there twice`,
 );
 
-/** An entry that is wrong is not the points it should have become. */
-const overlapAny = (a: ListenPoint[], b: ListenPoint[]) =>
-  Array.isArray(a) && Array.isArray(b) && a.some((point) => b.some((other) => overlap(point, other)));
-
 const sameUri = (a: { uri: string }, b: { uri: string }) => a.uri === b.uri;
 const sayUriTwice = ({ uri }: { uri: string }) => `${JSON.stringify(uri)} is there twice`;
 
-const listenAddress = about(parsedString(parseListenEntry), {
-  help: 'Transport, IP address and port; without a transport UDP and TCP. IPv6 goes in brackets; `*:5060` takes IPv4 and IPv6; port 0 takes any free port.',
+const listenAddress = about(parsedString(parseListenAddress), {
+  help: 'Transport, IP address and port. IPv6 goes in brackets; `udp:*:5060` is one socket for IPv4 and IPv6; port 0 takes any free port.',
   reload: 'restart',
-  accepted: 'ADDRESS:PORT, udp:ADDRESS:PORT or tcp:ADDRESS:PORT, e.g. 0.0.0.0:5060, udp:[::1]:5060, tcp:*:5060',
+  accepted: 'udp:ADDRESS:PORT, e.g. udp:0.0.0.0:5060, udp:[::1]:5060, udp:*:5060',
 });
 
 const listenEntry = about(
@@ -118,18 +118,18 @@ const listenEntry = about(
         reload: 'restart',
       }),
     }),
-  ).transform(({ address, advertise, dscp }): ListenPoint[] =>
-    address.map((point) => ({
-      ...point,
+  ).transform(
+    ({ address, advertise, dscp }): ListenPoint => ({
+      ...address,
       advertisedHost: advertise?.host ?? null,
       advertisedPort: advertise?.port ?? null,
       dscp,
-    })),
+    }),
   ),
   {
-    help: 'One socket, or one for each transport; a plain string stands for `address`.',
+    help: 'One socket; a plain string stands for `address`.',
     reload: 'restart',
-    accepted: 'ADDRESS:PORT, udp:ADDRESS:PORT or tcp:ADDRESS:PORT, or a map with address, advertise and dscp',
+    accepted: 'udp:ADDRESS:PORT, or a map with address, advertise and dscp',
     shorthand: 'address',
   },
 );
@@ -367,17 +367,9 @@ const settings = z.strictObject({
       .array(listenEntry)
       .min(1)
       .max(MAX_SOCKETS)
-      .superRefine(
-        noTwo<ListenPoint[]>(overlapAny, (points, earlier) => `"${points[0]!.text}" overlaps listen[${earlier}]`),
-      )
-      .transform((entries) => entries.flat())
-      .refine((points) => points.length <= MAX_SOCKETS, `more than ${MAX_SOCKETS} sockets`)
+      .superRefine(noTwo<ListenPoint>(overlap, (point, earlier) => `"${point.text}" overlaps listen[${earlier}]`))
       .prefault(['udp:0.0.0.0:5060']),
-    {
-      help: 'The sockets.',
-      reload: 'restart',
-      accepted: 'a list of ADDRESS:PORT, udp:ADDRESS:PORT or tcp:ADDRESS:PORT',
-    },
+    { help: 'The sockets.', reload: 'restart', accepted: 'a list of udp:ADDRESS:PORT' },
   ),
   workers: about(z.union([z.literal('auto'), z.int().min(1).max(MAX_SHARDS)]).default('auto'), {
     help: 'Shards, each a thread. `auto`: one fewer than there are cores, the last one being for the dispatcher.',
@@ -784,6 +776,49 @@ const settings = z.strictObject({
       .prefault({}),
     { help: 'Logs.', reload: 'live' },
   ),
+  trace: about(
+    z
+      .strictObject({
+        recentKiB: about(z.int().min(0).max(MAX_TRACE_KIB).default(2048), {
+          help: 'Memory of each shard for its latest messages, which `strowger trace` shows; it is rounded down to a power of two. 0: none are kept, and there is no trace.',
+          reload: 'restart',
+          accepted: `0, or a whole number from 64 to ${MAX_TRACE_KIB.toLocaleString('en-US')}`,
+        }),
+        sample: about(z.int().min(0).max(MAX_SAMPLE).default(16), {
+          help: 'One call in so many is kept with all its messages, chosen by its Call-ID: 1 keeps every call, 0 none. Calls that somebody watches live are kept whatever this says.',
+          reload: 'restart',
+        }),
+        messageBytes: about(z.int().min(256).max(65_535).default(4096), {
+          help: 'Longer messages are kept without their end; so are those longer than a quarter of the ring.',
+          reload: 'restart',
+        }),
+        maskHeaders: about(
+          z
+            .array(
+              about(checkedString(headerNameProblem), {
+                help: 'The name of a header.',
+                reload: 'restart',
+                accepted: 'a header name such as X-Api-Key',
+              }),
+            )
+            .max(MAX_MASKED_HEADERS)
+            .superRefine(sameText)
+            .default([]),
+          {
+            help: 'Headers whose values are masked wherever messages are shown, besides credentials, passwords in URIs and keys of media, which always are.',
+            reload: 'restart',
+            accepted: 'a list of header names',
+          },
+        ),
+      })
+      .superRefine(({ recentKiB }, context) => {
+        if (recentKiB === 0 || recentKiB >= MIN_TRACE_KIB) return;
+        const message = `${recentKiB} is too little; 0, or at least ${MIN_TRACE_KIB}`;
+        context.addIssue({ code: 'custom', message, path: ['recentKiB'] });
+      })
+      .prefault({}),
+    { help: 'Which messages are kept for `strowger trace`, without tcpdump and without root.', reload: 'restart' },
+  ),
   crash: about(
     z
       .strictObject({
@@ -923,6 +958,10 @@ function filePathProblem(text: string): string | null {
 function adminListenProblem(text: string): string | null {
   const parsed = text === 'off' ? null : parseAdminAddress(text);
   return typeof parsed === 'string' ? parsed : null;
+}
+
+function headerNameProblem(text: string): string | null {
+  return /^[A-Za-z0-9.!%*_+`'~-]+$/.test(text) ? null : `${JSON.stringify(text)} is not a header name`;
 }
 
 function socketPathProblem(text: string): string | null {

@@ -101,6 +101,8 @@ const REGISTRY = {
   send_batches_total: 'sendmmsg flushes',
   send_errors_total: 'Datagrams the kernel refused',
   send_congested_total: 'Datagrams lost because the send buffer stayed full (EAGAIN)',
+  traced_messages_total: 'Messages kept in the ring of recent ones (trace)',
+  trace_lost_total: 'Messages that were overwritten before those who watched them had them',
   shard_crashes_total: 'Crashes of shards',
 } as const;
 
@@ -126,6 +128,7 @@ const COUNTED_BY: { readonly [name in CounterName]?: readonly CountingThread[] }
   icmp_errors_total: ['shard', 'intake'],
   users_reloads_total: ['main'],
   users_reload_failures_total: ['main'],
+  trace_lost_total: ['main'],
   shard_crashes_total: ['main'],
 };
 

@@ -11,10 +11,11 @@ import { KeptMessages } from '../memory/kept-messages.ts';
 import { SLOT, SLOT_HEADER_BYTES, slotOffset } from '../memory/layout.ts';
 import { COUNTER, type Counters } from '../observe/counters.ts';
 import { Histograms } from '../observe/histograms.ts';
+import type { CallTrace } from '../observe/trace/call-trace.ts';
 import { HEADER_ID } from '../sip/header-table.ts';
 import { MessageEdits } from '../sip/message-edits.ts';
 import { METHOD } from '../sip/methods.ts';
-import { Outbound } from '../sip/outbound.ts';
+import { Outbound, TRACE_MARK } from '../sip/outbound.ts';
 import { MESSAGE_ERROR, parseMessage } from '../sip/parse-message.ts';
 import { parseVia } from '../sip/via.ts';
 import { ACCESS, Authentication, type AuthPorts } from './authentication.ts';
@@ -80,6 +81,8 @@ export interface ElementPorts {
   readonly whenUsersKnown: () => Promise<void>;
   /** Milliseconds since 1970. */
   readonly wallMs: () => number;
+  /** Where messages are kept for who watches; what was flushed is told to it by the caller. */
+  readonly trace?: CallTrace | null;
 }
 
 /** errno of what a datagram is too long for. */
@@ -93,6 +96,7 @@ const UNDELIVERED_WORDS = 3;
 export class Element {
   readonly #arena: Arena;
   readonly #ports: ElementPorts;
+  readonly #trace: CallTrace | null;
   readonly #counters: Counters;
   readonly #request = new ReceivedRequest();
   readonly #edits = new MessageEdits();
@@ -123,6 +127,7 @@ export class Element {
     const { bytes, words } = arena;
     this.#arena = arena;
     this.#ports = ports;
+    this.#trace = ports.trace ?? null;
     this.#counters = counters;
     const outbound = new Outbound(arena, shard, () => this.#flushOutbound());
     const edits = this.#edits;
@@ -267,6 +272,7 @@ export class Element {
   advance(nowMs: number, nowUs: number = nowMs * 1000): boolean {
     this.#clock.nowMs = nowMs;
     this.#clock.nowUs = nowUs | 0;
+    this.#outbound.traceMark = TRACE_MARK.FIND;
     this.#answers?.release();
     return this.#stateful?.advance() ?? false;
   }
@@ -286,6 +292,7 @@ export class Element {
   /** A destination cannot be reached: family, port and address in `words` from `familyAt`, as in a slot. The dispatcher says
    *  it by a slot without a payload. */
   noteUnreachable(words: Int32Array, familyAt: number): void {
+    this.#outbound.traceMark = TRACE_MARK.FIND;
     this.#stateful?.noteUnreachable(words, familyAt);
   }
 
@@ -324,6 +331,7 @@ export class Element {
     }
     this.#clock.nowUs = words[slotWord + SLOT.TIME_WORD]!;
     if (bytes[start]! < 4) {
+      this.#outbound.traceMark = TRACE_MARK.NO;
       answerStun(this.#arena, slotWord, start, end, this.#outbound, this.#counters);
       return true;
     }
@@ -333,6 +341,7 @@ export class Element {
       this.#counters.count(COUNTER.junk_datagrams_total);
       return true;
     }
+    if (this.#trace !== null) this.#outbound.traceMark = this.#trace.received(request.index, slotWord, isNew);
     if (request.index.isRequest) return this.#serveRequest(slot, slotWord, error, mayPark, isNew);
     return this.#serveResponse(slot, slotWord, error, mayPark);
   }
@@ -437,6 +446,7 @@ export class Element {
     this.#undelivered = this.#beingAnswered;
     this.#beingAnswered = undelivered;
     this.#undeliveredCount = 0;
+    this.#outbound.traceMark = TRACE_MARK.FIND;
     for (let at = 0; at < count * UNDELIVERED_WORDS; at += UNDELIVERED_WORDS) {
       const tag = undelivered[at]!;
       const isTooLarge = undelivered[at + 1] === EMSGSIZE;

@@ -2,20 +2,20 @@
 
 import { networkInterfaces } from 'node:os';
 import type { Logger } from 'pino';
-import type { ListenPoint } from '../config/listen-point.ts';
+import { isWildcard, type ListenPoint } from '../config/listen-point.ts';
 import { type Config, shardCountOf } from '../config/schema.ts';
 import { STORE_STATE } from '../location/store-feed.ts';
 import { createArena } from '../memory/arena.ts';
 import { type ArenaShape, OWNER_DISPATCHER, SLOT, slotOffset } from '../memory/layout.ts';
 import { COUNTER, Counters, readCounters } from '../observe/counters.ts';
 import type { BoundSocket } from '../roles/bound-socket.ts';
-import { boundSocketOf } from './bound-socket.ts';
 import { LocationService } from './location-service.ts';
 import { LocationStore } from './location-store/location-store.ts';
 import type { ListenError, RunningServer } from './running-server.ts';
 import { ServerMetrics } from './server-metrics.ts';
 import { locationDirectory } from './state-directory.ts';
 import { Supervisor } from './supervisor.ts';
+import { TraceService } from './trace/trace-service.ts';
 import { TroubleWatch } from './trouble.ts';
 import { addSocket, attach, close, createEventFd, openUdp, receiveDrops } from './udp-socket.ts';
 import { UserFiles } from './user-directory/user-files.ts';
@@ -51,6 +51,7 @@ export async function startServer(config: Config, log: Logger, version = 'unknow
     sockets,
     localAddresses: addresses,
   });
+  const trace = openTrace(config, sockets, addresses, arena.map.shardCount);
   const supervisor = new Supervisor({
     arena,
     location,
@@ -58,6 +59,7 @@ export async function startServer(config: Config, log: Logger, version = 'unknow
     users: userFiles.shared,
     sockets,
     localAddresses: addresses,
+    trace: trace?.buffer ?? null,
     log,
   });
   const mainFd = createEventFd();
@@ -92,6 +94,7 @@ export async function startServer(config: Config, log: Logger, version = 'unknow
     mainCounters.set(COUNTER.kernel_drops_total, sumOf(sockets, receiveDrops));
     mainCounters.set(COUNTER.users_reloads_total, userFiles.reloads);
     mainCounters.set(COUNTER.users_reload_failures_total, userFiles.failedReloads);
+    mainCounters.set(COUNTER.trace_lost_total, trace?.lost ?? 0);
   };
   const stats = () => {
     refresh();
@@ -134,6 +137,7 @@ export async function startServer(config: Config, log: Logger, version = 'unknow
     clearInterval(troubleTimer);
     metrics.stop();
     userFiles.close();
+    trace?.close();
     await supervisor.stop();
     await store.close();
     end();
@@ -159,6 +163,7 @@ export async function startServer(config: Config, log: Logger, version = 'unknow
       shards: supervisor.shards(),
     }),
     location,
+    trace,
     stop: () => (stopping ??= stop()),
     finished,
   };
@@ -177,13 +182,33 @@ function arenaShapeOf(config: Config): ArenaShape {
   };
 }
 
+/** null: no messages are kept. */
+function openTrace(
+  config: Config,
+  sockets: readonly OpenSocket[],
+  addresses: readonly string[],
+  shardCount: number,
+): TraceService | null {
+  if (config.trace.recentKiB === 0) return null;
+  const reading = {
+    sockets: sockets.map(({ text, family, address, port, isWildcard }) => ({
+      transport: text.slice(0, text.indexOf(':')),
+      family,
+      address,
+      port,
+      isWildcard,
+    })),
+    localAddresses: addresses,
+    maskHeaders: config.trace.maskHeaders,
+  };
+  return new TraceService(config, 0, shardCount, reading);
+}
+
 /** Opens every listen point, or none. */
 function openSockets(config: Config): OpenSocket[] {
   const sockets: OpenSocket[] = [];
   try {
-    for (const point of config.listen) {
-      if (point.transport === 'udp') sockets.push(openSocket(point, sockets.length, config));
-    }
+    for (const point of config.listen) sockets.push(openSocket(point, sockets.length, config));
     return sockets;
   } catch (error) {
     for (const socket of sockets) close(socket.fd);
@@ -206,7 +231,14 @@ function openSocket(point: ListenPoint, index: number, config: Config): OpenSock
     return {
       fd,
       receiveBufferBytes,
-      ...boundSocketOf(point, index, port),
+      socket: index,
+      family: point.family,
+      isDualStack: point.dualStack,
+      address: point.host,
+      port,
+      isWildcard: isWildcard(point),
+      advertisedHost: point.advertisedHost,
+      advertisedPort: point.advertisedPort,
       text: point.text.replace(/:\d+$/, `:${port}`),
     };
   } catch (error) {

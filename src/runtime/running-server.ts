@@ -1,6 +1,8 @@
 /** What the command line knows of a running server: the face of runtime/main.ts. What operators ask of the location table goes
  *  over the control socket as it is here. */
 
+import type { TraceOperations } from './trace/trace-service.ts';
+
 export interface ServerDescription {
   /** Sockets as they are bound, e.g. `udp:127.0.0.1:5060`; a port 0 of the configuration is a real one here. */
   readonly listening: readonly string[];
@@ -93,6 +95,8 @@ export interface RunningServer {
   /** JSON-serialisable: shards, their incarnations, readiness. */
   status(): object;
   readonly location: LocationOperations;
+  /** null: no messages are kept. */
+  readonly trace: TraceOperations | null;
   /** Takes no more datagrams, lets the shards finish, then resolves. Within 2 s. */
   stop(): Promise<void>;
   /** The exit code, when the server ends for whatever reason. */

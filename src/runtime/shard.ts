@@ -22,6 +22,8 @@ import {
 import { RingConsumer, RingProducer } from '../memory/slot-ring.ts';
 import { COUNTER, Counters } from '../observe/counters.ts';
 import { HISTOGRAM, Histograms } from '../observe/histograms.ts';
+import { CallTrace } from '../observe/trace/call-trace.ts';
+import { openTrace } from '../observe/trace/trace-layout.ts';
 import type { BoundSocket } from '../roles/bound-socket.ts';
 import { Element } from '../roles/element.ts';
 import type { Outbound } from '../sip/outbound.ts';
@@ -61,6 +63,8 @@ export interface ShardTask {
   /** The users as of now; the supervisor sends others. null: nobody asks for them. */
   readonly users: SharedCredentials | null;
   readonly config: Config;
+  /** Where messages are kept for who watches; null: nowhere. */
+  readonly trace: SharedArrayBuffer | null;
   /** null: the dispatcher has it. */
   readonly intake: IntakeTask | null;
   /** From the supervisor: 'receive', 'stop', other users, or, in tests of crashes, 'crash'. */
@@ -103,6 +107,7 @@ class Shard {
   readonly #returns: RingProducer;
   readonly #counters: Counters;
   readonly #histograms: Histograms;
+  readonly #trace: CallTrace | null;
   /** ICMP errors already counted. */
   #errorsSeen = 0;
   readonly #unreachable = new Int32Array(UNREACHABLE_WORDS);
@@ -159,6 +164,7 @@ class Shard {
     this.#returns = new RingProducer(words, returnRingOffset(map, task.shard), map.ringCapacity);
     this.#counters = new Counters(arena, task.shard);
     this.#histograms = new Histograms(arena, task.shard);
+    this.#trace = task.trace === null ? null : new CallTrace(openTrace(task.trace), arena, task.shard, this.#counters);
     this.#intake = this.#openIntake(task.intake);
     this.#nap = new Nap(task.intake?.napUs ?? 0);
     this.#rejectAbove = rejectMarkOf(map.slotCount, task.config.limits.rejectMark);
@@ -182,11 +188,13 @@ class Shard {
         const failed = sendBatch(task.shard, 0, outbound.count);
         this.#counters.add(COUNTER.datagrams_sent_total, outbound.count - failed);
         this.#countResponses(outbound);
+        if (this.#trace !== null) this.#traceSent(this.#trace, outbound);
         return failed;
       },
       park: (slot, untilResolved) => this.#park(slot, untilResolved),
       defer: (resume, untilResolved) => this.#defer(resume, untilResolved),
       random: secretWords(),
+      trace: this.#trace,
     });
   }
 
@@ -234,6 +242,7 @@ class Shard {
     const intake = this.#isReceiving ? this.#intake : null;
     for (let cycle = 0; ; cycle++) {
       const nowMs = performance.now();
+      if (this.#trace !== null) this.#trace.nowUs = this.#microsecondsOf(nowMs);
       this.#location.quiesce();
       if (this.#element.advance(Math.trunc(nowMs - this.#startedMs), this.#slotTimeOf(nowMs))) this.#flush();
       if (intake !== null) this.#receive(intake, nowMs);
@@ -280,7 +289,11 @@ class Shard {
 
   /** An instant on the clock of the slots' receive time: microseconds, low 32 bits. */
   #slotTimeOf(nowMs: number): number {
-    return (nowMs * 1000 + this.#monotonicUs) | 0;
+    return this.#microsecondsOf(nowMs) | 0;
+  }
+
+  #microsecondsOf(nowMs: number): number {
+    return nowMs * 1000 + this.#monotonicUs;
   }
 
   /** Lets the event loop go once round. By the shard's own eventfd: other callbacks of the loop hide from #await what else is
@@ -391,6 +404,11 @@ class Shard {
       if (words[slotWord + SLOT.LENGTH_WORD] === 0) continue;
       this.#histograms.record(HISTOGRAM.TRANSIT, Math.max(0, (nowUs - words[slotWord + SLOT.TIME_WORD]!) | 0));
     }
+  }
+
+  #traceSent(trace: CallTrace, outbound: Outbound): void {
+    trace.nowUs = this.#microsecondsOf(performance.now());
+    trace.sent(outbound);
   }
 
   /** By class. A request cannot have the slash of `SIP/2.0` there. */

@@ -61,6 +61,8 @@ export interface SupervisorOptions {
   readonly users: SharedCredentials | null;
   readonly sockets: readonly (BoundSocket & { readonly fd: number })[];
   readonly localAddresses: readonly string[];
+  /** Memory of the trace; null: there is none. */
+  readonly trace: SharedArrayBuffer | null;
   readonly log: Logger;
 }
 
@@ -263,6 +265,7 @@ export class Supervisor {
         auth: this.#auth,
         users: this.#users,
         config: this.#options.config,
+        trace: this.#options.trace,
         intake: this.#intakeTask(),
         port: port2,
       };

@@ -28,6 +28,9 @@ const STAGE_BYTES = MAX_DATAGRAM_BYTES + 1;
 /** What `begin` leaves: a stage, and text of our own, of which the longest repeats header values of the request. */
 const TEXT_RESERVE_BYTES = 3 * STAGE_BYTES;
 
+/** Whether a message that is sent belongs to a call that is traced. FIND: its Call-ID tells (observe/trace/call-trace.ts). */
+export const TRACE_MARK = { NO: 0, YES: 1, FIND: 2 } as const;
+
 const ZERO = 0x30;
 const HEX = ascii('0123456789abcdef');
 
@@ -58,8 +61,11 @@ export class Outbound {
   /** Where the stage of the message begins; 0: it has none. */
   #stage = 0;
   #stageLength = 0;
+  readonly #traceMarks = new Uint8Array(EGRESS_ENTRIES);
   /** Messages committed and not yet flushed. */
   count = 0;
+  /** TRACE_MARK of the messages that are committed from now on. */
+  traceMark: number = TRACE_MARK.NO;
 
   /** `flush` sends entries 0 … count − 1 and calls `clear`; it is called when the table or the scratch is full. */
   constructor(arena: Arena, shard: number, flush: () => void) {
@@ -294,6 +300,7 @@ export class Outbound {
   commit(tag: number): void {
     this.#words[this.#entry + EGRESS.SPAN_COUNT_WORD] = this.#stage === 0 ? this.#spanCount : 1;
     this.#words[this.#entry + EGRESS.TAG_WORD] = tag;
+    this.#traceMarks[this.count] = this.traceMark;
     this.count++;
   }
 
@@ -311,6 +318,15 @@ export class Outbound {
   /** errno of a flushed entry, 0 if it was sent. */
   resultOf(entry: number): number {
     return this.#words[this.#egressWord + entry * (EGRESS_STRIDE_BYTES >> 2) + EGRESS.RESULT_WORD]!;
+  }
+
+  /** First word of an entry, as in layout.ts. */
+  entryWord(entry: number): number {
+    return this.#egressWord + entry * (EGRESS_STRIDE_BYTES >> 2);
+  }
+
+  traceMarkOf(entry: number): number {
+    return this.#traceMarks[entry]!;
   }
 
   tagOf(entry: number): number {

@@ -55,6 +55,27 @@ export function hashCallId(bytes: Bytes, words: Words, start: number, end: numbe
   }
 }
 
+/** Where the Call-ID of a message in pieces begins, or 0: it is not in the piece [start, end). `isAtLineStart`: the piece begins
+ *  a header line; otherwise, as the first one of a message, it begins within a line. */
+export function findCallId(bytes: Bytes, words: Words, start: number, end: number, isAtLineStart: boolean): number {
+  let line = isAtLineStart ? start : findNewline(words, start, end) + 1;
+  for (; line < end; line = findNewline(words, line, end) + 1) {
+    const letter = bytes[line]! | 0x20;
+    let value = 0;
+    if (letter === 0x63 && isCallIdName(bytes, line)) value = valueAfterColon(bytes, line + 7, end);
+    else if (letter === 0x69) value = valueAfterColon(bytes, line + 1, end);
+    else if (bytes[line] === CR || bytes[line] === LF) return 0;
+    if (value !== 0) {
+      foundCallIdEnd = wordEnd(bytes, value, end);
+      return value;
+    }
+  }
+  return 0;
+}
+
+/** Where the Call-ID found last ends. */
+export let foundCallIdEnd = 0;
+
 /** True for a request that begins something new, which may be shed under overload: not a response, not ACK, BYE, CANCEL
  *  or PRACK, and without a tag in its To (RFC 3261 section 12.2). Asked above the overload mark only. */
 export function isSheddable(bytes: Bytes, words: Words, start: number, end: number): boolean {

@@ -15,9 +15,11 @@ import {
   slotOffset,
 } from '../../src/memory/layout.ts';
 import { Counters, readCounters } from '../../src/observe/counters.ts';
+import { CallTrace } from '../../src/observe/trace/call-trace.ts';
+import { openTrace } from '../../src/observe/trace/trace-layout.ts';
+import type { BoundSocket } from '../../src/roles/bound-socket.ts';
 import { Element, type Occupancy } from '../../src/roles/element.ts';
 import { FOUND, NOT_FOUND, PENDING, type ResolverPort } from '../../src/roles/ports.ts';
-import { boundSocketOf } from '../../src/runtime/bound-socket.ts';
 import { openAuth, shareAuth } from '../../src/runtime/shared-auth.ts';
 import { smallLocation } from '../location/small-location.ts';
 
@@ -55,6 +57,8 @@ export interface ElementOptions {
   readonly slowHosts?: readonly string[];
   /** AoRs that find room. */
   readonly locationCapacity?: number;
+  /** Memory of a trace. */
+  readonly trace?: SharedArrayBuffer | null;
 }
 
 export interface VirtualElement {
@@ -101,6 +105,7 @@ export function createElement(options: ElementOptions = {}): VirtualElement {
     refuse: () => 0,
     slowHosts: [],
     locationCapacity: 1000,
+    trace: null,
     mode: 'stateless',
     listen: ['udp:192.0.2.254:5060'],
     domains: ['biloxi.example'],
@@ -191,15 +196,37 @@ function addressText(arena: Arena, offset: number, family: number): string {
  *  The one place that knows the element's constructor. */
 function bindElement(
   arena: Arena,
-  { hosts, settings, keptKib: _, refuse, slowHosts, locationCapacity, ...basics }: Required<ElementOptions>,
+  {
+    hosts,
+    settings,
+    keptKib: _,
+    refuse,
+    slowHosts,
+    locationCapacity,
+    trace: traceMemory,
+    ...basics
+  }: Required<ElementOptions>,
 ) {
   const config = configSchema.parse({ limits: { transactions: 1024 }, ...basics, ...settings });
-  const sockets = config.listen.map((point, socket) => boundSocketOf(point, socket));
+  const sockets = config.listen.map(
+    (point, socket): BoundSocket => ({
+      socket,
+      family: point.family,
+      isDualStack: point.dualStack,
+      address: point.host,
+      port: point.port,
+      isWildcard: point.host === '::' || point.host === '0.0.0.0',
+      advertisedHost: point.advertisedHost,
+      advertisedPort: point.advertisedPort,
+    }),
+  );
   let sent: (Sent & { readonly atMs: number })[] = [];
   let nowMs = 0;
   let seed = 0x5eed;
   const lookUps = slowLookUps(fakeResolver(hosts), slowHosts);
   const location = smallLocation(arena, locationCapacity);
+  const counters = new Counters(arena, 0);
+  const trace = traceMemory === null ? null : new CallTrace(openTrace(traceMemory), arena, 0, counters);
   const element = new Element(arena, 0, {
     location,
     feed: null,
@@ -210,7 +237,8 @@ function bindElement(
     config,
     sockets,
     localAddresses: ['192.0.2.253', '192.0.2.254', '2001:db8::53'],
-    counters: new Counters(arena, 0),
+    counters,
+    trace,
     resolver: lookUps.resolver,
     flush(outbound) {
       let failed = 0;
@@ -220,6 +248,7 @@ function bindElement(
         if (errno === 0) sent.push({ ...message, atMs: nowMs });
         else failed++;
       }
+      trace?.sent(outbound);
       return failed;
     },
     defer(resume, untilResolved) {
@@ -241,6 +270,10 @@ function bindElement(
     deliver(slot: number): Sent[] {
       sent = [];
       location.quiesce();
+      if (trace !== null) {
+        trace.nowUs = nowMs * 1000;
+        arena.words[(slotOffset(arena.map, slot) >> 2) + SLOT.TIME_WORD] = nowMs * 1000;
+      }
       element.advance(nowMs);
       element.serve(slot);
       flush();
@@ -251,6 +284,7 @@ function bindElement(
       const endMs = nowMs + ms;
       while (nowMs < endMs) {
         nowMs = Math.min(endMs, Math.max(nowMs + 1, Math.ceil(element.nextDeadlineMs())));
+        if (trace !== null) trace.nowUs = nowMs * 1000;
         element.advance(nowMs);
         flush();
       }

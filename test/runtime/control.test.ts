@@ -36,6 +36,7 @@ const server: RunningServer = {
     },
     remove: ({ aor, contact }) => ({ aor, removed: contact === undefined ? 2 : 1 }),
   },
+  trace: null,
   stop: async () => undefined,
   finished: new Promise(() => undefined),
 };

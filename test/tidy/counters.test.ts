@@ -36,7 +36,8 @@ const OF_THE_INTAKE = new Set(['naps_total']);
 function threadsByFile(name: string, files: readonly SourceFile[]): Set<string> {
   const isUsed = new RegExp(`\\bCOUNTER\\.${name}\\b`);
   // What is said or shown of a counter is no count.
-  const isShown = ({ path }: SourceFile) => path.startsWith('src/observe/') || path === 'src/runtime/server-metrics.ts';
+  const isShown = ({ path }: SourceFile) =>
+    /^src\/observe\/[^/]+$/.test(path) || path === 'src/runtime/server-metrics.ts';
   const counting = files.filter((file) => !isShown(file) && isUsed.test(file.text));
   return new Set(
     counting.map(({ path }) => {

@@ -7,6 +7,7 @@ import type { Calls } from './json-rpc.ts';
 import { locationMethods } from './location-methods.ts';
 import { type MethodTable, method, type ProcessOperations } from './method.ts';
 import { serverMethods } from './server-methods.ts';
+import { traceMethods } from './trace-methods.ts';
 
 /** Of the OpenRPC specification, which has a document describe the methods of a JSON-RPC server. */
 const OPENRPC_VERSION = '1.3.2';
@@ -14,6 +15,7 @@ const OPENRPC_VERSION = '1.3.2';
 export const METHODS: MethodTable = {
   ...serverMethods,
   ...locationMethods,
+  ...traceMethods,
   'rpc.discover': method({
     help: 'Say what methods there are, and what they take',
     params: z.strictObject({}),
