@@ -9,6 +9,7 @@ constexpr int32_t COUNTERS_PER_THREAD = 256;
 constexpr int32_t DISPATCHER_BYTES = 512;
 constexpr int32_t EGRESS_BYTES = 98304;
 constexpr int32_t EGRESS_ENTRIES = 256;
+constexpr int32_t EGRESS_MARK_SHIFT = 8;
 constexpr int32_t EGRESS_SPANS = 40;
 constexpr int32_t EGRESS_STRIDE_BYTES = 384;
 constexpr int32_t HEADER_BYTES = 512;
@@ -47,10 +48,16 @@ constexpr int32_t PORT_WORD = 3;
 constexpr int32_t ADDRESS_WORD = 4;
 constexpr int32_t LOCAL_WORD = 8;
 constexpr int32_t SCOPE_WORD = 12;
+constexpr int32_t CONNECTION_WORD = 12;
 constexpr int32_t RESULT_WORD = 13;
 constexpr int32_t TAG_WORD = 14;
+constexpr int32_t FLAGS_WORD = 15;
 constexpr int32_t SPANS_WORD = 16;
 }  // namespace EGRESS
+
+namespace EGRESS_FLAG {
+constexpr int32_t ONLY_CONNECTION = 1;
+}  // namespace EGRESS_FLAG
 
 namespace HEADER {
 constexpr int32_t MAGIC_WORD = 0;
@@ -109,6 +116,7 @@ constexpr int32_t PORT_WORD = 3;
 constexpr int32_t SOURCE_WORD = 4;
 constexpr int32_t LOCAL_WORD = 8;
 constexpr int32_t SCOPE_WORD = 12;
+constexpr int32_t CONNECTION_WORD = 12;
 constexpr int32_t TIME_WORD = 13;
 constexpr int32_t OWNER_WORD = 14;
 constexpr int32_t CLASS_WORD = 15;

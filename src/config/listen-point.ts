@@ -1,16 +1,22 @@
-/** Where the server listens: `udp:ADDRESS:PORT` as the configuration writes it, taken apart. Cold. */
+/** Where the server listens: `udp:ADDRESS:PORT` or `tcp:ADDRESS:PORT` as the configuration writes it, or `ADDRESS:PORT` for
+ *  both (RFC 3261 18: every element has UDP and TCP), taken apart. Cold. */
 
 import { isIPv4, isIPv6 } from 'node:net';
 
+/** Transports of listen points that can be opened. */
+export type ListenTransport = 'udp' | 'tcp';
+
 /** One socket to open. The fields are what the addon's `openUdp` asks for. */
 export interface ListenPoint {
-  /** As configured, e.g. `udp:[::1]:5060`; names the socket in logs and messages. */
+  /** With its transport, e.g. `udp:[::1]:5060`; names the socket in logs and messages. */
   readonly text: string;
-  readonly transport: 'udp';
+  readonly transport: ListenTransport;
   /** Without brackets; `::` for the dual-stack wildcard. */
   readonly host: string;
   /** 0: any free port, told by the socket once it is open. */
   readonly port: number;
+  /** Of an entry without a transport the TCP point: where the port is 0, it is the one that the point before it got. */
+  readonly hasPortOfPrevious: boolean;
   readonly family: 4 | 6;
   /** True for `udp:*:PORT` only: one IPv6 socket that takes IPv4 as well. */
   readonly dualStack: boolean;
@@ -22,30 +28,47 @@ export interface ListenPoint {
   readonly dscp: number;
 }
 
-export type ListenAddress = Pick<ListenPoint, 'text' | 'transport' | 'host' | 'port' | 'family' | 'dualStack'>;
+export type ListenAddress = Pick<
+  ListenPoint,
+  'text' | 'transport' | 'host' | 'port' | 'hasPortOfPrevious' | 'family' | 'dualStack'
+>;
 
-/** The address, or a sentence that says what is wrong with `text`. */
+/** The points of an entry, one or, where it names no transport, two: UDP and TCP. Or a sentence that says what is wrong with
+ *  `text`. */
+export function parseListenEntry(text: string): readonly ListenAddress[] | string {
+  if (isAddressAlone(text)) {
+    const [udp, tcp] = [parseListenAddress(`udp:${text}`), parseListenAddress(`tcp:${text}`)];
+    // What is wrong with one is wrong with the other, and nobody wrote the transport.
+    if (typeof udp === 'string' || typeof tcp === 'string') return String(udp).replaceAll('udp:', '');
+    return [udp, { ...tcp, hasPortOfPrevious: true }];
+  }
+  const parsed = parseListenAddress(text);
+  return typeof parsed === 'string' ? parsed : [parsed];
+}
+
+/** One point, with its transport; or a sentence that says what is wrong with `text`. */
 export function parseListenAddress(text: string): ListenAddress | string {
   const shown = JSON.stringify(text);
   const [, transport, address] = /^([a-z]+):(.*)$/i.exec(text) ?? [];
   if (transport === undefined || address === undefined || isIPv6(text)) {
     return `${shown} does not begin with a transport`;
   }
-  if (/^(tcp|tls|ws|wss|sctp)$/i.test(transport)) return `${shown}: ${transport} is not there yet, only udp`;
-  if (transport !== 'udp') return `${shown}: ${transport} is not a transport`;
+  if (/^(tls|ws|wss|sctp)$/i.test(transport)) return `${shown}: ${transport} is not there yet, only udp and tcp`;
+  if (transport !== 'udp' && transport !== 'tcp') return `${shown}: ${transport} is not a transport`;
   const parts = splitHostPort(address);
   if (parts === null) return `${shown} has no address`;
   if (isIPv6(address) || (parts.host.includes(':') && !parts.isBracketed)) {
-    return `${shown}: an IPv6 address goes in brackets, as in udp:[${isIPv6(parts.host) ? parts.host : address}]:5060`;
+    const host = isIPv6(parts.host) ? parts.host : address;
+    return `${shown}: an IPv6 address goes in brackets, as in ${transport}:[${host}]:5060`;
   }
   if (parts.port === null) return `${shown} has no port`;
   const port = parsePort(parts.port);
   if (port === null) return `${shown}: ${JSON.stringify(parts.port)} is not a port (0 to 65535)`;
-  const base = { text, transport: 'udp', port, dualStack: false } as const;
+  const base = { text, transport, port, hasPortOfPrevious: false, dualStack: false } as const;
   if (!parts.isBracketed && parts.host === '*') return { ...base, host: '::', family: 6, dualStack: true };
   if (!parts.isBracketed && isIPv4(parts.host)) return { ...base, host: parts.host, family: 4 };
   if (parts.isBracketed && parts.host.includes('%')) {
-    return `${shown}: an address with a zone (%…) cannot be listened on; use udp:[::]:${port}`;
+    return `${shown}: an address with a zone (%…) cannot be listened on; use ${transport}:[::]:${port}`;
   }
   if (parts.isBracketed && isIPv6(parts.host)) return { ...base, host: parts.host, family: 6 };
   return `${shown}: ${JSON.stringify(parts.host)} is not an IP address`;
@@ -72,6 +95,7 @@ export function parseAdvertised(text: string): { host: string; port: number | nu
 
 /** Two sockets that the kernel would not open beside each other. */
 export function overlap(a: ListenAddress, b: ListenAddress): boolean {
+  if (a.transport !== b.transport) return false;
   if (a.port === 0 || a.port !== b.port) return false;
   if (a.dualStack || b.dualStack) return true;
   if (a.family !== b.family) return false;
@@ -95,6 +119,11 @@ export function isHostName(text: string): boolean {
 export function canonicalHost(host: string): string {
   if (!isIPv6(host) || host.includes('%')) return host.toLowerCase();
   return new URL(`http://[${host}]/`).hostname.slice(1, -1);
+}
+
+/** `ADDRESS:PORT` and the like: what stands before the first colon is no word that could name a transport. */
+function isAddressAlone(text: string): boolean {
+  return isIPv6(text) || /^[\d.[*]/.test(text);
 }
 
 function splitHostPort(text: string): { host: string; port: string | null; isBracketed: boolean } | null {

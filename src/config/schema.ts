@@ -7,7 +7,7 @@ import * as z from 'zod';
 import { MAX_SHARDS, MAX_SOCKETS, RECEIVE_BATCH, SLOT_PAYLOAD_BYTES, SLOT_STRIDE_BYTES } from '../memory/layout.ts';
 import { parseAdminAddress } from './admin-address.ts';
 import { parseCidr } from './cidr.ts';
-import { isHostName, type ListenPoint, overlap, parseAdvertised, parseListenAddress } from './listen-point.ts';
+import { isHostName, type ListenPoint, overlap, parseAdvertised, parseListenEntry } from './listen-point.ts';
 import { contactProblem, nextHopProblem, serviceRouteProblem } from './next-hop.ts';
 import { userProblem } from './user-pattern.ts';
 
@@ -94,13 +94,17 @@ const sameText = noTwo<string>(
   (text) => `${JSON.stringify(text)} is there twice`,
 );
 
+/** An entry that is wrong is not the points it should have become. */
+const overlapAny = (a: ListenPoint[], b: ListenPoint[]) =>
+  Array.isArray(a) && Array.isArray(b) && a.some((point) => b.some((other) => overlap(point, other)));
+
 const sameUri = (a: { uri: string }, b: { uri: string }) => a.uri === b.uri;
 const sayUriTwice = ({ uri }: { uri: string }) => `${JSON.stringify(uri)} is there twice`;
 
-const listenAddress = about(parsedString(parseListenAddress), {
-  help: 'Transport, IP address and port. IPv6 goes in brackets; `udp:*:5060` is one socket for IPv4 and IPv6; port 0 takes any free port.',
+const listenAddress = about(parsedString(parseListenEntry), {
+  help: 'Transport, IP address and port; without a transport UDP and TCP. IPv6 goes in brackets; `*:5060` takes IPv4 and IPv6; port 0 takes any free port.',
   reload: 'restart',
-  accepted: 'udp:ADDRESS:PORT, e.g. udp:0.0.0.0:5060, udp:[::1]:5060, udp:*:5060',
+  accepted: 'ADDRESS:PORT, udp:ADDRESS:PORT or tcp:ADDRESS:PORT, e.g. 0.0.0.0:5060, udp:[::1]:5060, tcp:*:5060',
 });
 
 const listenEntry = about(
@@ -118,18 +122,18 @@ const listenEntry = about(
         reload: 'restart',
       }),
     }),
-  ).transform(
-    ({ address, advertise, dscp }): ListenPoint => ({
-      ...address,
+  ).transform(({ address, advertise, dscp }): ListenPoint[] =>
+    address.map((point) => ({
+      ...point,
       advertisedHost: advertise?.host ?? null,
       advertisedPort: advertise?.port ?? null,
       dscp,
-    }),
+    })),
   ),
   {
-    help: 'One socket; a plain string stands for `address`.',
+    help: 'One socket, or one for each transport; a plain string stands for `address`.',
     reload: 'restart',
-    accepted: 'udp:ADDRESS:PORT, or a map with address, advertise and dscp',
+    accepted: 'ADDRESS:PORT, udp:ADDRESS:PORT or tcp:ADDRESS:PORT, or a map with address, advertise and dscp',
     shorthand: 'address',
   },
 );
@@ -367,9 +371,17 @@ const settings = z.strictObject({
       .array(listenEntry)
       .min(1)
       .max(MAX_SOCKETS)
-      .superRefine(noTwo<ListenPoint>(overlap, (point, earlier) => `"${point.text}" overlaps listen[${earlier}]`))
+      .superRefine(
+        noTwo<ListenPoint[]>(overlapAny, (points, earlier) => `"${points[0]!.text}" overlaps listen[${earlier}]`),
+      )
+      .transform((entries) => entries.flat())
+      .refine((points) => points.length <= MAX_SOCKETS, `more than ${MAX_SOCKETS} sockets`)
       .prefault(['udp:0.0.0.0:5060']),
-    { help: 'The sockets.', reload: 'restart', accepted: 'a list of udp:ADDRESS:PORT' },
+    {
+      help: 'The sockets.',
+      reload: 'restart',
+      accepted: 'a list of ADDRESS:PORT, udp:ADDRESS:PORT or tcp:ADDRESS:PORT',
+    },
   ),
   workers: about(z.union([z.literal('auto'), z.int().min(1).max(MAX_SHARDS)]).default('auto'), {
     help: 'Shards, each a thread. `auto`: one fewer than there are cores, the last one being for the dispatcher.',

@@ -50,11 +50,12 @@ export const HEADER = {
 // ---- Slots ----------------------------------------------------------------------------------------------------------
 
 /** ```
- *  word 0 length | 1 socket | 2 family (4, 6) | 3 source port | 4…7 source address | 8…11 local address | 12 scope id
- *       13 receive time, µs of CLOCK_MONOTONIC, low 32 bits | 14 owner | 15 size class of a kept block
+ *  word 0 length | 1 socket | 2 family (4, 6) | 3 source port | 4…7 source address | 8…11 local address | 12 scope id,
+ *       of a stream the connection number | 13 receive time, µs of CLOCK_MONOTONIC, low 32 bits | 14 owner | 15 size class of a kept block
  *  ```
  *  A slot of length 0 brings no datagram: its source is a destination that ICMP said cannot be reached.
- *  Addresses are bytes in network order, IPv4 in the first word. The local address is all zeros unless the socket is
+ *  The connection number of a stream is not 0, begins at random and does not come again soon: whoever keeps it asks for that
+ *  connection, and for no other that has its place later. Addresses are bytes in network order, IPv4 in the first word. The local address is all zeros unless the socket is
  *  bound to a wildcard. An IPv4 datagram on a dual-stack socket has family 4. The payload follows the header. */
 export const SLOT = {
   LENGTH_WORD: 0,
@@ -64,6 +65,8 @@ export const SLOT = {
   SOURCE_WORD: 4,
   LOCAL_WORD: 8,
   SCOPE_WORD: 12,
+  /** The same word of what came by a stream socket. */
+  CONNECTION_WORD: 12,
   TIME_WORD: 13,
   OWNER_WORD: 14,
   CLASS_WORD: 15,
@@ -152,10 +155,13 @@ export const EGRESS_ENTRIES = 256;
 export const EGRESS_SPANS = 40;
 
 /** ```
- *  word 0 span count | 1 socket | 2 family | 3 port | 4…7 address | 8…11 local address | 12 scope id
- *       13 result: 0 sent, else errno | 14 tag for the caller | 15 spare
+ *  word 0 span count | 1 socket | 2 family | 3 port | 4…7 address | 8…11 local address | 12 scope id, of a
+ *       stream the connection number | 13 result: 0 sent, else errno | 14 tag for the caller |
+ *       15 EGRESS_FLAG bits, the sender's mark << EGRESS_MARK_SHIFT
  *       16… spans: (offset in bytes, length in bytes) × EGRESS_SPANS
- *  ``` */
+ *  ```
+ *  Of a stream socket: by the connection of that number if it lives; else, or if it is 0, by any living one of the same
+ *  transport to the address and port; else by a new one that is opened to there. */
 export const EGRESS = {
   SPAN_COUNT_WORD: 0,
   SOCKET_WORD: 1,
@@ -164,10 +170,17 @@ export const EGRESS = {
   ADDRESS_WORD: 4,
   LOCAL_WORD: 8,
   SCOPE_WORD: 12,
+  /** The same word of what leaves by a stream socket. */
+  CONNECTION_WORD: 12,
   RESULT_WORD: 13,
   TAG_WORD: 14,
+  FLAGS_WORD: 15,
   SPANS_WORD: 16,
 } as const;
+/** Bits of EGRESS.FLAGS_WORD. ONLY_CONNECTION: by the connection of that number or not at all (RFC 5626 5.3: a flow). */
+export const EGRESS_FLAG = { ONLY_CONNECTION: 1 } as const;
+/** The mark comes back with the tag of a message that could not be delivered: it tells whether the tag is still the same one's. */
+export const EGRESS_MARK_SHIFT = 8;
 export const EGRESS_STRIDE_BYTES = (EGRESS.SPANS_WORD + 2 * EGRESS_SPANS) * 4;
 export const EGRESS_BYTES = EGRESS_ENTRIES * EGRESS_STRIDE_BYTES;
 

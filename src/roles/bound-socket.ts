@@ -3,6 +3,9 @@
 export interface BoundSocket {
   /** Index in the socket table and in slot headers. */
   readonly socket: number;
+  /** One of TRANSPORT (sip/transport.ts): of a stream transport this is a listening point, whose connections have numbers of
+   *  their own in CONNECTION_WORD. */
+  readonly transport: number;
   readonly family: 4 | 6;
   /** Also takes IPv4, which slot headers show as IPv4. */
   readonly isDualStack: boolean;

@@ -2,13 +2,14 @@
 
 import { networkInterfaces } from 'node:os';
 import type { Logger } from 'pino';
-import { isWildcard, type ListenPoint } from '../config/listen-point.ts';
+import type { ListenPoint } from '../config/listen-point.ts';
 import { type Config, shardCountOf } from '../config/schema.ts';
 import { STORE_STATE } from '../location/store-feed.ts';
 import { createArena } from '../memory/arena.ts';
 import { type ArenaShape, OWNER_DISPATCHER, SLOT, slotOffset } from '../memory/layout.ts';
 import { COUNTER, Counters, readCounters } from '../observe/counters.ts';
 import type { BoundSocket } from '../roles/bound-socket.ts';
+import { boundSocketOf } from './bound-socket.ts';
 import { LocationService } from './location-service.ts';
 import { LocationStore } from './location-store/location-store.ts';
 import type { ListenError, RunningServer } from './running-server.ts';
@@ -208,7 +209,9 @@ function openTrace(
 function openSockets(config: Config): OpenSocket[] {
   const sockets: OpenSocket[] = [];
   try {
-    for (const point of config.listen) sockets.push(openSocket(point, sockets.length, config));
+    for (const point of config.listen) {
+      if (point.transport === 'udp') sockets.push(openSocket(point, sockets.length, config));
+    }
     return sockets;
   } catch (error) {
     for (const socket of sockets) close(socket.fd);
@@ -231,14 +234,7 @@ function openSocket(point: ListenPoint, index: number, config: Config): OpenSock
     return {
       fd,
       receiveBufferBytes,
-      socket: index,
-      family: point.family,
-      isDualStack: point.dualStack,
-      address: point.host,
-      port,
-      isWildcard: isWildcard(point),
-      advertisedHost: point.advertisedHost,
-      advertisedPort: point.advertisedPort,
+      ...boundSocketOf(point, index, port),
       text: point.text.replace(/:\d+$/, `:${port}`),
     };
   } catch (error) {

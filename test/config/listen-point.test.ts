@@ -2,7 +2,13 @@
 
 import { describe, expect, it } from 'vitest';
 import { parseCidr } from '../../src/config/cidr.ts';
-import { type ListenAddress, overlap, parseAdvertised, parseListenAddress } from '../../src/config/listen-point.ts';
+import {
+  type ListenAddress,
+  overlap,
+  parseAdvertised,
+  parseListenAddress,
+  parseListenEntry,
+} from '../../src/config/listen-point.ts';
 import { nearest } from '../../src/config/nearest.ts';
 
 function listen(text: string): ListenAddress {
@@ -19,14 +25,18 @@ describe('udp:ADDRESS:PORT', () => {
     ['udp:[::]:5060', { host: '::', port: 5060, family: 6, dualStack: false }],
     ['udp:*:5060', { host: '::', port: 5060, family: 6, dualStack: true }],
   ])('%s', (text, expected) => {
-    expect(parseListenAddress(text)).toEqual({ text, transport: 'udp', ...expected });
+    expect(parseListenAddress(text)).toEqual({ text, transport: 'udp', hasPortOfPrevious: false, ...expected });
   });
 
   it.each([
     ['', /does not begin with a transport/],
     ['1.2.3.4:5060', /does not begin with a transport/],
     ['::1', /does not begin with a transport/],
-    ['tcp:1.2.3.4:5060', /tcp is not there yet, only udp/],
+    ['tls:1.2.3.4:5061', /tls is not there yet, only udp and tcp/],
+    ['ws:1.2.3.4:80', /ws is not there yet/],
+    ['wss:1.2.3.4:443', /wss is not there yet/],
+    ['tcp:1.2.3.4', /has no port/],
+    ['tcp:[fe80::1%eth0]:5060', /use tcp:\[::\]:5060/],
     ['quic:1.2.3.4:5060', /quic is not a transport/],
     ['UDP:1.2.3.4:5060', /UDP is not a transport/],
     ['udp:', /has no address/],
@@ -55,9 +65,37 @@ describe('udp:ADDRESS:PORT', () => {
     ['udp:*:5060', 'udp:[::1]:5060', true],
     ['udp:[::1]:5060', 'udp:[0:0::1]:5060', true],
     ['udp:1.2.3.4:0', 'udp:1.2.3.4:0', false],
+    ['tcp:1.2.3.4:5060', 'tcp:0.0.0.0:5060', true],
+    ['udp:1.2.3.4:5060', 'tcp:1.2.3.4:5060', false],
   ])('%s and %s overlap: %s', (a, b, expected) => {
     expect(overlap(listen(a), listen(b))).toBe(expected);
     expect(overlap(listen(b), listen(a))).toBe(expected);
+  });
+});
+
+describe('an entry', () => {
+  it.each([
+    ['1.2.3.4:5060', ['udp:1.2.3.4:5060', 'tcp:1.2.3.4:5060']],
+    ['[::1]:0', ['udp:[::1]:0', 'tcp:[::1]:0']],
+    ['*:5060', ['udp:*:5060', 'tcp:*:5060']],
+    ['udp:1.2.3.4:5060', ['udp:1.2.3.4:5060']],
+    ['tcp:[::1]:5060', ['tcp:[::1]:5060']],
+  ])('%s is %j', (text, expected) => {
+    const points = parseListenEntry(text);
+    if (typeof points === 'string') throw new Error(points);
+    expect(points.map((point) => point.text)).toEqual(expected);
+    // The second of two goes where the first went.
+    expect(points.map((point) => point.hasPortOfPrevious)).toEqual(expected.map((_, i) => i === 1));
+  });
+
+  it.each([
+    ['1.2.3.4', /^"1.2.3.4" has no port/],
+    ['1.2.3.256:5060', /"1.2.3.256" is not an IP address/],
+    ['::1', /brackets, as in \[::1\]:5060/],
+    ['quic:1.2.3.4:5060', /quic is not a transport/],
+    ['', /does not begin with a transport/],
+  ])('%s is refused', (text, expected) => {
+    expect(parseListenEntry(text)).toMatch(expected);
   });
 });
 

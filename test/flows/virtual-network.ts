@@ -17,9 +17,9 @@ import {
 import { Counters, readCounters } from '../../src/observe/counters.ts';
 import { CallTrace } from '../../src/observe/trace/call-trace.ts';
 import { openTrace } from '../../src/observe/trace/trace-layout.ts';
-import type { BoundSocket } from '../../src/roles/bound-socket.ts';
 import { Element, type Occupancy } from '../../src/roles/element.ts';
 import { FOUND, NOT_FOUND, PENDING, type ResolverPort } from '../../src/roles/ports.ts';
+import { boundSocketOf } from '../../src/runtime/bound-socket.ts';
 import { openAuth, shareAuth } from '../../src/runtime/shared-auth.ts';
 import { smallLocation } from '../location/small-location.ts';
 
@@ -208,18 +208,7 @@ function bindElement(
   }: Required<ElementOptions>,
 ) {
   const config = configSchema.parse({ limits: { transactions: 1024 }, ...basics, ...settings });
-  const sockets = config.listen.map(
-    (point, socket): BoundSocket => ({
-      socket,
-      family: point.family,
-      isDualStack: point.dualStack,
-      address: point.host,
-      port: point.port,
-      isWildcard: point.host === '::' || point.host === '0.0.0.0',
-      advertisedHost: point.advertisedHost,
-      advertisedPort: point.advertisedPort,
-    }),
-  );
+  const sockets = config.listen.map((point, socket) => boundSocketOf(point, socket));
   let sent: (Sent & { readonly atMs: number })[] = [];
   let nowMs = 0;
   let seed = 0x5eed;

@@ -18,9 +18,9 @@ import {
   slotOffset,
 } from '../../src/memory/layout.ts';
 import { Counters } from '../../src/observe/counters.ts';
-import type { BoundSocket } from '../../src/roles/bound-socket.ts';
 import { Element } from '../../src/roles/element.ts';
 import { FOUND, NOT_FOUND, PENDING, type ResolvedAddress } from '../../src/roles/ports.ts';
+import { boundSocketOf } from '../../src/runtime/bound-socket.ts';
 import { type Outbound, VIA_BYTES } from '../../src/sip/outbound.ts';
 import { classifyDatagram, DATAGRAM, hashCallId, isSheddable } from '../../src/sip/scan.ts';
 import { addressBytes } from '../flows/virtual-network.ts';
@@ -303,18 +303,7 @@ export class FuzzedServer {
         fileUsers: null,
         wallMs: () => 1_764_000_000_000,
         config,
-        sockets: config.listen.map(
-          (point, socket): BoundSocket => ({
-            socket,
-            family: point.family,
-            isDualStack: point.dualStack,
-            address: point.host,
-            port: point.port,
-            isWildcard: point.host === '::',
-            advertisedHost: point.advertisedHost,
-            advertisedPort: point.advertisedPort,
-          }),
-        ),
+        sockets: config.listen.map((point, socket) => boundSocketOf(point, socket)),
         localAddresses: ['192.0.2.253', '10.1.2.3', '2001:db8::53'],
         counters: new Counters(this.arena, shard),
         resolver: {

@@ -19,6 +19,7 @@ import {
 import { Counters, readCounters } from '../../src/observe/counters.ts';
 import { Element } from '../../src/roles/element.ts';
 import { FOUND, NOT_FOUND, PENDING, type ResolvedAddress } from '../../src/roles/ports.ts';
+import { boundSocketOf } from '../../src/runtime/bound-socket.ts';
 import { MessageIndex } from '../../src/sip/message-index.ts';
 import { type Outbound, VIA_BYTES } from '../../src/sip/outbound.ts';
 import { MESSAGE_ERROR, parseMessage } from '../../src/sip/parse-message.ts';
@@ -156,16 +157,7 @@ class Session {
       fileUsers: null,
       wallMs: () => 1_764_000_000_000,
       config,
-      sockets: config.listen.map((point, socket) => ({
-        socket,
-        family: point.family,
-        isDualStack: point.dualStack,
-        address: point.host,
-        port: point.port,
-        isWildcard: false,
-        advertisedHost: point.advertisedHost,
-        advertisedPort: point.advertisedPort,
-      })),
+      sockets: config.listen.map((point, socket) => boundSocketOf(point, socket)),
       localAddresses: ['192.0.2.254', '2001:db8::53'],
       counters: new Counters(arena, 0),
       resolver: {

@@ -8,6 +8,7 @@ import { EGRESS, EGRESS_STRIDE_BYTES, SLOT, SLOT_HEADER_BYTES, slotOffset } from
 import { Counters, readCounters } from '../../src/observe/counters.ts';
 import { Element } from '../../src/roles/element.ts';
 import { NOT_FOUND } from '../../src/roles/ports.ts';
+import { TRANSPORT } from '../../src/sip/transport.ts';
 import { replyTo, request } from '../flows/messages.ts';
 import { addressBytes } from '../flows/virtual-network.ts';
 import { smallLocation } from '../location/small-location.ts';
@@ -23,6 +24,7 @@ const BRANCH_DIGITS = 26;
 
 const SOCKET = {
   socket: 0,
+  transport: TRANSPORT.UDP,
   family: 4,
   isDualStack: false,
   address: '192.0.2.254',

@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import type { BoundSocket } from '../../src/roles/bound-socket.ts';
 import { FOREIGN, OWN_ADDRESS, OwnAddresses } from '../../src/roles/own-addresses.ts';
+import { TRANSPORT } from '../../src/sip/transport.ts';
 import { parseUri, UriView } from '../../src/sip/uri.ts';
 import { arena, arrive, payload, slotWord } from './received-slot.ts';
 
 const bound = (socket: number, address: string, port = 5060, rest: Partial<BoundSocket> = {}): BoundSocket => ({
   socket,
+  transport: TRANSPORT.UDP,
   family: address.includes(':') ? 6 : 4,
   isDualStack: false,
   address,

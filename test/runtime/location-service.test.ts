@@ -9,9 +9,11 @@ import { BINDING_FLAG } from '../../src/location/table-layout.ts';
 import { LocationService } from '../../src/runtime/location-service.ts';
 import { RequestError } from '../../src/runtime/request-error.ts';
 import type { DomainCount, ListedBinding } from '../../src/runtime/running-server.ts';
+import { TRANSPORT } from '../../src/sip/transport.ts';
 
 const SOCKET = {
   socket: 0,
+  transport: TRANSPORT.UDP,
   family: 4,
   isDualStack: false,
   address: '192.0.2.1',

@@ -15,6 +15,7 @@ import { type CounterName, Counters, readCounters } from '../../src/observe/coun
 import { Element, type Occupancy } from '../../src/roles/element.ts';
 import { FOUND, NOT_FOUND, PENDING, type ResolvedAddress, type ResolverPort } from '../../src/roles/ports.ts';
 import type { Outbound } from '../../src/sip/outbound.ts';
+import { TRANSPORT } from '../../src/sip/transport.ts';
 import { Random } from '../fuzz/random.ts';
 import { smallLocation } from '../location/small-location.ts';
 import { type Host, PROXY_ADDRESS, PROXY_PORT, type World } from './world.ts';
@@ -93,6 +94,7 @@ export class DrivenElement {
       sockets: [
         {
           socket: 0,
+          transport: TRANSPORT.UDP,
           family: 4,
           isDualStack: false,
           address: PROXY_ADDRESS,

@@ -9,6 +9,7 @@ import { EGRESS, EGRESS_STRIDE_BYTES, SLOT, SLOT_HEADER_BYTES, slotOffset } from
 import { Counters } from '../../../src/observe/counters.ts';
 import { Element } from '../../../src/roles/element.ts';
 import { NOT_FOUND } from '../../../src/roles/ports.ts';
+import { TRANSPORT } from '../../../src/sip/transport.ts';
 import { smallLocation } from '../../../test/location/small-location.ts';
 import { medianCpuNs } from '../cpu-time.ts';
 
@@ -31,6 +32,7 @@ const element = new Element(arena, 0, {
   sockets: [
     {
       socket: 0,
+      transport: TRANSPORT.UDP,
       family: 4,
       isDualStack: false,
       address: '127.0.0.1',
