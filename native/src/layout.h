@@ -38,6 +38,8 @@ constexpr int32_t SWEEP_REQUEST_WORD = 1;
 constexpr int32_t SWEEP_DONE_WORD = 2;
 constexpr int32_t FREE_SLOTS_WORD = 3;
 constexpr int32_t FREE_JUMBOS_WORD = 4;
+constexpr int32_t COMMANDS_WORD = 5;
+constexpr int32_t THREAD_ID_WORD = 6;
 }  // namespace DISPATCHER
 
 namespace EGRESS {
@@ -100,6 +102,7 @@ constexpr int32_t RING_HIGH_WORD = 5;
 constexpr int32_t KEPT_BLOCKS_WORD = 6;
 constexpr int32_t KEPT_KIB_WORD = 7;
 constexpr int32_t PARKED_WORD = 8;
+constexpr int32_t THREAD_ID_WORD = 9;
 }  // namespace SHARD
 
 namespace SHARD_STATE {

@@ -6,6 +6,7 @@
 
 import type { z } from 'zod';
 import type { DistinctError } from '../observe/distinct-errors.ts';
+import type { ListedBan } from '../runtime/bans/ban-list.ts';
 import type { ControlMethod } from '../runtime/control/method.ts';
 import { METHODS } from '../runtime/control/methods.ts';
 import { grouped, renderTable } from './table.ts';
@@ -47,10 +48,48 @@ export const VERBS = {
     examples: [['strowger error list', 'what went wrong lately, and what to do about it']],
     print: printErrors,
   },
+  'ban list': {
+    method: 'ban.list',
+    flags: [{ name: 'limit', value: 'N' }],
+    examples: [['strowger ban list', 'whose datagrams are dropped, and why']],
+    print: printBans,
+  },
+  'ban add': {
+    method: 'ban.add',
+    operands: [{ usage: 'SOURCE', param: 'source' }],
+    flags: [
+      {
+        name: 'for',
+        value: 'DURATION',
+        param: 'durationSec',
+        help: 'how long: 90s, 10m, 12h or 7d; without it, for good',
+        read: readDuration,
+      },
+      { name: 'reason', value: 'TEXT' },
+      { name: 'force' },
+    ],
+    about: `SOURCE is an address or a block: 192.0.2.7, 192.0.2.0/24, 2001:db8::/64. What comes from it
+is dropped before it is read, and counted (banned_datagrams_total). Bans outlive a
+restart (setting bans.file).`,
+    examples: [
+      ['strowger ban add 192.0.2.7 --for 1h --reason scanner', 'one address, for an hour'],
+      ['strowger ban add 2001:db8:bad::/48', 'a block, for good'],
+    ],
+    print: ({ source, isNew, isStored }: { source: string; isNew: boolean; isStored: boolean }) =>
+      `${source}: ${isNew ? 'banned' : 'ban replaced'}${isStored ? '' : ', until the server stops'}`,
+  },
+  'ban remove': {
+    method: 'ban.remove',
+    operands: [{ usage: 'SOURCE', param: 'source' }],
+    about: 'SOURCE is an address or a block, as `strowger ban list` has it.',
+    examples: [['strowger ban remove 192.0.2.7', 'take its datagrams again']],
+    print: ({ source }: { source: string }) => `${source}: no longer banned`,
+  },
 } as const satisfies Readonly<Record<string, VerbRow>>;
 
 export const VERB_NOUNS = {
   error: 'what went wrong in a running server',
+  ban: 'sources whose datagrams a running server drops',
 } as const;
 
 export type VerbName = keyof typeof VERBS;
@@ -115,4 +154,41 @@ function printErrors({ errors }: { errors: readonly DistinctError[] }, lineWidth
     rows,
     lineWidth,
   );
+}
+
+function printBans({ bans, total }: { bans: readonly ListedBan[]; total: number }, lineWidth: number): string {
+  if (total === 0) return 'nobody is banned';
+  const rows = bans.map(({ source, expiresSec, addedAt, reason }) => [
+    source,
+    expiresSec === null ? 'never' : `in ${duration(expiresSec)}`,
+    addedAt.slice(0, 19),
+    reason,
+  ]);
+  const columns = [
+    { title: 'SOURCE' },
+    { title: 'ENDS' },
+    { title: 'SINCE (UTC)' },
+    { title: 'REASON', leastWidth: 10 },
+  ];
+  const rest = total > bans.length ? `\nthe latest ${grouped(bans.length)} of ${grouped(total)}` : '';
+  return renderTable(columns, rows, lineWidth) + rest;
+}
+
+// ---- Durations ------------------------------------------------------------------------------------------------------
+
+const UNIT_SEC: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
+
+/** `90s`, `10m`, `12h`, `7d`; without a unit, seconds. */
+function readDuration(text: string): { readonly value: number } | string {
+  const [, count, unit = 's'] = /^(\d{1,9})([smhd]?)$/.exec(text) ?? [];
+  if (count === undefined) return 'is not a duration such as 90s, 10m, 12h or 7d';
+  const value = Number(count) * UNIT_SEC[unit === '' ? 's' : unit]!;
+  return value > 0 ? { value } : 'is no time at all';
+}
+
+/** The largest unit that says it to a tenth or so: `95 s`, `10 min`, `12 h`, `7 d`. */
+export function duration(seconds: number): string {
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  return seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`;
 }

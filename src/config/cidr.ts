@@ -32,6 +32,21 @@ export function parseCidr(text: string): Cidr | string {
   return { family, bytes, prefixBits };
 }
 
+/** As `parseCidr` reads it; a block of one is its address alone. */
+export function formatCidr({ bytes, prefixBits }: Cidr): string {
+  return prefixBits === bytes.length * 8 ? formatAddress(bytes) : `${formatAddress(bytes)}/${prefixBits}`;
+}
+
+/** Whether some address is in both. */
+export function overlapCidrs(a: Cidr, b: Cidr): boolean {
+  if (a.family !== b.family) return false;
+  const prefixBits = Math.min(a.prefixBits, b.prefixBits);
+  return a.bytes.every((byte, i) => {
+    const mask = (0xff00 >> Math.min(8, Math.max(0, prefixBits - i * 8))) & 255;
+    return ((byte ^ b.bytes[i]!) & mask) === 0;
+  });
+}
+
 function ipv6Bytes(address: string): Uint8Array {
   const [head, tail] = canonicalHost(address).split('::'); // canonical: groups of hex only, no dotted quad
   const before = groups(head);

@@ -843,11 +843,23 @@ const settings = z.strictObject({
       .prefault({}),
     { help: 'Crashes of shards.', reload: 'restart' },
   ),
+  bans: about(
+    z
+      .strictObject({
+        file: about(checkedString(filePathProblem).default('auto'), {
+          help: 'Where the banned sources (`strowger ban add`) are kept, so that they are banned after a restart, too. `auto`: strowger/bans-PORT.json in $XDG_STATE_HOME, else in /var/lib for root, else in ~/.local/state; with port 0, nowhere.',
+          reload: 'restart',
+          accepted: 'auto, off, or a path',
+        }),
+      })
+      .prefault({}),
+    { help: 'Sources whose datagrams are dropped.', reload: 'restart' },
+  ),
   control: about(
     z
       .strictObject({
         socket: about(checkedString(socketPathProblem).default('auto'), {
-          help: 'Unix socket for `strowger stats` and `strowger status`. `auto`: strowger-PORT.sock in $XDG_RUNTIME_DIR, else /run for root, else the temporary directory.',
+          help: 'Unix socket for `strowger status` and the like (docs/control.md). `auto`: strowger-PORT.sock in $XDG_RUNTIME_DIR, else /run for root, else the temporary directory.',
           reload: 'restart',
           accepted: 'auto, off, or a path of at most 107 bytes',
         }),

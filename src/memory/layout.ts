@@ -99,6 +99,8 @@ export const DISPATCHER = {
   SWEEP_DONE_WORD: 2, // count of sweeps done, for Atomics.wait
   FREE_SLOTS_WORD: 3, // slots in the dispatcher's hand, for statistics
   FREE_JUMBOS_WORD: 4, // the same of jumbo slots
+  COMMANDS_WORD: 5, // count of commands sent to the dispatcher's port
+  THREAD_ID_WORD: 6, // the kernel's id of the dispatcher's thread, for statistics
 } as const;
 export const DISPATCHER_BYTES = 512;
 
@@ -122,6 +124,8 @@ export const SHARD = {
   KEPT_KIB_WORD: 7,
   /** Messages that wait for a look-up. */
   PARKED_WORD: 8,
+  /** The kernel's id of the shard's thread. */
+  THREAD_ID_WORD: 9,
 } as const;
 export const SHARD_STATE = { DOWN: 0, RUNNING: 1, STOPPED: 2 } as const;
 export const SHARD_CONTROL_BYTES = PADDING_BYTES;

@@ -98,6 +98,7 @@ export const METRIC = {
   ),
   parked: metric('gauge', `${PREFIX}parked_messages`, 'Messages that wait for a look-up', 'thread'),
 
+  bans: metric('gauge', `${PREFIX}bans`, 'Sources that are banned: addresses and blocks'),
   aors: metric('gauge', `${PREFIX}location_aors`, 'Addresses-of-record with bindings'),
   bindings: metric('gauge', `${PREFIX}location_bindings`, 'Bindings, expired ones until they are swept included'),
   locationLimit: metric(

@@ -3,13 +3,16 @@
  *
  *  One cycle: a round of the intake, then a nap or a yield. */
 
-import { workerData } from 'node:worker_threads';
+import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { type Arena, openArena } from '../memory/arena.ts';
 import { DISPATCHER } from '../memory/layout.ts';
 import { COUNTER, Counters } from '../observe/counters.ts';
 import type { BoundSocket } from '../roles/bound-socket.ts';
+import { BanTable } from './bans/ban-table.ts';
 import { Intake, OUT_OF_SLOTS, OUT_OF_SLOTS_NAP_US } from './intake.ts';
 import { Nap } from './nap.ts';
+import type { BansCommand } from './shard.ts';
+import { kernelThreadId } from './thread-cpu.ts';
 import {
   addSocket,
   attach,
@@ -35,6 +38,10 @@ export interface DispatcherTask {
   readonly tellsUnreachable: boolean;
   /** Slots queued at one shard above which new requests are shed. */
   readonly overloadMark: number;
+  /** Banned sources as of now; the supervisor sends others. null: there are none. */
+  readonly bans: SharedArrayBuffer | null;
+  /** From the supervisor: other bans. It counts up COMMANDS_WORD with each. */
+  readonly port: MessagePort;
 }
 
 const TIMER_SLACK_NS = 1000;
@@ -49,6 +56,8 @@ class Dispatcher {
   /** ICMP errors already counted. */
   #errorsSeen = 0;
   readonly #unreachable = new Int32Array(UNREACHABLE_WORDS);
+  /** Commands that were looked for. */
+  #commandsSeen = 0;
 
   constructor(task: DispatcherTask) {
     const arena = openArena(task.arena);
@@ -61,6 +70,8 @@ class Dispatcher {
     for (const socket of task.sockets) addSocket(socket.socket, socket.fd, socket.family, socket.isWildcard);
     const { shardFds, overloadMark } = task;
     this.#intake = new Intake({ arena, counters: this.#counters, shardFds, overloadMark });
+    this.#useBans(task.bans);
+    arena.words[this.#control + DISPATCHER.THREAD_ID_WORD] = kernelThreadId();
   }
 
   run(): void {
@@ -73,6 +84,8 @@ class Dispatcher {
     while (Atomics.load(words, this.#control + DISPATCHER.STOP_WORD) === 0) {
       const request = Atomics.load(words, this.#control + DISPATCHER.SWEEP_REQUEST_WORD);
       if (request !== 0) this.#sweep(request - 1);
+      const commands = Atomics.load(words, this.#control + DISPATCHER.COMMANDS_WORD);
+      if (commands !== this.#commandsSeen) this.#obey(commands);
       // Without a limit: a timeout would set a timer of the kernel's for every wait.
       const count = this.#intake.receive(-1);
       if (count === OUT_OF_SLOTS) {
@@ -104,6 +117,19 @@ class Dispatcher {
     for (const { socket } of this.#task.sockets) {
       while (takeUnreachable(socket, this.#unreachable)) this.#intake.tellUnreachable(socket, this.#unreachable);
     }
+  }
+
+  /** Partner: the supervisor's post to the port before it counts COMMANDS_WORD up. Cold. */
+  #obey(commands: number): void {
+    this.#commandsSeen = commands;
+    for (let got = receiveMessageOnPort(this.#task.port); got !== undefined; ) {
+      this.#useBans((got.message as BansCommand).bans);
+      got = receiveMessageOnPort(this.#task.port);
+    }
+  }
+
+  #useBans(bans: SharedArrayBuffer | null): void {
+    this.#intake.useBans(bans === null ? null : new BanTable(bans));
   }
 
   /** On the supervisor's request. Cold. */

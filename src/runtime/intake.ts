@@ -22,6 +22,7 @@ import {
 import { RingConsumer, RingProducer } from '../memory/slot-ring.ts';
 import { COUNTER, type Counters } from '../observe/counters.ts';
 import { classifyDatagram, DATAGRAM, hashCallId, isSheddable } from '../sip/scan.ts';
+import type { BanTable } from './bans/ban-table.ts';
 import { receiveBatch, signal } from './udp-socket.ts';
 
 /** What `receive` returns when every slot is in the shards' hands. */
@@ -58,6 +59,8 @@ export class Intake {
   /** Slots that the receive plan names. */
   #planned = 0;
   #isFull = false;
+  /** null: nobody is banned. */
+  #bans: BanTable | null = null;
 
   /** The arena must be attached to the calling thread, and its sockets added. */
   constructor({ arena, counters, shardFds, overloadMark }: IntakeOptions) {
@@ -85,6 +88,11 @@ export class Intake {
   /** The last batch was as large as there was room for: more may wait in the kernel. */
   get isFull(): boolean {
     return this.#isFull;
+  }
+
+  /** From the next datagram on, those from a source in the table are dropped. */
+  useBans(bans: BanTable | null): void {
+    this.#bans = bans;
   }
 
   /** One round. Waits `waitMs` for the first datagram (−1: without limit, 0: not at all). Returns how many came, or
@@ -157,6 +165,11 @@ export class Intake {
     const { bytes, words, map } = this.#arena;
     let taken = slot;
     let offset = slotOffset(map, slot);
+    if (this.#bans?.hasSource(words, offset >> 2) === true) {
+      this.#counters.count(COUNTER.banned_datagrams_total);
+      this.#keep(slot);
+      return;
+    }
     const length = words[(offset >> 2) + SLOT.LENGTH_WORD]!;
     if (length > SLOT_PAYLOAD_BYTES) {
       taken = this.#moveToJumbo(slot, position);

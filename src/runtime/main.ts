@@ -9,12 +9,14 @@ import { createArena } from '../memory/arena.ts';
 import { type ArenaShape, OWNER_DISPATCHER, SLOT, slotOffset } from '../memory/layout.ts';
 import { COUNTER, Counters, readCounters } from '../observe/counters.ts';
 import type { BoundSocket } from '../roles/bound-socket.ts';
+import { BanList } from './bans/ban-list.ts';
+import { protectedBlocks } from './bans/protected-blocks.ts';
 import { boundSocketOf } from './bound-socket.ts';
 import { LocationService } from './location-service.ts';
 import { LocationStore } from './location-store/location-store.ts';
 import type { ListenError, RunningServer } from './running-server.ts';
 import { ServerMetrics } from './server-metrics.ts';
-import { locationDirectory } from './state-directory.ts';
+import { bansFile, locationDirectory } from './state-directory.ts';
 import { Supervisor } from './supervisor.ts';
 import { TraceService } from './trace/trace-service.ts';
 import { TroubleWatch } from './trouble.ts';
@@ -61,6 +63,12 @@ export async function startServer(config: Config, log: Logger, version = 'unknow
     sockets,
     localAddresses: addresses,
     trace: trace?.buffer ?? null,
+    log,
+  });
+  const bans = new BanList({
+    file: bansFile(config),
+    isProtected: () => protectedBlocks(config),
+    onChange: (table) => supervisor.useBans(table),
     log,
   });
   const mainFd = createEventFd();
@@ -118,6 +126,7 @@ export async function startServer(config: Config, log: Logger, version = 'unknow
     isReady: () => notReadyBecause().length === 0,
     isDispatcherUp: () => supervisor.isDispatcherUp,
     shards: () => supervisor.shards(),
+    banCount: () => bans.count,
     aorCount: () => location.aorCount,
     bindingCount: () => location.bindingCount,
     storeState: () => STATE_WORDS[store.state],
@@ -139,6 +148,7 @@ export async function startServer(config: Config, log: Logger, version = 'unknow
     metrics.stop();
     userFiles.close();
     trace?.close();
+    bans.close();
     await supervisor.stop();
     await store.close();
     end();
@@ -165,6 +175,7 @@ export async function startServer(config: Config, log: Logger, version = 'unknow
     }),
     location,
     trace,
+    bans,
     stop: () => (stopping ??= stop()),
     finished,
   };

@@ -1,6 +1,7 @@
 /** What the command line knows of a running server: the face of runtime/main.ts. What operators ask of the location table goes
  *  over the control socket as it is here. */
 
+import type { BanOperations } from './bans/ban-list.ts';
 import type { TraceOperations } from './trace/trace-service.ts';
 
 export interface ServerDescription {
@@ -97,6 +98,7 @@ export interface RunningServer {
   readonly location: LocationOperations;
   /** null: no messages are kept. */
   readonly trace: TraceOperations | null;
+  readonly bans: BanOperations;
   /** Takes no more datagrams, lets the shards finish, then resolves. Within 2 s. */
   stop(): Promise<void>;
   /** The exit code, when the server ends for whatever reason. */

@@ -26,6 +26,7 @@ export interface MetricsSources {
   /** null: there is no dispatcher. */
   readonly isDispatcherUp: () => boolean | null;
   readonly shards: () => readonly ShardStatus[];
+  readonly banCount: () => number;
   readonly aorCount: () => number;
   readonly bindingCount: () => number;
   readonly storeState: () => string;
@@ -161,7 +162,8 @@ export class ServerMetrics {
 
   #addLocation(): void {
     const page = this.#exposition;
-    const { aorCount, bindingCount, storeState, storeStates, config } = this.#sources;
+    const { aorCount, bindingCount, banCount, storeState, storeStates, config } = this.#sources;
+    page.add(METRIC.bans, {}, banCount);
     page.add(METRIC.aors, {}, aorCount);
     page.add(METRIC.bindings, {}, bindingCount);
     page.add(METRIC.locationLimit, {}, () => config.location.capacity);

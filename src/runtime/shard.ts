@@ -27,11 +27,13 @@ import { openTrace } from '../observe/trace/trace-layout.ts';
 import type { BoundSocket } from '../roles/bound-socket.ts';
 import { Element } from '../roles/element.ts';
 import type { Outbound } from '../sip/outbound.ts';
+import { BanTable } from './bans/ban-table.ts';
 import { Intake, OUT_OF_SLOTS, OUT_OF_SLOTS_NAP_US } from './intake.ts';
 import { Nap } from './nap.ts';
 import { Resolver } from './resolver.ts';
 import { rejectMarkOf } from './ring-marks.ts';
 import { openAuth, type SharedAuth } from './shared-auth.ts';
+import { kernelThreadId } from './thread-cpu.ts';
 import {
   addSocket,
   attach,
@@ -78,6 +80,13 @@ export interface IntakeTask {
   /** 0: no naps. */
   readonly napUs: number;
   readonly overloadMark: number;
+  /** Banned sources as of now; the supervisor sends others. null: there are none. */
+  readonly bans: SharedArrayBuffer | null;
+}
+
+/** From the supervisor to who has the intake: the banned sources from now on. */
+export interface BansCommand {
+  readonly bans: SharedArrayBuffer | null;
 }
 
 /** From the supervisor: the users from now on. */
@@ -206,6 +215,7 @@ class Shard {
     this.#task.port.on('message', (command) => this.#obey(command));
     words[this.#control + SHARD.IN_HAND_WORD] = 0;
     words[this.#control + SHARD.PARKED_WORD] = 0;
+    words[this.#control + SHARD.THREAD_ID_WORD] = kernelThreadId();
     Atomics.add(words, this.#control + SHARD.INCARNATION_WORD, 1);
     Atomics.store(words, this.#control + SHARD.STATE_WORD, SHARD_STATE.RUNNING);
     this.#isReceiving = this.#task.intake?.isOpen ?? false;
@@ -221,6 +231,7 @@ class Shard {
     const { shard, eventFd } = this.#task;
     const { overloadMark } = task;
     const intake = new Intake({ arena: this.#arena, counters: this.#counters, shardFds: [eventFd], overloadMark });
+    intake.useBans(task.bans === null ? null : new BanTable(task.bans));
     // What a predecessor had in hand.
     intake.sweep(shard);
     wakeForLoop();
@@ -477,6 +488,7 @@ class Shard {
   #obey(command: unknown): void {
     if (command === 'crash') throw new Error('crash on request');
     if (isUsersCommand(command)) this.#users.use(command.users);
+    if (isBansCommand(command)) this.#intake?.useBans(command.bans === null ? null : new BanTable(command.bans));
     if (command === 'receive') this.#startReceiving();
     if (command !== 'stop' || this.#isStopping) return;
     this.#isStopping = true;
@@ -511,6 +523,10 @@ class Shard {
       while (takeUnreachable(socket, this.#unreachable)) this.#element.noteUnreachable(this.#unreachable, 0);
     }
   }
+}
+
+function isBansCommand(command: unknown): command is BansCommand {
+  return typeof command === 'object' && command !== null && 'bans' in command;
 }
 
 function isUsersCommand(command: unknown): command is UsersCommand {

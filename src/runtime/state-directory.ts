@@ -16,7 +16,23 @@ export function locationDirectory(
   if (store !== 'auto') return resolve(store);
   // Nobody finds again what is called by a port that the kernel chose.
   if (port === 0) return null;
-  const { XDG_STATE_HOME: own } = environment;
+  return join(stateDirectory(environment, isRoot), `location-${port}`);
+}
+
+/** The file of the bans; null: they end with the process. `port`: of the first socket, as configured. */
+export function bansFile(
+  config: Config,
+  environment: NodeJS.ProcessEnv = process.env,
+  isRoot: boolean = process.getuid?.() === 0,
+): string | null {
+  const { file } = config.bans;
+  const { port } = config.listen[0]!;
+  if (file === 'off') return null;
+  if (file !== 'auto') return resolve(file);
+  return port === 0 ? null : join(stateDirectory(environment, isRoot), `bans-${port}.json`);
+}
+
+function stateDirectory({ XDG_STATE_HOME: own }: NodeJS.ProcessEnv, isRoot: boolean): string {
   const base = own !== undefined && own !== '' ? own : isRoot ? '/var/lib' : join(homedir(), '.local', 'state');
-  return join(base, 'strowger', `location-${port}`);
+  return join(base, 'strowger');
 }

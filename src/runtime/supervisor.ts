@@ -28,7 +28,7 @@ import type { BoundSocket } from '../roles/bound-socket.ts';
 import type { DispatcherTask } from './dispatcher.ts';
 import type { LocationService } from './location-service.ts';
 import { shedMarkOf } from './ring-marks.ts';
-import type { IntakeTask, ShardTask, UsersCommand } from './shard.ts';
+import type { BansCommand, IntakeTask, ShardTask, UsersCommand } from './shard.ts';
 import { type SharedAuth, shareAuth } from './shared-auth.ts';
 import { close, createEventFd, signal } from './udp-socket.ts';
 
@@ -94,6 +94,9 @@ export class Supervisor {
   /** Without one the only shard has the intake. */
   readonly #hasDispatcher: boolean;
   #dispatcher: Worker | null = null;
+  #dispatcherPort: MessagePort | null = null;
+  /** Banned sources; null: there are none. */
+  #bans: SharedArrayBuffer | null = null;
   /** Datagrams may be taken. */
   #isOpen = false;
   #dispatcherEnd: Promise<void> = Promise.resolve();
@@ -192,6 +195,21 @@ export class Supervisor {
     for (const port of this.#ports) port?.postMessage(command);
   }
 
+  /** Has the intake drop what comes from other sources (bans/ban-table.ts). */
+  useBans(bans: SharedArrayBuffer | null): void {
+    this.#bans = bans;
+    const command: BansCommand = { bans };
+    if (!this.#hasDispatcher) {
+      for (const port of this.#ports) port?.postMessage(command);
+      return;
+    }
+    if (this.#dispatcherPort === null) return;
+    this.#dispatcherPort.postMessage(command);
+    // Partner: the dispatcher's load in its cycle.
+    Atomics.add(this.#arena.words, (this.#arena.map.dispatcher >> 2) + DISPATCHER.COMMANDS_WORD, 1);
+    signal(this.#wakeFd);
+  }
+
   /** Makes a shard throw: for tests of what follows. */
   crashShard(shard: number): void {
     this.#ports[shard]?.postMessage('crash');
@@ -215,6 +233,9 @@ export class Supervisor {
 
   #startDispatcher(): void {
     const { config, arena, sockets } = { ...this.#options, arena: this.#arena };
+    const { port1, port2 } = new MessageChannel();
+    // It speaks only when spoken to: it must not keep the process.
+    port1.unref();
     const workerData: DispatcherTask = {
       arena: arena.buffer,
       sockets,
@@ -224,13 +245,22 @@ export class Supervisor {
       batchScheduling: config.dispatcher.batchScheduling,
       tellsUnreachable: config.mode === 'stateful',
       overloadMark: shedMarkOf(arena.map.slotCount, config.limits.overloadMark),
+      bans: this.#bans,
+      port: port2,
     };
-    const dispatcher = new Worker(moduleBeside('dispatcher'), { workerData, name: 'dispatcher' });
+    const dispatcher = new Worker(moduleBeside('dispatcher'), {
+      workerData,
+      transferList: [port2],
+      name: 'dispatcher',
+    });
+    this.#dispatcherPort = port1;
     this.#dispatcher = dispatcher;
     dispatcher.on('error', (error) => this.#log.error({ err: error }, 'dispatcher crashed'));
     this.#dispatcherEnd = new Promise((resolve) => {
       dispatcher.on('exit', () => {
         this.#dispatcher = null;
+        this.#dispatcherPort = null;
+        port1.close();
         resolve();
         if (this.#isStopping) return;
         this.#noteCrash();
@@ -246,7 +276,7 @@ export class Supervisor {
     if (this.#hasDispatcher) return null;
     const { config } = this.#options;
     const overloadMark = shedMarkOf(this.#arena.map.slotCount, config.limits.overloadMark);
-    return { isOpen: this.#isOpen, napUs: napUsOf(config), overloadMark };
+    return { isOpen: this.#isOpen, napUs: napUsOf(config), overloadMark, bans: this.#bans };
   }
 
   /** Runs one shard for as long as the server lives. */

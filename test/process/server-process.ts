@@ -50,7 +50,13 @@ export class ServerProcess {
 
   /** Without --mode it is stateless. `preload`: modules loaded into every thread after the observer. */
   constructor(args: readonly string[], preload: readonly URL[] = []) {
-    const own = [`control.socket=off`, `crash.directory=${this.crashFolder}`, 'log.format=json', 'location.store=off'];
+    const own = [
+      `control.socket=off`,
+      `crash.directory=${this.crashFolder}`,
+      'log.format=json',
+      'location.store=off',
+      'bans.file=off',
+    ];
     // What the tests of the process are about does not depend on the mode; those that do name theirs.
     const mode = args.includes('--mode') ? [] : ['--mode', 'stateless'];
     const imports = [observer, ...preload.map(({ href }) => href)].flatMap((module) => ['--import', module]);

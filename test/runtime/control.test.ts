@@ -37,6 +37,11 @@ const server: RunningServer = {
     remove: ({ aor, contact }) => ({ aor, removed: contact === undefined ? 2 : 1 }),
   },
   trace: null,
+  bans: {
+    list: () => ({ bans: [], total: 0 }),
+    add: ({ source }) => ({ source, isNew: true, isStored: true }),
+    remove: (source) => ({ source, isStored: true }),
+  },
   stop: async () => undefined,
   finished: new Promise(() => undefined),
 };

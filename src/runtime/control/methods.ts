@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { packageVersion } from '../package-root.ts';
 import type { RunningServer } from '../running-server.ts';
+import { banMethods } from './ban-methods.ts';
 import type { Calls } from './json-rpc.ts';
 import { locationMethods } from './location-methods.ts';
 import { type MethodTable, method, type ProcessOperations } from './method.ts';
@@ -16,6 +17,7 @@ export const METHODS: MethodTable = {
   ...serverMethods,
   ...locationMethods,
   ...traceMethods,
+  ...banMethods,
   'rpc.discover': method({
     help: 'Say what methods there are, and what they take',
     params: z.strictObject({}),
