@@ -638,6 +638,10 @@ const settings = z.strictObject({
       accepted: 'a list of address blocks',
     },
   ),
+  rehearsalMs: about(z.int().min(0).max(10_000).default(400), {
+    help: 'How long each shard plays calls to itself before the server is up, so that the first real ones find it compiled; 0: not at all. Without, the first seconds of a heavy load cost up to twice the CPU.',
+    reload: 'restart',
+  }),
   dispatcher: about(
     z
       .strictObject({

@@ -30,6 +30,7 @@ import type { Outbound } from '../sip/outbound.ts';
 import { BanTable } from './bans/ban-table.ts';
 import { Intake, OUT_OF_SLOTS, OUT_OF_SLOTS_NAP_US } from './intake.ts';
 import { Nap } from './nap.ts';
+import { rehearse } from './rehearsal.ts';
 import { Resolver } from './resolver.ts';
 import { rejectMarkOf } from './ring-marks.ts';
 import { openAuth, type SharedAuth } from './shared-auth.ts';
@@ -69,6 +70,8 @@ export interface ShardTask {
   readonly trace: SharedArrayBuffer | null;
   /** null: the dispatcher has it. */
   readonly intake: IntakeTask | null;
+  /** Rehearse for so long before serving; 0: others wait for this shard. */
+  readonly rehearsalMs: number;
   /** From the supervisor: 'receive', 'stop', other users, or, in tests of crashes, 'crash'. */
   readonly port: MessagePort;
 }
@@ -552,10 +555,28 @@ function familiesOf(sockets: readonly BoundSocket[]): 4 | 6 | 'both' {
   return hasIpv4 && hasIpv6 ? 'both' : hasIpv6 ? 6 : 4;
 }
 
-/** The Piscina task. Resolves once stopped; rejects never: what goes wrong here kills the thread, and the supervisor
+/** What a spare thread has to do. */
+export interface RehearsalTask {
+  readonly config: Config;
+  readonly budgetMs: number;
+  /** One word: 1 once the thread is wanted. */
+  readonly wanted: Int32Array<SharedArrayBuffer>;
+}
+
+/** The Piscina task of a thread that is there for the next crash. */
+export function waitInTheWings({ config, budgetMs, wanted }: RehearsalTask): void {
+  rehearse({ config, budgetMs, isWanted: () => Atomics.load(wanted, 0) === 1 });
+}
+
+/** The Piscina task of a shard. Resolves once stopped; rejects never: what goes wrong here kills the thread, and the supervisor
  *  starts another. */
 export function serve(task: ShardTask): Promise<void> {
   // On a turn of its own: what throws within a promise only rejects it, and this thread would live on with its watch,
   // beside the successor and on the same ring.
-  return new Promise((resolve) => setImmediate(() => new Shard(task).run(resolve)));
+  return new Promise((resolve) =>
+    setImmediate(() => {
+      if (task.rehearsalMs > 0) rehearse({ config: task.config, budgetMs: task.rehearsalMs });
+      new Shard(task).run(resolve);
+    }),
+  );
 }

@@ -28,7 +28,7 @@ import type { BoundSocket } from '../roles/bound-socket.ts';
 import type { DispatcherTask } from './dispatcher.ts';
 import type { LocationService } from './location-service.ts';
 import { shedMarkOf } from './ring-marks.ts';
-import type { BansCommand, IntakeTask, ShardTask, UsersCommand } from './shard.ts';
+import type { BansCommand, IntakeTask, RehearsalTask, ShardTask, UsersCommand } from './shard.ts';
 import { type SharedAuth, shareAuth } from './shared-auth.ts';
 import { close, createEventFd, signal } from './udp-socket.ts';
 
@@ -44,6 +44,8 @@ const MAX_CRASH_FILES = 100;
 /** A shard that finishes no cycle for so long while datagrams wait for it hangs. */
 const HANG_CHECK_MS = 1000;
 const HANG_CHECKS = 3;
+/** From a start until the next spare thread rehearses, so that it does not take CPU from those who begin to serve. */
+const SPARE_REHEARSAL_DELAY_MS = 5000;
 /** SIGTERM to exit takes 2 s at the most; what does not end by itself is ended. */
 const STOP_TIMEOUT_MS = 1500;
 
@@ -105,6 +107,9 @@ export class Supervisor {
   /** Every shard has served. */
   #isUp = false;
   #firstCrash: unknown = null;
+  #spareTimer: NodeJS.Timeout | undefined;
+  /** 1: a crashed shard needs the spare thread. */
+  readonly #wantsSpare = new Int32Array(new SharedArrayBuffer(4));
 
   constructor(options: SupervisorOptions) {
     const { arena } = options;
@@ -153,6 +158,7 @@ export class Supervisor {
       throw error;
     }
     this.#isOpen = true;
+    this.#rehearseSpareSoon();
     if (this.#hasDispatcher) this.#startDispatcher();
     else for (const port of this.#ports) port?.postMessage('receive');
   }
@@ -219,6 +225,7 @@ export class Supervisor {
   async stop(): Promise<void> {
     this.#isStopping = true;
     clearInterval(this.#watchdog);
+    clearTimeout(this.#spareTimer);
     const { words, map } = this.#arena;
     Atomics.store(words, (map.dispatcher >> 2) + DISPATCHER.STOP_WORD, 1);
     signal(this.#wakeFd);
@@ -297,6 +304,7 @@ export class Supervisor {
         config: this.#options.config,
         trace: this.#options.trace,
         intake: this.#intakeTask(),
+        rehearsalMs: this.#isUp ? 0 : this.#options.config.rehearsalMs,
         port: port2,
       };
       const abort = new AbortController();
@@ -309,10 +317,26 @@ export class Supervisor {
         if (this.#isStopping) return;
         port1.close();
         this.#ports[shard] = null;
+        Atomics.store(this.#wantsSpare, 0, 1);
         await this.#recover(shard, error);
         if (this.#isStopping) return;
+        if (this.#isOpen) this.#rehearseSpareSoon();
       }
     }
+  }
+
+  /** The thread that is there for the next crash, once what has just started has settled. */
+  #rehearseSpareSoon(): void {
+    const { config } = this.#options;
+    if (config.rehearsalMs === 0) return;
+    clearTimeout(this.#spareTimer);
+    this.#spareTimer = setTimeout(() => {
+      Atomics.store(this.#wantsSpare, 0, 0);
+      const task: RehearsalTask = { config, budgetMs: config.rehearsalMs, wanted: this.#wantsSpare };
+      // A thread that dies of it, or is ended with the pool, is nobody's loss: the pool grows another.
+      this.#pool.run(task, { name: 'waitInTheWings' }).catch(() => undefined);
+    }, SPARE_REHEARSAL_DELAY_MS);
+    this.#spareTimer.unref();
   }
 
   async #recover(shard: number, error: unknown): Promise<void> {
