@@ -9,7 +9,15 @@ import { helpOfFlag, helpOfVerb, VERB_NAMES, VERB_NOUNS, type VerbName, type Ver
 /** What has several commands, one for each verb. */
 export type NounName = 'location' | VerbNoun;
 export type LocationVerb = 'list' | 'show' | 'add' | 'remove';
-export type CommandName = 'start' | 'check' | 'stats' | 'status' | `location ${LocationVerb}` | VerbName | 'bench';
+export type CommandName =
+  | 'start'
+  | 'check'
+  | 'stats'
+  | 'status'
+  | 'drain'
+  | `location ${LocationVerb}`
+  | VerbName
+  | 'bench';
 /** What a help text is about; null: everything. */
 export type Topic = CommandName | NounName | null;
 
@@ -33,7 +41,7 @@ interface FlagRow {
 
 const CONFIGURED: readonly CommandName[] = ['start', 'check'];
 const LOCATION: readonly CommandName[] = ['location list', 'location show', 'location add', 'location remove'];
-const ASKING: readonly CommandName[] = ['stats', 'status', ...LOCATION, ...VERB_NAMES];
+const ASKING: readonly CommandName[] = ['stats', 'status', 'drain', ...LOCATION, ...VERB_NAMES];
 const ABOUT_SERVERS: readonly CommandName[] = [...CONFIGURED, ...ASKING];
 const ALL: readonly CommandName[] = [...ABOUT_SERVERS, 'bench'];
 /** What a server that is started can be told; bench may start one too. */
@@ -44,6 +52,7 @@ export const COMMANDS: { readonly [name in CommandName]: CommandRow } = {
   check: { help: 'say what is wrong with a configuration, or sum it up' },
   stats: { help: 'print the counters of a running server' },
   status: { help: 'print the state of a running server' },
+  drain: { help: 'end a running server once what runs on it is over' },
   'location list': { help: 'print who is registered, and where' },
   'location show': { operands: ['AOR'], help: 'print all that is known of the bindings of one user' },
   'location add': { operands: ['AOR', 'CONTACT'], help: 'bind a contact to a user by hand' },
@@ -102,6 +111,15 @@ export const FLAG_ROWS: readonly FlagRow[] = [
     commands: ['location list'],
     help: 'users of this domain only',
   },
+  {
+    name: 'deadline',
+    value: 'SEC',
+    accepts: { pattern: /^\d{1,5}$/, text: 'a number of seconds' },
+    commands: ['drain'],
+    help: 'when it ends at the latest; default: drain.deadlineSec',
+  },
+  { name: 'cancel', commands: ['drain'], help: 'call the drain off: new requests are taken again' },
+  { name: 'no-wait', commands: ['drain'], help: 'do not wait until the server has ended' },
   {
     name: 'limit',
     value: 'N',

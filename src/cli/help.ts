@@ -109,6 +109,12 @@ Nothing is opened or bound.`,
   stats: `Asks over the control socket: the one of --control, or that of the server --listen or --config describe, or
 else the only one there is. Counters at zero are left out unless --all or --json.`,
   status: WHOM,
+  drain: `From now on /readyz says 503, and what begins something new is answered 503 with Retry-After, or passed on to
+drain.peer; running transactions finish. The server ends (exit 0) once nothing has been pending for T2 (4 s), at
+the deadline in any case. This command waits for that. Called again it sets another deadline. SIGTERM does the
+same with a short deadline (drain.signalDeadlineMs).
+
+${WHOM}`,
   location: `${AOR}
 
 ${WHOM}`,
@@ -174,6 +180,11 @@ const EXAMPLES: { readonly [name in Exclude<CommandName, VerbName>]: readonly (r
   status: [
     ['strowger status', 'the only server on this machine'],
     ['strowger status --control /run/strowger-5060.sock --json', 'a given one, for programs'],
+  ],
+  drain: [
+    ['strowger drain', 'end the only server on this machine, and wait for it'],
+    ['strowger drain --deadline 30', 'as preStop of a pod'],
+    ['strowger drain --cancel', 'take new requests again'],
   ],
   'location list': [
     ['strowger location list', 'who is registered, and where'],

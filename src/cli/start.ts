@@ -70,7 +70,7 @@ async function runUntilEnd(
   adminUrl: string | null,
   operations: ProcessOperations,
 ): Promise<number> {
-  const ended = endOf(server, log);
+  const ended = endOf(server, config.drain.signalDeadlineMs, log);
   process.on('SIGUSR2', () => process.stderr.write(`${renderCounters(server.stats())}\n`));
   const description = server.describe();
   const path = controlPath(config.control.socket, firstPort(description.listening, config));
@@ -91,8 +91,9 @@ async function runUntilEnd(
   return code;
 }
 
-/** The exit code, once a signal has stopped the server or it has ended by itself. A second signal exits at once. */
-function endOf(server: RunningServer, log: Logger): Promise<number> {
+/** The exit code, once a signal has stopped the server or it has ended by itself. What runs when the signal comes may finish until
+ *  the deadline. A second signal exits at once. */
+function endOf(server: RunningServer, deadlineMs: number, log: Logger): Promise<number> {
   return new Promise((resolve) => {
     let isStopping = false;
     let stoppedAt = 0;
@@ -104,14 +105,15 @@ function endOf(server: RunningServer, log: Logger): Promise<number> {
       stoppedAt = performance.now();
       log.info({ signal }, 'stopping');
       const limit = setTimeout(() => {
-        log.fatal({ limitMs: STOP_LIMIT_MS }, 'the server does not stop; ended anyway');
+        log.fatal({ limitMs: deadlineMs + STOP_LIMIT_MS }, 'the server does not stop; ended anyway');
         resolve(1);
-      }, STOP_LIMIT_MS);
-      server.stop().then(
-        () => {
+      }, deadlineMs + STOP_LIMIT_MS);
+      server.drain({ deadlineMs, lingerMs: 0 });
+      server.finished.then(
+        (code) => {
           clearTimeout(limit);
           log.info('stopped');
-          resolve(0);
+          resolve(code);
         },
         (error: unknown) => {
           clearTimeout(limit);

@@ -27,6 +27,13 @@ export function serviceRouteProblem(text: string): string | null {
   return view.isLoose ? null : `${JSON.stringify(text)}: a service route needs ;lr`;
 }
 
+/** null when `text` can be the peer of a server that drains, else a sentence that says why not. */
+export function peerProblem(text: string): string | null {
+  const problem = uriProblem(text, 'a peer');
+  if (problem !== null) return problem;
+  return view.paramsStart >= 0 ? `${JSON.stringify(text)}: a peer is a host and a port, without parameters` : null;
+}
+
 function uriProblem(text: string, noun: string): string | null {
   const shown = JSON.stringify(text);
   const encoded = new TextEncoder().encode(text);

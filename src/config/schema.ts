@@ -8,7 +8,7 @@ import { MAX_SHARDS, MAX_SOCKETS, RECEIVE_BATCH, SLOT_PAYLOAD_BYTES, SLOT_STRIDE
 import { parseAdminAddress } from './admin-address.ts';
 import { parseCidr } from './cidr.ts';
 import { isHostName, type ListenPoint, overlap, parseAdvertised, parseListenEntry } from './listen-point.ts';
-import { contactProblem, nextHopProblem, serviceRouteProblem } from './next-hop.ts';
+import { contactProblem, nextHopProblem, peerProblem, serviceRouteProblem } from './next-hop.ts';
 import { userProblem } from './user-pattern.ts';
 
 /** What is known of a setting beyond its schema. */
@@ -834,6 +834,26 @@ const settings = z.strictObject({
       })
       .prefault({}),
     { help: 'Which messages are kept for `strowger trace`, without tcpdump and without root.', reload: 'restart' },
+  ),
+  drain: about(
+    z
+      .strictObject({
+        deadlineSec: about(z.int().min(0).max(86_400).default(60), {
+          help: 'How long `strowger drain` lets running transactions finish, at the most, before the server ends.',
+          reload: 'live',
+        }),
+        signalDeadlineMs: about(z.int().min(0).max(3_600_000).default(1000), {
+          help: 'The same for SIGTERM and SIGINT. Whoever sends them waits: keep it below TimeoutStopSec of systemd, stop_grace_period of Compose and terminationGracePeriodSeconds of Kubernetes. A second signal ends the server at once.',
+          reload: 'live',
+        }),
+        peer: about(checkedString(peerProblem).optional(), {
+          help: 'Who gets new requests while this server drains, which are answered 503 otherwise: a server that can serve all that this one does and trusts it. In stateful mode.',
+          reload: 'live',
+          accepted: 'a SIP URI such as sip:10.0.0.8:5060',
+        }),
+      })
+      .prefault({}),
+    { help: 'The end of a server that is in use.', reload: 'live' },
   ),
   crash: about(
     z

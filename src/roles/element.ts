@@ -111,6 +111,7 @@ export class Element {
   readonly #authentication: Authentication | null;
   /** Slots that wait for a user look-up; they may wait for a name after that. */
   readonly #asking = new Set<number>();
+  #isDraining = false;
   readonly #answers: StoredAnswers | null;
   readonly #feed: FeedProducer | null;
   readonly #kept: KeptMessages;
@@ -289,6 +290,23 @@ export class Element {
     if (this.#stateful !== null) this.#stateful.isOverloaded = isOverloaded;
   }
 
+  /** From now on, or no longer: what begins something new is answered 503, or passed on to the peer. A stateless proxy goes on with
+   *  what it forwards: it cannot tell a request that is sent again from a new one. */
+  setDraining(isDraining: boolean): void {
+    this.#isDraining = isDraining;
+    if (this.#stateful !== null) this.#stateful.isDraining = isDraining;
+  }
+
+  /** What is not over yet: transactions that wait for a final response or its ACK, and answers that wait for the store. Cold. */
+  pending(): number {
+    return (this.#stateful?.pending() ?? 0) + this.pendingAnswers;
+  }
+
+  /** Answers that wait for the store. */
+  get pendingAnswers(): number {
+    return this.#answers?.count ?? 0;
+  }
+
   /** A destination cannot be reached: family, port and address in `words` from `familyAt`, as in a slot. The dispatcher says
    *  it by a slot without a payload. */
   noteUnreachable(words: Int32Array, familyAt: number): void {
@@ -365,7 +383,8 @@ export class Element {
       case SERVED.DONE:
         return true;
       case SERVED.FOR_OURSELVES:
-        this.#answerForOurselves();
+        if (this.#isDraining) this.#reject(REJECT.draining);
+        else this.#answerForOurselves();
         return true;
       case SERVED.PENDING:
         if (!mayPark) this.#reject(REJECT.unresolvable);
@@ -373,7 +392,9 @@ export class Element {
         else this.#reject(REJECT.noRoom);
         return true;
       case SERVED.REGISTER:
-        return this.#register(slot, isNew);
+        if (!this.#isDraining) return this.#register(slot, isNew);
+        this.#reject(REJECT.draining);
+        return true;
       case SERVED.ASKING:
         return this.#ask(slot, isNew);
       default:

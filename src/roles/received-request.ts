@@ -45,6 +45,8 @@ export class ReceivedRequest {
   flow = 0;
   /** Its caller is a user of ours and has proved it. */
   isAuthenticated = false;
+  /** It goes to the peer of a server that drains, which will not be there for the rest of the dialog. */
+  isPassedOn = false;
 
   begin(slot: number, slotWord: number): void {
     this.slot = slot;
@@ -56,5 +58,6 @@ export class ReceivedRequest {
     this.isMaddrStripped = false;
     this.pathStart = this.pathEnd = this.flow = 0;
     this.isAuthenticated = false;
+    this.isPassedOn = false;
   }
 }

@@ -62,6 +62,7 @@ export const REJECT = {
   noRoom: rejection(503, 'Service Unavailable', COUNTER.parked_exhausted_total),
   overloaded: rejection(503, 'Service Unavailable', COUNTER.overload_rejected_total),
   exhausted: rejection(503, 'Service Unavailable', COUNTER.transactions_exhausted_total),
+  draining: rejection(503, 'Service Unavailable', COUNTER.drain_rejected_total),
   malformedContact: malformed('Malformed Contact Header'),
   malformedPath: malformed('Malformed Path Header'),
   badStar: malformed('Contact * Needs To Be Alone With Expires 0'),

@@ -12,6 +12,7 @@ import type { BoundSocket } from '../roles/bound-socket.ts';
 import { BanList } from './bans/ban-list.ts';
 import { protectedBlocks } from './bans/protected-blocks.ts';
 import { boundSocketOf } from './bound-socket.ts';
+import { Drain } from './drain.ts';
 import { LocationService } from './location-service.ts';
 import { LocationStore } from './location-store/location-store.ts';
 import type { ListenError, RunningServer } from './running-server.ts';
@@ -109,8 +110,24 @@ export async function startServer(config: Config, log: Logger, version = 'unknow
     refresh();
     return readCounters(arena);
   };
+  let seenMessages = 0;
+  const drain = new Drain({
+    log,
+    setDraining: (isDraining) => supervisor.setDraining(isDraining),
+    census: async () => {
+      const census = await supervisor.census();
+      if (config.mode === 'stateful') return census;
+      // Without transactions it is over when nothing comes any more.
+      const messages = countMessages(stats());
+      const isBusy = messages !== seenMessages;
+      seenMessages = messages;
+      return { pending: census.pending + (isBusy ? 1 : 0), held: census.held + 1 };
+    },
+    onOver: () => void stopOnce(),
+  });
   const notReadyBecause = () => [
     ...supervisor.notReadyBecause(),
+    ...(drain.isDraining ? ['draining'] : []),
     ...(store.state === STORE_STATE.FAILED ? ['the location store has failed: registrations are in memory alone'] : []),
   ];
   const metrics = new ServerMetrics({
@@ -144,6 +161,7 @@ export async function startServer(config: Config, log: Logger, version = 'unknow
   });
   let stopping: Promise<void> | null = null;
   const stop = async () => {
+    drain.close();
     clearInterval(troubleTimer);
     metrics.stop();
     userFiles.close();
@@ -154,6 +172,7 @@ export async function startServer(config: Config, log: Logger, version = 'unknow
     end();
     reportExit(0);
   };
+  const stopOnce = () => (stopping ??= stop());
   return {
     describe: () => ({
       listening: sockets.map((socket) => socket.text),
@@ -171,12 +190,23 @@ export async function startServer(config: Config, log: Logger, version = 'unknow
       listening: sockets.map((socket) => socket.text),
       addressesOfRecord: location.aorCount,
       locationStore: STATE_WORDS[store.state],
+      drain: drain.status(),
       shards: supervisor.shards(),
     }),
     location,
     trace,
     bans,
-    stop: () => (stopping ??= stop()),
+    drain: ({ deadlineMs = config.drain.deadlineSec * 1000, lingerMs = config.timers.t2Ms } = {}) => {
+      seenMessages = countMessages(stats());
+      drain.begin({ deadlineMs, lingerMs });
+    },
+    cancelDrain: () => {
+      const isCancelled = drain.cancel();
+      if (isCancelled) log.info('drain called off: new requests are taken again');
+      return isCancelled;
+    },
+    drainStatus: () => drain.status(),
+    stop: stopOnce,
     finished,
   };
 }
@@ -264,6 +294,10 @@ function clampNote(socket: OpenSocket, askedBytes: number): string[] {
 
 function sumOf(sockets: readonly OpenSocket[], count: (socket: number) => number): number {
   return sockets.reduce((sum, { socket }) => sum + count(socket), 0);
+}
+
+function countMessages(counters: Record<string, number>): number {
+  return counters['requests_received_total']! + counters['responses_received_total']!;
 }
 
 function localAddresses(): string[] {

@@ -2,6 +2,7 @@
  *  over the control socket as it is here. */
 
 import type { BanOperations } from './bans/ban-list.ts';
+import type { DrainStatus } from './drain.ts';
 import type { TraceOperations } from './trace/trace-service.ts';
 
 export interface ServerDescription {
@@ -99,7 +100,13 @@ export interface RunningServer {
   /** null: no messages are kept. */
   readonly trace: TraceOperations | null;
   readonly bans: BanOperations;
-  /** Takes no more datagrams, lets the shards finish, then resolves. Within 2 s. */
+  /** Takes nothing new, ends once what runs is over, or at the deadline (by default that of `strowger drain`); `finished` says
+   *  when. `lingerMs`: how long nothing may be pending before. May be called again, with another deadline. */
+  drain(order?: { readonly deadlineMs?: number; readonly lingerMs?: number }): void;
+  /** False: there is nothing to call off. */
+  cancelDrain(): boolean;
+  drainStatus(): DrainStatus;
+  /** Takes no more datagrams, lets the shards finish what they have in hand, then resolves. Within 2 s. */
   stop(): Promise<void>;
   /** The exit code, when the server ends for whatever reason. */
   readonly finished: Promise<number>;

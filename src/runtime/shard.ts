@@ -72,7 +72,9 @@ export interface ShardTask {
   readonly intake: IntakeTask | null;
   /** Rehearse for so long before serving; 0: others wait for this shard. */
   readonly rehearsalMs: number;
-  /** From the supervisor: 'receive', 'stop', other users, or, in tests of crashes, 'crash'. */
+  /** What is new is turned away from the beginning. */
+  readonly isDraining: boolean;
+  /** From the supervisor: 'receive', 'drain', 'undrain', 'census', 'stop', other users, or, in tests of crashes, 'crash'. */
   readonly port: MessagePort;
 }
 
@@ -90,6 +92,12 @@ export interface IntakeTask {
 /** From the supervisor to who has the intake: the banned sources from now on. */
 export interface BansCommand {
   readonly bans: SharedArrayBuffer | null;
+}
+
+/** The answer to 'census' (drain.ts). */
+export interface ShardCensus {
+  readonly pending: number;
+  readonly held: number;
 }
 
 /** From the supervisor: the users from now on. */
@@ -208,6 +216,7 @@ class Shard {
       random: secretWords(),
       trace: this.#trace,
     });
+    this.#element.setDraining(task.isDraining);
   }
 
   /** Serves from now on; calls `finish` once stopped. */
@@ -493,10 +502,18 @@ class Shard {
     if (isUsersCommand(command)) this.#users.use(command.users);
     if (isBansCommand(command)) this.#intake?.useBans(command.bans === null ? null : new BanTable(command.bans));
     if (command === 'receive') this.#startReceiving();
+    if (command === 'drain' || command === 'undrain') this.#element.setDraining(command === 'drain');
+    if (command === 'census') this.#task.port.postMessage({ census: this.#census() });
     if (command !== 'stop' || this.#isStopping) return;
     this.#isStopping = true;
     this.#isReceiving = false;
     this.#work();
+  }
+
+  #census(): ShardCensus {
+    const { serverTransactions, clientTransactions } = this.#element.occupancy();
+    const waiting = this.#parked + this.#element.pendingAnswers;
+    return { pending: this.#element.pending() + this.#parked, held: serverTransactions + clientTransactions + waiting };
   }
 
   /** Nothing is taken off the sockets any more: an empty ring stays empty. Without its resolver and its directory every look-up fails

@@ -26,9 +26,10 @@ import {
 import { COUNTER, Counters } from '../observe/counters.ts';
 import type { BoundSocket } from '../roles/bound-socket.ts';
 import type { DispatcherTask } from './dispatcher.ts';
+import type { Census } from './drain.ts';
 import type { LocationService } from './location-service.ts';
 import { shedMarkOf } from './ring-marks.ts';
-import type { BansCommand, IntakeTask, RehearsalTask, ShardTask, UsersCommand } from './shard.ts';
+import type { BansCommand, IntakeTask, RehearsalTask, ShardCensus, ShardTask, UsersCommand } from './shard.ts';
 import { type SharedAuth, shareAuth } from './shared-auth.ts';
 import { close, createEventFd, signal } from './udp-socket.ts';
 
@@ -48,6 +49,8 @@ const HANG_CHECKS = 3;
 const SPARE_REHEARSAL_DELAY_MS = 5000;
 /** SIGTERM to exit takes 2 s at the most; what does not end by itself is ended. */
 const STOP_TIMEOUT_MS = 1500;
+/** A shard that does not answer by then counts as busy. */
+const CENSUS_LIMIT_MS = 1000;
 
 /** V8 inlines callees up to 920 bytes of bytecode into a function by default; the path of a datagram through a shard is made
  *  of many small functions and gains a sixth from a larger budget (perf/micro/roles/element.bench.ts). For all threads;
@@ -104,12 +107,15 @@ export class Supervisor {
   #dispatcherEnd: Promise<void> = Promise.resolve();
   #crashFiles = 0;
   #isStopping = false;
+  #isDraining = false;
   /** Every shard has served. */
   #isUp = false;
   #firstCrash: unknown = null;
   #spareTimer: NodeJS.Timeout | undefined;
   /** 1: a crashed shard needs the spare thread. */
   readonly #wantsSpare = new Int32Array(new SharedArrayBuffer(4));
+  /** For an exit that comes without `stop`: it waits for all threads, and the dispatcher waits for a datagram. */
+  readonly #endWithProcess = () => this.#stopDispatcher();
 
   constructor(options: SupervisorOptions) {
     const { arena } = options;
@@ -135,6 +141,7 @@ export class Supervisor {
       idleTimeout: Number.POSITIVE_INFINITY,
       atomics: 'disabled',
     });
+    process.on('exit', this.#endWithProcess);
     // Every failure also rejects the run() of its shard, which is where it is handled.
     this.#pool.on('error', () => undefined);
   }
@@ -216,6 +223,21 @@ export class Supervisor {
     signal(this.#wakeFd);
   }
 
+  /** Has all shards turn away what is new, or take it again. */
+  setDraining(isDraining: boolean): void {
+    this.#isDraining = isDraining;
+    for (const port of this.#ports) port?.postMessage(isDraining ? 'drain' : 'undrain');
+  }
+
+  /** What is not over yet on all shards. */
+  async census(): Promise<Census> {
+    const answers = await Promise.all(this.#ports.map((port) => askCensus(port)));
+    return {
+      pending: answers.reduce((sum, { pending }) => sum + pending, 0),
+      held: answers.reduce((sum, { held }) => sum + held, 0),
+    };
+  }
+
   /** Makes a shard throw: for tests of what follows. */
   crashShard(shard: number): void {
     this.#ports[shard]?.postMessage('crash');
@@ -226,16 +248,21 @@ export class Supervisor {
     this.#isStopping = true;
     clearInterval(this.#watchdog);
     clearTimeout(this.#spareTimer);
-    const { words, map } = this.#arena;
-    Atomics.store(words, (map.dispatcher >> 2) + DISPATCHER.STOP_WORD, 1);
-    signal(this.#wakeFd);
+    this.#stopDispatcher();
     await inTime(this.#dispatcherEnd);
     await this.#dispatcher?.terminate();
     for (const port of this.#ports) port?.postMessage('stop');
     await inTime(Promise.all(this.#shardEnds));
     await this.#pool.destroy();
+    process.off('exit', this.#endWithProcess);
     for (const fd of this.#shardFds) close(fd);
     close(this.#wakeFd);
+  }
+
+  #stopDispatcher(): void {
+    const { words, map } = this.#arena;
+    Atomics.store(words, (map.dispatcher >> 2) + DISPATCHER.STOP_WORD, 1);
+    signal(this.#wakeFd);
   }
 
   #startDispatcher(): void {
@@ -305,6 +332,7 @@ export class Supervisor {
         trace: this.#options.trace,
         intake: this.#intakeTask(),
         rehearsalMs: this.#isUp ? 0 : this.#options.config.rehearsalMs,
+        isDraining: this.#isDraining,
         port: port2,
       };
       const abort = new AbortController();
@@ -477,6 +505,27 @@ export class Supervisor {
 
 function napUsOf({ dispatcher }: Config): number {
   return dispatcher.nap === 'off' ? 0 : dispatcher.napUs;
+}
+
+function isCensus(message: unknown): message is { readonly census: ShardCensus } {
+  return typeof message === 'object' && message !== null && 'census' in message;
+}
+
+function askCensus(port: MessagePort | null): Promise<ShardCensus> {
+  if (port === null) return Promise.resolve({ pending: 0, held: 0 });
+  return new Promise((resolve) => {
+    const settle = (census: ShardCensus) => {
+      clearTimeout(timer);
+      port.off('message', onMessage);
+      resolve(census);
+    };
+    const onMessage = (message: unknown) => {
+      if (isCensus(message)) settle(message.census);
+    };
+    const timer = setTimeout(() => settle({ pending: 1, held: 1 }), CENSUS_LIMIT_MS);
+    port.on('message', onMessage);
+    port.postMessage('census');
+  });
 }
 
 /** A module of this folder: .ts when run from the sources, .js from dist. */

@@ -87,6 +87,17 @@ export class ClientTransactions extends TransactionRecords {
     return isIt ? record : NO_RECORD;
   }
 
+  /** Those without a final response. Looks at every record. Cold. */
+  countPending(): number {
+    const { CALLING, PROCEEDING } = INVITE_CLIENT_STATE;
+    const { TRYING, PROCEEDING: ANSWERED } = NON_INVITE_CLIENT_STATE;
+    return this.countWhere((at, state) =>
+      this.words[at + CLIENT.METHOD] === METHOD.INVITE
+        ? state === CALLING || state === PROCEEDING
+        : state === TRYING || state === ANSWERED,
+    );
+  }
+
   put(record: number, event: number): number {
     return this.step(record, this.machineOf(record), event);
   }

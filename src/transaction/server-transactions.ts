@@ -128,6 +128,17 @@ export class ServerTransactions extends TransactionRecords {
     return isInvite && this.stateOf(record) === INVITE_SERVER_STATE.CONFIRMED;
   }
 
+  /** Those that have not given a final response, or wait for the ACK to one. Looks at every record. Cold. */
+  countPending(): number {
+    const { PROCEEDING, COMPLETED } = INVITE_SERVER_STATE;
+    const { TRYING, PROCEEDING: ASKED } = NON_INVITE_SERVER_STATE;
+    return this.countWhere((at, state) =>
+      this.words[at + SERVER.METHOD] === METHOD.INVITE
+        ? state === PROCEEDING || state === COMPLETED
+        : state === TRYING || state === ASKED,
+    );
+  }
+
   put(record: number, event: number): number {
     const actions = this.step(record, this.machineOf(record), event);
     if (this.stateOf(record) === TERMINATED) this.unlink(record);

@@ -99,6 +99,17 @@ export class TransactionRecords {
     return this.#free === NO_RECORD && this.#unused === this.capacity;
   }
 
+  /** Records in use of which `isCounted` says so. Looks at every one that was ever used. Cold. */
+  countWhere(isCounted: (at: number, state: number) => boolean): number {
+    let count = 0;
+    for (let record = 0; record < this.#unused; record++) {
+      const at = record << RECORD_SHIFT;
+      const state = this.words[at + RECORD.STATE]!;
+      if (state !== TERMINATED && isCounted(at, state)) count++;
+    }
+    return count;
+  }
+
   /** First word of a record. */
   at(record: number): number {
     return record << RECORD_SHIFT;

@@ -76,6 +76,10 @@ export interface VirtualElement {
   occupancy(): Occupancy;
   /** As the shard says when too much is queued, and when it is over. */
   setOverloaded(isOverloaded: boolean): void;
+  /** As the supervisor says when the server is to end, or not after all. */
+  setDraining(isDraining: boolean): void;
+  /** What a drain waits for. */
+  pending(): number;
   /** Counters that are not zero. */
   counters(): Record<string, number>;
   /** Answers the look-ups of `slowHosts`, and returns what was sent then. */
@@ -289,6 +293,8 @@ function bindElement(
     nowMs: () => nowMs,
     occupancy: () => element.occupancy(),
     setOverloaded: (isOverloaded: boolean) => element.setOverloaded(isOverloaded),
+    setDraining: (isDraining: boolean) => element.setDraining(isDraining),
+    pending: () => element.pending(),
     counters: () => Object.fromEntries(Object.entries(readCounters(arena)).filter(([, count]) => count !== 0)),
     async settleLookUps() {
       sent = [];

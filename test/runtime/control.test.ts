@@ -42,6 +42,9 @@ const server: RunningServer = {
     add: ({ source }) => ({ source, isNew: true, isStored: true }),
     remove: (source) => ({ source, isStored: true }),
   },
+  drain: () => undefined,
+  cancelDrain: () => false,
+  drainStatus: () => ({ isDraining: true, pending: 1, held: 2, deadlineInSec: 3 }),
   stop: async () => undefined,
   finished: new Promise(() => undefined),
 };

@@ -137,6 +137,7 @@ export class Branches {
     parseVia(arena.bytes, index.valueStart(via), index.valueEnd(via), request.topVia);
     routing.identify(request);
     routing.revisit(request);
+    request.isPassedOn = (servers.words[servers.at(server) + SERVER.FLAGS]! & CONTEXT.PASSED_ON) !== 0;
     return true;
   }
 
@@ -390,4 +391,6 @@ export const CONTEXT = {
   CANCELLED: 2,
   /** There is a ResponseContext. */
   EXTENDED: 4,
+  /** It went to the peer of a server that drains. */
+  PASSED_ON: 8,
 } as const;

@@ -150,6 +150,7 @@ export class RequestForwarding {
   #recordRouteOf(request: ReceivedRequest): number {
     const { method } = request.index;
     if (((this.#recordRouted >>> method) & 1) === 0 || method === METHODS.OTHER) return EXTRA.NONE;
+    if (request.isPassedOn) return EXTRA.NONE;
     return request.to.tagStart === -1 || method === METHODS.NOTIFY ? EXTRA.RECORD_ROUTE : EXTRA.NONE;
   }
 

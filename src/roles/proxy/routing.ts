@@ -95,6 +95,26 @@ export class RequestRouting {
     return access === OUTCOME.FORWARDED ? this.#choose(request) : access;
   }
 
+  /** Whether a request may pass through this server that another one is to decide about: all of `process` but where to. FORWARDED:
+   *  it may. */
+  admit(request: ReceivedRequest, error: number): number {
+    const valid = this.validate(request, error);
+    if (valid !== OUTCOME.FORWARDED) return valid;
+    const access = this.#authenticate(request);
+    if (access !== OUTCOME.FORWARDED) return access;
+    const { services } = this.#parts;
+    const { method } = request.index;
+    const domain = this.domainOf(request);
+    const isElsewhere = request.routeHeader !== -1 || isPredetermined(request);
+    const isRegister = method === METHOD.REGISTER && services.isRegistrar(domain);
+    if (!isElsewhere && (isRegister || domain !== FOREIGN)) {
+      const isForUs = method === METHOD.OPTIONS && request.uri.userStart === -1;
+      return isForUs ? OUTCOME.FOR_OURSELVES : OUTCOME.FORWARDED;
+    }
+    if (!isElsewhere && services.isOpen && this.#locateUser(request)) return OUTCOME.FORWARDED;
+    return this.#mayRelay(request) ? OUTCOME.FORWARDED : this.#reject(REJECT.relayDenied);
+  }
+
   /** 16.3 step 6. A REGISTER is the registrar's, or is forwarded to one. */
   #authenticate(request: ReceivedRequest): number {
     const { authentication } = this.#parts;

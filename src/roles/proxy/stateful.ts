@@ -3,6 +3,7 @@
  *  responses too, a CANCEL is answered hop by hop (16.10). Runs on the shard. Hot, allocates nothing for a request with one
  *  target. */
 
+import { ascii } from '../../base/ascii.ts';
 import type { Arena } from '../../memory/arena.ts';
 import { type KeptMessages, NO_BLOCK } from '../../memory/kept-messages.ts';
 import { COUNTER, type Counters } from '../../observe/counters.ts';
@@ -52,6 +53,8 @@ export interface StatefulSettings {
   readonly maxBreadth: number;
   /** Server transactions, and as many client transactions. */
   readonly transactions: number;
+  /** Who gets what is new while this server drains; none: it is answered 503. */
+  readonly drain: { readonly peer?: string | undefined };
 }
 
 export interface StatefulProxyParts {
@@ -106,6 +109,10 @@ export class StatefulProxy {
    *  with its ACK costs a quarter of a call, so that saying no to everybody would leave no time for those already calling. */
   isOverloaded = false;
   #sinceRejected = 0;
+  /** The server is to end: what begins something new is answered 503, or passed on to the peer. */
+  isDraining = false;
+  /** Value of the Route by which it gets there; null: there is no peer. */
+  readonly #peerRoute: Uint8Array | null;
   /** Transactions in use from which on new requests are refused. */
   readonly #newBelow: number;
 
@@ -114,6 +121,8 @@ export class StatefulProxy {
     const { transactions, timers } = settings;
     const values = new TimerValues(timers.t1Ms, timers.t2Ms, timers.t4Ms);
     const timerCMs = timers.timerCSec * 1000;
+    const { peer } = settings.drain;
+    this.#peerRoute = peer === undefined ? null : ascii(`<${peer};lr>`);
     this.#parts = parts;
     this.#newBelow = transactions - Math.trunc(transactions / RESERVED_ONE_IN);
     // The transactions of a shard that died went with it.
@@ -159,6 +168,12 @@ export class StatefulProxy {
     };
   }
 
+  /** Transactions that still have something to do: they wait for a final response, or for its ACK. The others are there for what is
+   *  sent again. Looks at all of them: for a server that drains. Cold. */
+  pending(): number {
+    return this.#servers.countPending() + this.#clients.countPending();
+  }
+
   /** Takes a request whose top Via has been read. `error` is what `parseMessage` found. Returns one of SERVED. `mayWait`:
    *  false for one that has waited for a look-up. */
   receive(request: ReceivedRequest, error: number, mayWait: boolean): number {
@@ -173,6 +188,7 @@ export class StatefulProxy {
       this.#absorb(known, request);
       return SERVED.DONE;
     }
+    if (this.isDraining && isSheddable(request, method, this.#parts.responder)) return this.#turnAway(request, error);
     if (this.isOverloaded && this.#isTurnToReject() && isSheddable(request, method, this.#parts.responder)) {
       counters.count(REJECT.overloaded.counter);
       this.rejection = REJECT.overloaded;
@@ -229,6 +245,33 @@ export class StatefulProxy {
     return this.#sinceRejected === 0;
   }
 
+  /** While the server drains. The 503 goes without a transaction (8.2.7), as there is to be an end of them. Who may not use this
+   *  server may not use the peer through it either, which trusts it. */
+  #turnAway(request: ReceivedRequest, error: number): number {
+    const { routing, counters } = this.#parts;
+    const outcome = this.#peerRoute === null ? OUTCOME.FOR_OURSELVES : routing.admit(request, error);
+    if (outcome === OUTCOME.FORWARDED) return this.#passOn(request, this.#peerRoute!);
+    if (outcome === OUTCOME.CHALLENGED) return this.#challenge(request);
+    if (outcome === OUTCOME.ASKING) return SERVED.ASKING;
+    this.rejection = outcome === OUTCOME.REJECTED ? routing.rejection : REJECT.draining;
+    counters.count(this.rejection.counter);
+    return SERVED.REJECTED;
+  }
+
+  /** To the peer of a server that drains: by a Route, and without a Record-Route of ours. */
+  #passOn(request: ReceivedRequest, peerRoute: Uint8Array): number {
+    const { targetBlocks, counters } = this.#parts;
+    const server = this.#open(request);
+    if (server === NO_RECORD) return this.#refuse();
+    this.#servers.words[this.#servers.at(server) + SERVER.FLAGS]! |= CONTEXT.PASSED_ON;
+    counters.count(COUNTER.drain_passed_on_total);
+    const { start, end } = request.uri;
+    if (!this.#forwardTo(server, request, targetBlocks.ofRouted(start, end, peerRoute))) {
+      this.#responses.conclude(server);
+    }
+    return SERVED.DONE;
+  }
+
   /** 16.6 for one target, the usual case. */
   #forward(request: ReceivedRequest): number {
     const { routing } = this.#parts;
@@ -244,13 +287,13 @@ export class StatefulProxy {
 
   /** For a user with contacts, registered or fixed. */
   #fork(request: ReceivedRequest): number {
-    const { users, routing, located, counters } = this.#parts;
+    const { users, routing, located, targetBlocks, counters } = this.#parts;
     const { user } = routing;
     const server = this.#open(request);
     if (server === NO_RECORD) return this.#refuse();
     counters.count(COUNTER.requests_forwarded_total);
     if (located.sipCount === 1 && user < 0) {
-      if (this.#forwardToOne(server, request)) return SERVED.DONE;
+      if (this.#forwardTo(server, request, targetBlocks.ofBinding(located.best()!))) return SERVED.DONE;
     } else {
       this.#targets.addFixed(server, users.contactsOf(user));
       if (located.sipCount > 0) this.#targets.addBindings(server, located.open(), located.nowMs);
@@ -259,15 +302,16 @@ export class StatefulProxy {
     return SERVED.DONE;
   }
 
-  /** To the only contact a user has, the usual case: without a response context. False: it is in one, to be begun. */
-  #forwardToOne(server: number, request: ReceivedRequest): boolean {
-    const { routing, located, targetBlocks } = this.#parts;
+  /** To a single target, such as the only contact a user has, the usual case: without a response context. False: it is in one, to
+   *  be begun. */
+  #forwardTo(server: number, request: ReceivedRequest, block: number): boolean {
+    const { routing, targetBlocks } = this.#parts;
     const servers = this.#servers;
-    const block = targetBlocks.ofBinding(located.best()!);
     if (block === NO_BLOCK) {
       this.#responses.answer(server, REJECT.exhausted);
       return true;
     }
+    request.isPassedOn = (servers.words[servers.at(server) + SERVER.FLAGS]! & CONTEXT.PASSED_ON) !== 0;
     const isFound = targetBlocks.aim(request, block) && routing.locate(request, 0) === OUTCOME.FORWARDED;
     if (!isFound) {
       this.#targets.contextOf(server).add({ block, q: Q_ONE });

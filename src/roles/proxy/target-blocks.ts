@@ -40,6 +40,16 @@ export class TargetBlocks {
     return block;
   }
 
+  /** A target for the URI in [start, end) of the arena, by way of `route`, the value of a Route. */
+  ofRouted(start: number, end: number, route: Uint8Array): number {
+    const block = this.#take(end - start, route.length);
+    if (block === NO_BLOCK) return NO_BLOCK;
+    const { bytes } = this.#arena;
+    bytes.copyWithin(block + SLOT_HEADER_BYTES, start, end);
+    bytes.set(route, block + SLOT_HEADER_BYTES + end - start);
+    return block;
+  }
+
   /** A target for the binding that the view stands at, with its Path (RFC 3327 5.4) and its flow (RFC 5626 7). */
   ofBinding(view: BindingView): number {
     const { bytes, words } = this.#arena;

@@ -27,6 +27,11 @@ export class StoredAnswers {
     return this.#count > 0;
   }
 
+  /** Answers that wait. */
+  get count(): number {
+    return this.#count;
+  }
+
   /** Takes the message committed last out of the flush until all changes so far are stored. Without room it is not sent at
    *  all: the client asks again, and by then they are. */
   hold(): void {

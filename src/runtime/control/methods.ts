@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { packageVersion } from '../package-root.ts';
 import type { RunningServer } from '../running-server.ts';
 import { banMethods } from './ban-methods.ts';
+import { drainMethods } from './drain-methods.ts';
 import type { Calls } from './json-rpc.ts';
 import { locationMethods } from './location-methods.ts';
 import { type MethodTable, method, type ProcessOperations } from './method.ts';
@@ -15,6 +16,7 @@ const OPENRPC_VERSION = '1.3.2';
 
 export const METHODS: MethodTable = {
   ...serverMethods,
+  ...drainMethods,
   ...locationMethods,
   ...traceMethods,
   ...banMethods,
