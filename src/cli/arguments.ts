@@ -7,8 +7,10 @@ import type { Flags } from '../config/overrides.ts';
 import { helpOfFlag, helpOfVerb, VERB_NAMES, VERB_NOUNS, type VerbName, type VerbNoun, verbOf } from './verbs.ts';
 
 /** What has several commands, one for each verb. */
-export type NounName = 'location' | VerbNoun;
+export type NounName = 'location' | 'trace' | VerbNoun;
 export type LocationVerb = 'list' | 'show' | 'add' | 'remove';
+/** A noun that is a command by itself, too. */
+export type TraceName = 'trace' | 'trace show' | 'trace list';
 export type CommandName =
   | 'start'
   | 'check'
@@ -16,6 +18,7 @@ export type CommandName =
   | 'status'
   | 'drain'
   | `location ${LocationVerb}`
+  | TraceName
   | VerbName
   | 'bench';
 /** What a help text is about; null: everything. */
@@ -41,7 +44,8 @@ interface FlagRow {
 
 const CONFIGURED: readonly CommandName[] = ['start', 'check'];
 const LOCATION: readonly CommandName[] = ['location list', 'location show', 'location add', 'location remove'];
-const ASKING: readonly CommandName[] = ['stats', 'status', 'drain', ...LOCATION, ...VERB_NAMES];
+const TRACE: readonly CommandName[] = ['trace', 'trace show', 'trace list'];
+const ASKING: readonly CommandName[] = ['stats', 'status', 'drain', ...LOCATION, ...TRACE, ...VERB_NAMES];
 const ABOUT_SERVERS: readonly CommandName[] = [...CONFIGURED, ...ASKING];
 const ALL: readonly CommandName[] = [...ABOUT_SERVERS, 'bench'];
 /** What a server that is started can be told; bench may start one too. */
@@ -57,12 +61,16 @@ export const COMMANDS: { readonly [name in CommandName]: CommandRow } = {
   'location show': { operands: ['AOR'], help: 'print all that is known of the bindings of one user' },
   'location add': { operands: ['AOR', 'CONTACT'], help: 'bind a contact to a user by hand' },
   'location remove': { operands: ['AOR', '[CONTACT]'], help: 'remove one binding of a user, or all' },
+  trace: { help: 'show the messages of calls as they come, as a ladder' },
+  'trace show': { operands: ['CALL-ID'], help: 'show the messages of a call that are kept' },
+  'trace list': { help: 'list the calls whose messages are kept, the latest first' },
   ...rowsOfVerbs(),
   bench: { operands: ['[sip:HOST:PORT]'], help: 'load a SIP server with SIPp and say how fast it is' },
 };
 
 export const NOUNS: { readonly [name in NounName]: string } = {
   location: 'the bindings of registered users in a running server',
+  trace: 'the messages of calls in a running server, live and after the fact',
   ...VERB_NOUNS,
 };
 
@@ -126,6 +134,52 @@ export const FLAG_ROWS: readonly FlagRow[] = [
     accepts: { pattern: /^[1-9]\d{0,8}$/, text: 'a number of bindings' },
     commands: ['location list'],
     help: 'so many bindings at the most',
+  },
+  {
+    name: 'call-id',
+    value: 'CALL-ID',
+    commands: ['trace'],
+    help: 'the call with this Call-ID',
+  },
+  {
+    name: 'user',
+    value: 'USER[@HOST]',
+    commands: ['trace', 'trace list'],
+    help: 'calls with this user in From, To or the Request-URI',
+  },
+  {
+    name: 'from',
+    value: 'IP[/BITS]',
+    commands: ['trace', 'trace list'],
+    help: 'calls of which a message came from this address or block',
+  },
+  {
+    name: 'duration',
+    value: 'SEC',
+    accepts: { pattern: /^[1-9]\d{0,8}$/, text: 'a number of seconds' },
+    commands: ['trace'],
+    help: 'for so long; default: until Ctrl-C',
+  },
+  {
+    name: 'limit',
+    value: 'N',
+    accepts: { pattern: /^[1-9]\d{0,8}$/, text: 'a number of messages' },
+    commands: ['trace'],
+    help: 'so many messages at the most',
+  },
+  {
+    name: 'limit',
+    value: 'N',
+    accepts: { pattern: /^(?:[1-9]\d{0,2}|1000)$/, text: 'a number of calls from 1 to 1000' },
+    commands: ['trace list'],
+    help: 'so many calls at the most; default: 20',
+  },
+  { name: 'text', commands: ['trace', 'trace show'], help: 'whole messages in place of the ladder' },
+  {
+    name: 'pcap',
+    value: 'FILE',
+    commands: ['trace', 'trace show'],
+    help: 'also into a capture file for Wireshark; -: to stdout, and nothing else',
   },
   { name: 'count', commands: ['location list'], help: 'only how many there are, by domain' },
   {
@@ -319,7 +373,7 @@ export function parseArguments(argv: readonly string[]): Arguments {
       wants.add(row.name);
       continue;
     }
-    if (!token.value || (!token.inlineValue && token.value.startsWith('-'))) {
+    if (!token.value || (!token.inlineValue && /^-./.test(token.value))) {
       throw new UsageError(`--${row.name} needs a value: --${row.name} ${row.value}`);
     }
     values.set(row.name, [...(values.get(row.name) ?? []), token.value]);
@@ -376,6 +430,7 @@ function commandOf(words: readonly string[], wants: Set<string>): Command {
 function commandOfNoun(noun: NounName, [verb, ...rest]: readonly string[], wants: ReadonlySet<string>): Command {
   const commands = commandsOf(noun);
   if (verb === undefined) {
+    if (isCommand(noun) && !isAboutItself(wants)) return { command: noun, topic: noun, operands: [] };
     if (isAboutItself(wants)) return { command: commands[0]!, topic: noun, operands: [] };
     const verbs = commands.map((command) => command.slice(noun.length + 1));
     throw new UsageError(`${noun} needs a verb: ${joined(verbs, 'or')}`);

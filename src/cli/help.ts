@@ -6,7 +6,7 @@ import { VERB_NOUNS, VERBS, type VerbName, type VerbNoun, verbOf } from './verbs
 
 export function renderHelp(topic: Topic): string {
   if (topic === null) return renderOverview();
-  return topic in NOUNS ? renderNoun(topic as NounName) : renderCommand(topic as CommandName);
+  return topic in COMMANDS ? renderCommand(topic as CommandName) : renderNoun(topic as NounName);
 }
 
 function renderOverview(): string {
@@ -136,6 +136,21 @@ ${WHOM}`,
 Without CONTACT, all bindings go. A client that still runs registers again.
 
 ${WHOM}`,
+  trace: `Draws what comes and goes as a ladder: a lane for each peer, this server in the middle, an arrow for each message. No root
+and no tcpdump are needed; secrets are masked. All that is named must hold together; a call that matched once is followed to
+its end, and without any of them every call is shown. Ctrl-C ends it. With --json, each line is a message.
+
+strowger trace list says which calls are kept after the fact, and strowger trace show CALL-ID shows one of them.
+
+${WHOM}`,
+  'trace show': `As strowger trace, after the fact: of each shard the latest messages are kept in memory (trace.recentKiB), of one call in
+trace.sample all of them.
+
+${WHOM}`,
+  'trace list': `Of each shard the latest messages are kept in memory (trace.recentKiB), of one call in trace.sample all of them. With --json,
+each line is a call.
+
+${WHOM}`,
   bench: `Without a target, a server is started for the run, with what the scenario needs, and stopped again. SIPp plays the
 callers and, behind the server, the called: a target must forward to them by the Request-URI. First comes the load
 without any server, which shows what the load itself can do.
@@ -200,6 +215,22 @@ const EXAMPLES: { readonly [name in Exclude<CommandName, VerbName>]: readonly (r
   'location remove': [
     ['strowger location remove alice@example.org sip:alice@192.0.2.10:5060', 'remove one binding'],
     ['strowger location remove alice@example.org', 'remove all bindings of a user'],
+  ],
+  trace: [
+    ['strowger trace --user alice@example.org', 'every call of one user, from now on'],
+    ['strowger trace --from 192.0.2.0/24 --duration 60', 'what comes from a network, for a minute'],
+    ["strowger trace --call-id 'a84b4c76e66710@pc33' --text", 'one call, all of its messages'],
+    ['strowger trace --user alice --pcap alice.pcap', 'also for Wireshark'],
+    ['strowger trace --pcap - | tshark -r -', 'for another program'],
+  ],
+  'trace show': [
+    ['strowger trace show a84b4c76e66710@pc33', 'a call that is over'],
+    ['strowger trace show a84b4c76e66710@pc33 --pcap call.pcap', 'also for Wireshark'],
+  ],
+  'trace list': [
+    ['strowger trace list', 'the latest calls that are kept'],
+    ['strowger trace list --user alice --limit 5', 'some of one user'],
+    ["strowger trace list --json | jq -r 'select(.status >= 400).callId'", 'what has failed'],
   ],
   bench: [
     ['strowger bench', 'a server of our own, as many calls as SIPp manages'],

@@ -40,6 +40,10 @@ async function run(args: Arguments, argv: readonly string[]): Promise<number> {
     case 'location add':
     case 'location remove':
       return (await import('./location.ts')).location(args, args.command);
+    case 'trace':
+    case 'trace show':
+    case 'trace list':
+      return (await import('./trace.ts')).trace(args, args.command);
     case 'bench':
       return (await import('./bench.ts')).bench(args, argv.toSpliced(argv.indexOf('bench'), 1));
     case 'start':

@@ -8,6 +8,9 @@ import { createLocationTable, LocationTable } from '../location/location-table.t
 import { createArena } from '../memory/arena.ts';
 import { EGRESS, EGRESS_STRIDE_BYTES, SLOT, SLOT_HEADER_BYTES, slotOffset } from '../memory/layout.ts';
 import { type CounterName, Counters, readCounters } from '../observe/counters.ts';
+import { CallTrace } from '../observe/trace/call-trace.ts';
+import { FilterBoard } from '../observe/trace/trace-filters.ts';
+import { createTrace, MIN_RING_BYTES } from '../observe/trace/trace-layout.ts';
 import type { BoundSocket } from '../roles/bound-socket.ts';
 import { Element } from '../roles/element.ts';
 import { NOT_FOUND } from '../roles/ports.ts';
@@ -75,6 +78,7 @@ class Stage {
   readonly #calleeWord = wordOf(CALLEE);
   readonly #location: LocationTable;
   readonly #element: Element;
+  readonly #trace: CallTrace | null;
   #queue: Datagram[] = [];
   #begun = 0;
   #nowMs = 0;
@@ -84,6 +88,8 @@ class Stage {
   constructor(config: Config) {
     const table = createLocationTable({ capacity: 1000, threadCount: 1, spareBytes: 64 * 1024 }, 1);
     this.#location = new LocationTable(table, 0, this.#arena);
+    const counters = new Counters(this.#arena, 0);
+    this.#trace = config.trace.recentKiB === 0 ? null : this.#openTrace(config, counters);
     this.#element = new Element(this.#arena, 0, {
       location: this.#location,
       feed: null,
@@ -100,13 +106,21 @@ class Stage {
       },
       sockets: [SOCKET],
       localAddresses: [SERVER],
-      counters: new Counters(this.#arena, 0),
+      counters,
       resolver: { find: () => NOT_FOUND, findNext: () => NOT_FOUND, whenResolved: () => Promise.resolve() },
       flush: (outbound) => this.#deliver(outbound),
       park: () => false,
       defer: () => false,
       random: () => (Math.random() * 2 ** 32) | 0,
+      trace: this.#trace,
     });
+  }
+
+  /** Of as many calls as the real one. */
+  #openTrace({ trace: { sample, messageBytes } }: Config, counters: Counters): CallTrace {
+    const memory = createTrace({ shardCount: 1, ringBytes: MIN_RING_BYTES, messageBytes });
+    new FilterBoard(memory).keep(sample, 0);
+    return new CallTrace(memory, this.#arena, 0, counters);
   }
 
   /** A duty cycle over what the last one brought, or over something new. */
@@ -172,6 +186,7 @@ class Stage {
       if (words[word + EGRESS.ADDRESS_WORD] === this.#calleeWord) this.#answer(text);
       else this.#goOn(text);
     }
+    this.#trace?.sent(outbound);
     return 0;
   }
 

@@ -205,10 +205,12 @@ class Shard {
       resolver: this.#resolver,
       flush: (outbound) => {
         this.#counters.count(COUNTER.send_batches_total);
+        // Before the answers can come.
+        if (this.#trace !== null) this.#trace.nowUs = this.#microsecondsOf(performance.now());
         const failed = sendBatch(task.shard, 0, outbound.count);
         this.#counters.add(COUNTER.datagrams_sent_total, outbound.count - failed);
         this.#countResponses(outbound);
-        if (this.#trace !== null) this.#traceSent(this.#trace, outbound);
+        if (this.#trace !== null) this.#trace.sent(outbound);
         return failed;
       },
       park: (slot, untilResolved) => this.#park(slot, untilResolved),
@@ -427,11 +429,6 @@ class Shard {
       if (words[slotWord + SLOT.LENGTH_WORD] === 0) continue;
       this.#histograms.record(HISTOGRAM.TRANSIT, Math.max(0, (nowUs - words[slotWord + SLOT.TIME_WORD]!) | 0));
     }
-  }
-
-  #traceSent(trace: CallTrace, outbound: Outbound): void {
-    trace.nowUs = this.#microsecondsOf(performance.now());
-    trace.sent(outbound);
   }
 
   /** By class. A request cannot have the slash of `SIP/2.0` there. */

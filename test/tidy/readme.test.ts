@@ -50,7 +50,9 @@ describe('documents', () => {
   it('commands exist, with their flags', () => {
     const scripts = new Set(Object.keys(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).scripts));
     const flags = flagsOf(
-      ['', 'start', 'check', 'stats', 'bench'].map((name) => strowger(name, '--help').stdout).join('\n'),
+      ['', 'start', 'check', 'stats', 'trace', 'trace show', 'bench']
+        .map((name) => strowger(...name.split(' '), '--help').stdout)
+        .join('\n'),
     );
     const commands = documents.flatMap(({ text }) => fencedBlocks(text, 'sh')).flatMap(commandsOf);
     expect(commands.flatMap((command) => findingsOfCommand(command, scripts, flags))).toEqual([]);

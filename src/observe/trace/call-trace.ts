@@ -29,7 +29,7 @@ export class CallTrace {
   readonly #doubles: Float64Array<SharedArrayBuffer>;
   readonly #messageBytes: number;
   readonly #exportedWord: number;
-  /** The clock of the slots' receive time, µs, all bits of it. The shard sets it once a cycle, and before `sent`. */
+  /** The clock of the slots' receive time, µs, all bits of it. The shard sets it once a cycle, and before each flush. */
   nowUs = 0;
 
   constructor(memory: TraceMemory, arena: Arena, shard: number, counters: Counters) {

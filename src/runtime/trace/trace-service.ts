@@ -165,7 +165,7 @@ export class TraceService implements TraceOperations {
             ends,
             limit,
           );
-      const latest = byTime(records).slice(-limit);
+      const latest = endOf(byTime(records).slice(-limit));
       return this.#answer(
         latest.map((record) => this.#records.message(record, toUs, form)),
         ends,
@@ -460,6 +460,14 @@ function blockOf(text: string): Cidr {
   const block = parseCidr(text);
   if (typeof block === 'string') throw new RequestError(INVALID_PARAMS, `from: ${block}`);
   return block;
+}
+
+/** The last ones that fit into an answer. */
+function endOf(records: readonly TraceRecord[]): readonly TraceRecord[] {
+  let bytes = 0;
+  let first = records.length;
+  while (first > 0 && bytes < MAX_ANSWER_BYTES) bytes += records[--first]!.bytes.length;
+  return records.slice(first);
 }
 
 function byTime(records: TraceRecord[]): TraceRecord[] {

@@ -10,7 +10,7 @@ import type { CapturedMessage } from './pcap.ts';
 export interface TracedMessage {
   /** Unique while the server runs. */
   readonly id: string;
-  /** Microseconds since 1970: of the receipt (recvmmsg), or after the flush (sendmmsg). */
+  /** Microseconds since 1970: of the receipt (recvmmsg), or before the flush (sendmmsg). */
   readonly timeUs: number;
   readonly direction: 'in' | 'out';
   readonly transport: string;
@@ -178,6 +178,19 @@ export function userOf(value: string): string | null {
   const [, user, host] = /^sips?:(?:([^@]*)@)?(\[[^\]]*\]|[^:;?]+)/i.exec(uri) ?? [];
   if (host === undefined) return uri === '' ? null : utf8(uri.replace(/;.*$/, ''));
   return utf8(user === undefined ? host : `${user.replace(/:.*$/s, '')}@${host.toLowerCase()}`);
+}
+
+/** A message that came as base64, for a capture. */
+export function capturedOf({ timeUs, direction, peer, local, bytes, base64 }: TracedMessage): CapturedMessage {
+  const [own, other] = [endOf(local), endOf(peer)];
+  const [source, destination] = direction === 'in' ? [other, own] : [own, other];
+  return { timeUs, source, destination, length: bytes, bytes: Buffer.from(base64 ?? '', 'base64') };
+}
+
+function endOf(text: string): CapturedMessage['source'] {
+  const colon = text.lastIndexOf(':');
+  const host = text.slice(0, colon).replace(/^\[|\]$/g, '');
+  return { address: addressBytes(host, host.includes(':') ? 6 : 4), port: Number(text.slice(colon + 1)) };
 }
 
 function latin1(bytes: Uint8Array): string {
