@@ -2,8 +2,6 @@
  *  knows no thread, socket or clock: a shard runs it on real ones, a test on virtual ones. Hot, allocates nothing but for
  *  look-ups of host names. */
 
-import { realmsOf } from '../auth/configured.ts';
-import type { Config } from '../config/schema.ts';
 import type { LocationTable } from '../location/location-table.ts';
 import type { FeedProducer } from '../location/store-feed.ts';
 import type { Arena } from '../memory/arena.ts';
@@ -18,33 +16,26 @@ import { METHOD } from '../sip/methods.ts';
 import { Outbound, TRACE_MARK } from '../sip/outbound.ts';
 import { MESSAGE_ERROR, parseMessage } from '../sip/parse-message.ts';
 import { parseVia } from '../sip/via.ts';
-import { ACCESS, Authentication, type AuthPorts } from './authentication.ts';
+import { ACCESS } from './authentication.ts';
 import type { BoundSocket } from './bound-socket.ts';
 import { Destination } from './destination.ts';
-import { DomainServices } from './domain-services.ts';
 import { LocatedUser } from './located-user.ts';
 import { OwnAddresses } from './own-addresses.ts';
 import type { ElementClock, ResolverPort } from './ports.ts';
 import { CLIENT_TAG } from './proxy/branches.ts';
-import { HopHealth } from './proxy/hop-health.ts';
-import { RequestForwarding } from './proxy/request-forwarding.ts';
-import { ResponseForwarding } from './proxy/response-forwarding.ts';
-import { OUTCOME, RequestRouting } from './proxy/routing.ts';
+import { KnownHops } from './proxy/hop-health.ts';
+import { identify } from './proxy/identity.ts';
+import { OUTCOME } from './proxy/routing.ts';
 import { SERVED } from './proxy/served.ts';
-import { StatefulProxy } from './proxy/stateful.ts';
-import { StatelessProxy } from './proxy/stateless.ts';
 import { TargetBlocks } from './proxy/target-blocks.ts';
-import { NextHops } from './proxy/target-set.ts';
-import { type FileUsers, Users } from './proxy/users.ts';
-import { ViaTemplates } from './proxy/via-templates.ts';
+import { TransactionLayer } from './proxy/transaction-layer.ts';
 import { ReceivedRequest } from './received-request.ts';
-import { Redirect } from './redirect/redirect.ts';
-import { Registrar } from './registrar/registrar.ts';
+import { RecentRegisters } from './registrar/recent-registers.ts';
 import { StoredAnswers } from './registrar/stored-answers.ts';
 import { REJECT, type Rejection } from './rejection.ts';
-import { Responder } from './responder.ts';
+import { newTemplates, type Policy, type Snapshot, type SnapshotParts } from './snapshot.ts';
+import { Snapshots } from './snapshots.ts';
 import { answerStun } from './stun.ts';
-import { TrustedSources } from './trusted-sources.ts';
 import { ViaMarker } from './via-marker.ts';
 
 /** Records and blocks in use. */
@@ -54,8 +45,7 @@ export interface Occupancy {
   readonly keptMessages: number;
 }
 
-export interface ElementPorts {
-  readonly config: Config;
+export interface ElementPorts extends Policy {
   readonly sockets: readonly BoundSocket[];
   /** Literals of the machine's interfaces. */
   readonly localAddresses: readonly string[];
@@ -73,10 +63,6 @@ export interface ElementPorts {
   readonly location: LocationTable;
   /** This shard's end of the feed of the location store; null: there is no store. */
   readonly feed: FeedProducer | null;
-  /** Who is in the files of users; null: there are none. */
-  readonly fileUsers: FileUsers | null;
-  /** What shards share of authentication; null: no domain asks for any. */
-  readonly auth: AuthPorts | null;
   /** Settles once the users are known that the source of HA1s said PENDING about. */
   readonly whenUsersKnown: () => Promise<void>;
   /** Milliseconds since 1970. */
@@ -102,20 +88,15 @@ export class Element {
   readonly #edits = new MessageEdits();
   readonly #outbound: Outbound;
   readonly #destination: Destination;
-  readonly #responder: Responder;
-  readonly #routing: RequestRouting;
-  readonly #stateless: StatelessProxy;
+  readonly #snapshots: Snapshots;
   /** null in stateless mode. */
-  readonly #stateful: StatefulProxy | null;
-  readonly #registrar: Registrar;
-  readonly #authentication: Authentication | null;
+  readonly #layer: TransactionLayer | null;
   /** Slots that wait for a user look-up; they may wait for a name after that. */
   readonly #asking = new Set<number>();
   #isDraining = false;
   readonly #answers: StoredAnswers | null;
   readonly #feed: FeedProducer | null;
   readonly #kept: KeptMessages;
-  readonly #responses: ResponseForwarding;
   readonly #clock: ElementClock = { nowMs: 0, nowUs: 0 };
   /** (tag, errno, cookie of a client transaction) of requests the kernel refused, to be dealt with once their flush is over: by
    *  then the record may be another transaction's. Two, since dealing with one may bring others. */
@@ -124,147 +105,65 @@ export class Element {
   #undeliveredCount = 0;
 
   constructor(arena: Arena, shard: number, ports: ElementPorts) {
-    const { config, sockets, localAddresses, counters } = ports;
+    const { config, sockets, localAddresses, counters, location, feed, wallMs } = ports;
     const { bytes, words } = arena;
+    const outbound = new Outbound(arena, shard, () => this.#flushOutbound());
+    const destination = new Destination(bytes, words, sockets, ports.resolver);
+    const kept = new KeptMessages(arena, shard);
+    const isWaiting = feed !== null && config.location.acknowledge === 'stored';
+    const clock = this.#clock;
     this.#arena = arena;
     this.#ports = ports;
     this.#trace = ports.trace ?? null;
     this.#counters = counters;
-    const outbound = new Outbound(arena, shard, () => this.#flushOutbound());
-    const edits = this.#edits;
-    const destination = new Destination(bytes, words, sockets, ports.resolver);
-    const own = new OwnAddresses(
-      bytes,
-      words,
-      sockets,
-      localAddresses,
-      config.domains.map(({ name }) => name),
-    );
-    const trusted = new TrustedSources(words, config.trusted);
-    const marker = new ViaMarker(arena, outbound);
-    const templates = new ViaTemplates(arena, sockets, localAddresses, config.maxBreadth);
-    const nextHops = new NextHops(config);
-    const health = new HopHealth(nextHops.count, config.nextHopRestSec * 1000);
-    const users = new Users(config, ports.fileUsers);
-    const kept = new KeptMessages(arena, shard);
-    const targetBlocks = new TargetBlocks(arena, kept);
-    const { location, feed, wallMs } = ports;
-    const isWaiting = feed !== null && config.location.acknowledge === 'stored';
-    const answers = isWaiting ? new StoredAnswers(feed, kept, outbound) : null;
-    const located = new LocatedUser(arena, outbound, location, feed, wallMs);
-    const isStateful = config.mode === 'stateful';
-    const clock = this.#clock;
-    // A destination of its own: a 100 is addressed between the choice of a next hop and the forwarding to it.
-    const returns = new Destination(bytes, words, sockets, ports.resolver);
-    const responder = new Responder(arena, outbound, edits, marker, returns, config.server.name);
-    const authentication =
-      ports.auth === null
-        ? null
-        : new Authentication({
-            arena,
-            outbound,
-            responder,
-            own,
-            counters,
-            realms: realmsOf(config, ports.auth.algorithmsOf),
-            ports: ports.auth,
-            wallMs,
-            config,
-          });
-    this.#authentication = authentication;
-    const routing = new RequestRouting({
-      arena,
-      own,
-      users,
-      services: new DomainServices(config),
-      located,
-      targetBlocks,
-      authentication,
-      trusted,
-      destination,
-      counters,
-      isRecordRouting: isStateful && config.recordRoute.length > 0,
-      isStateful,
-      // 16.11: without transactions the choice depends on the call alone.
-      chooseHop: isStateful
-        ? (domain, selector) => nextHops.first(domain, selector, health, clock.nowMs)
-        : (domain, selector) => nextHops.choose(domain, selector),
-    });
-    const forwarding = new RequestForwarding(arena, outbound, edits, marker, templates, authentication, {
-      maxForwards: config.maxForwards,
-      maxBreadth: config.maxBreadth,
-      recordRoute: isStateful ? config.recordRoute : [],
-    });
     this.#outbound = outbound;
     this.#destination = destination;
-    this.#responder = responder;
-    this.#routing = routing;
-    this.#responses = new ResponseForwarding(
-      arena,
-      own,
-      templates,
-      trusted,
-      sockets,
-      destination,
-      outbound,
-      edits,
-      counters,
-    );
-    const redirect = new Redirect(arena, outbound, responder, located);
     this.#kept = kept;
-    this.#answers = answers;
     this.#feed = feed;
-    this.#registrar = new Registrar({
+    this.#answers = isWaiting ? new StoredAnswers(feed, kept, outbound) : null;
+    const parts: SnapshotParts = {
       arena,
+      sockets,
+      localAddresses,
+      counters,
+      histograms: new Histograms(arena, shard),
       outbound,
-      responder,
-      location,
-      own,
-      users,
-      counters,
-      wallMs,
-      authentication,
-      settings: config.registrar,
-      feed,
-      answers,
-    });
-    this.#stateless = new StatelessProxy({
-      routing,
+      edits: this.#edits,
       destination,
-      forwarding,
-      responder,
-      redirect,
-      authentication,
-      users,
-      counters,
-    });
-    this.#stateful = isStateful
-      ? new StatefulProxy({
-          arena,
-          kept,
-          targetBlocks,
-          outbound,
-          edits,
-          destination,
-          routing,
-          forwarding,
-          responder,
-          templates,
-          own,
-          users,
-          located,
-          redirect,
-          authentication,
-          nextHops,
-          health,
-          clock,
-          counters,
-          histograms: new Histograms(arena, shard),
-          random: ports.random,
-          whenResolved: (resume) => ports.defer(resume, this.#whenResolved()),
-          settings: { ...config, transactions: config.limits.transactions },
-        })
-      : null;
+      returns: new Destination(bytes, words, sockets, ports.resolver),
+      marker: new ViaMarker(arena, outbound),
+      kept,
+      targetBlocks: new TargetBlocks(arena, kept),
+      location,
+      located: new LocatedUser(arena, outbound, location, feed, wallMs),
+      feed,
+      answers: this.#answers,
+      recentRegisters: new RecentRegisters(),
+      hops: new KnownHops(),
+      clock,
+      wallMs,
+      whenResolved: (resume) => ports.defer(resume, this.#whenResolved()),
+    };
+    this.#layer =
+      config.mode === 'stateless'
+        ? null
+        : new TransactionLayer({
+            arena,
+            clock,
+            counters,
+            own: new OwnAddresses(bytes, words, sockets, localAddresses, []),
+            templates: newTemplates(parts, config),
+            transactions: config.limits.transactions,
+            random: ports.random,
+          });
+    this.#snapshots = new Snapshots(parts, ports, this.#layer);
+  }
+
+  /** Exchanges the configuration. What is new begins with it, and what belongs to a transaction goes on with the one that it began
+   *  with (RFC 3261 16.11 for a stateless proxy). The mode, the sockets and the limits stay as they were. Not within a
+   *  datagram. */
+  use(policy: Policy): void {
+    this.#snapshots.use(policy);
   }
 
   /** Sets the clock, in whole milliseconds since the shard began, and fires the timers that are due. To be called before each
@@ -275,31 +174,33 @@ export class Element {
     this.#clock.nowUs = nowUs | 0;
     this.#outbound.traceMark = TRACE_MARK.FIND;
     this.#answers?.release();
-    return this.#stateful?.advance() ?? false;
+    const isMoreDue = this.#layer?.advance() ?? false;
+    this.#snapshots.releaseUnused();
+    return isMoreDue;
   }
 
   /** When `advance` should be called at the latest; Infinity: nothing waits for the clock. */
   nextDeadlineMs(): number {
-    const timersMs = this.#stateful === null ? Number.POSITIVE_INFINITY : this.#stateful.nextDeadlineMs();
+    const timersMs = this.#layer === null ? this.#snapshots.nextReleaseMs() : this.#layer.nextDeadlineMs();
     const isWaiting = this.#answers?.isWaiting === true;
     return isWaiting ? Math.min(timersMs, this.#clock.nowMs + STORE_CHECK_MS) : timersMs;
   }
 
   /** Too much waits to be served: until told otherwise, what begins something new is answered 503. */
   setOverloaded(isOverloaded: boolean): void {
-    if (this.#stateful !== null) this.#stateful.isOverloaded = isOverloaded;
+    if (this.#layer !== null) this.#layer.isOverloaded = isOverloaded;
   }
 
   /** From now on, or no longer: what begins something new is answered 503, or passed on to the peer. A stateless proxy goes on with
    *  what it forwards: it cannot tell a request that is sent again from a new one. */
   setDraining(isDraining: boolean): void {
     this.#isDraining = isDraining;
-    if (this.#stateful !== null) this.#stateful.isDraining = isDraining;
+    if (this.#layer !== null) this.#layer.isDraining = isDraining;
   }
 
   /** What is not over yet: transactions that wait for a final response or its ACK, and answers that wait for the store. Cold. */
   pending(): number {
-    return (this.#stateful?.pending() ?? 0) + this.pendingAnswers;
+    return (this.#layer?.pending() ?? 0) + this.pendingAnswers;
   }
 
   /** Answers that wait for the store. */
@@ -311,13 +212,18 @@ export class Element {
    *  it by a slot without a payload. */
   noteUnreachable(words: Int32Array, familyAt: number): void {
     this.#outbound.traceMark = TRACE_MARK.FIND;
-    this.#stateful?.noteUnreachable(words, familyAt);
+    this.#layer?.noteUnreachable(words, familyAt);
   }
 
   /** What the stateful proxy holds; all zero in stateless mode. */
   occupancy(): Occupancy {
-    const transactions = this.#stateful?.occupancy() ?? { serverTransactions: 0, clientTransactions: 0 };
+    const transactions = this.#layer?.occupancy() ?? { serverTransactions: 0, clientTransactions: 0 };
     return { ...transactions, keptMessages: this.#kept.count };
+  }
+
+  /** Configurations in use: the current one, and earlier ones that something still belongs to. */
+  get snapshotCount(): number {
+    return this.#snapshots.count;
   }
 
   /** Messages waiting for the next flush. */
@@ -376,31 +282,41 @@ export class Element {
       this.#answerBrokenVia();
       return true;
     }
-    const stateful = this.#stateful;
-    const served =
-      stateful === null ? this.#stateless.receive(request, error) : stateful.receive(request, error, mayPark);
+    const snapshot = this.#snapshotFor(request, isNew);
+    const { stateful, stateless } = snapshot;
+    const served = stateful === null ? stateless.receive(request, error) : stateful.receive(request, error, mayPark);
     switch (served) {
       case SERVED.DONE:
         return true;
       case SERVED.FOR_OURSELVES:
-        if (this.#isDraining) this.#reject(REJECT.draining);
-        else this.#answerForOurselves();
+        if (this.#isDraining) this.#reject(snapshot, REJECT.draining);
+        else this.#answerForOurselves(snapshot);
         return true;
       case SERVED.PENDING:
-        if (!mayPark) this.#reject(REJECT.unresolvable);
+        if (!mayPark) this.#reject(snapshot, REJECT.unresolvable);
         else if (this.#park(slot)) return false;
-        else this.#reject(REJECT.noRoom);
+        else this.#reject(snapshot, REJECT.noRoom);
         return true;
       case SERVED.REGISTER:
-        if (!this.#isDraining) return this.#register(slot, isNew);
-        this.#reject(REJECT.draining);
+        if (!this.#isDraining) return this.#register(snapshot, slot, isNew);
+        this.#reject(snapshot, REJECT.draining);
         return true;
       case SERVED.ASKING:
-        return this.#ask(slot, isNew);
+        return this.#ask(snapshot, slot, isNew);
       default:
-        this.#answer((stateful ?? this.#stateless).rejection);
+        this.#answer(snapshot, (stateful ?? stateless).rejection);
         return true;
     }
+  }
+
+  /** The current one; without transactions, the one that the request's transaction began with. */
+  #snapshotFor(request: ReceivedRequest, isNew: boolean): Snapshot {
+    if (this.#layer !== null) return this.#snapshots.current;
+    identify(this.#arena, request);
+    const { method } = request.index;
+    // An ACK and a CANCEL have the key of their INVITE.
+    const isOwn = method !== METHOD.ACK && method !== METHOD.CANCEL;
+    return this.#snapshots.of(request.transaction.high, request.transaction.low, isNew && isOwn);
   }
 
   #serveResponse(slot: number, slotWord: number, error: number, mayPark: boolean): boolean {
@@ -411,11 +327,11 @@ export class Element {
       counters.count(COUNTER.malformed_responses_total);
       return true;
     }
-    if (this.#stateful !== null) {
-      this.#stateful.receiveResponse(this.#request.index, slotWord);
+    if (this.#layer !== null) {
+      this.#layer.receiveResponse(this.#request.index, slotWord);
       return true;
     }
-    if (this.#responses.forward(this.#request.index, slotWord) !== OUTCOME.PENDING) return true;
+    if (this.#snapshots.current.responses.forward(this.#request.index, slotWord) !== OUTCOME.PENDING) return true;
     if (mayPark && this.#park(slot)) return false;
     counters.count(mayPark ? COUNTER.parked_exhausted_total : COUNTER.unresolvable_total);
     return true;
@@ -454,7 +370,7 @@ export class Element {
       const at = this.#undeliveredCount++ * UNDELIVERED_WORDS;
       this.#undelivered[at] = tag;
       this.#undelivered[at + 1] = errno;
-      this.#undelivered[at + 2] = (tag & CLIENT_TAG) === 0 ? 0 : this.#stateful!.cookieOf(tag);
+      this.#undelivered[at + 2] = (tag & CLIENT_TAG) === 0 ? 0 : this.#layer!.cookieOf(tag);
     }
   }
 
@@ -472,7 +388,7 @@ export class Element {
       const tag = undelivered[at]!;
       const isTooLarge = undelivered[at + 1] === EMSGSIZE;
       if ((tag & CLIENT_TAG) !== 0) {
-        if (this.#stateful!.cookieOf(tag) === undelivered[at + 2]) this.#stateful!.transportFailed(tag, isTooLarge);
+        if (this.#layer!.cookieOf(tag) === undelivered[at + 2]) this.#layer!.transportFailed(tag, isTooLarge);
         continue;
       }
       const slot = tag - 1;
@@ -481,8 +397,8 @@ export class Element {
       parseMessage(bytes, words, start, start + words[(offset >> 2) + SLOT.LENGTH_WORD]!, request.index);
       request.begin(slot, offset >> 2);
       if (!this.#readTopVia()) continue;
-      this.#routing.identify(request);
-      this.#responder.reject(request, isTooLarge ? REJECT.tooLarge : REJECT.unreachable);
+      identify(this.#arena, request);
+      this.#snapshots.current.responder.reject(request, isTooLarge ? REJECT.tooLarge : REJECT.unreachable);
     }
     if (this.#outbound.count > 0) this.#flushOutbound();
   }
@@ -504,39 +420,39 @@ export class Element {
   }
 
   /** 10.3. */
-  #register(slot: number, mayAsk: boolean): boolean {
+  #register(snapshot: Snapshot, slot: number, mayAsk: boolean): boolean {
     const request = this.#request;
-    const { domain } = this.#routing;
-    if (!this.#registrar.checkRequire(request)) return true;
-    const authentication = this.#authentication;
+    const { authentication, registrar } = snapshot;
+    const { domain } = snapshot.routing;
+    if (!registrar.checkRequire(request)) return true;
     const access = authentication === null ? ACCESS.GRANTED : authentication.checkRegister(request, domain);
-    if (access === ACCESS.GRANTED) this.#registrar.register(request, domain);
-    else if (access === ACCESS.REPEATED && this.#registrar.answerAgain(request, domain)) return true;
+    if (access === ACCESS.GRANTED) registrar.register(request, domain);
+    else if (access === ACCESS.REPEATED && registrar.answerAgain(request, domain)) return true;
     else if (access === ACCESS.REPEATED) authentication!.challengeStale(request);
     else if (access === ACCESS.CHALLENGED) authentication!.challenge(request);
-    else if (access === ACCESS.PENDING) return this.#ask(slot, mayAsk);
-    else this.#reject(authentication!.rejection);
+    else if (access === ACCESS.PENDING) return this.#ask(snapshot, slot, mayAsk);
+    else this.#reject(snapshot, authentication!.rejection);
     return true;
   }
 
   /** Has a request wait for what is known of its user. Cold. */
-  #ask(slot: number, mayAsk: boolean): boolean {
+  #ask(snapshot: Snapshot, slot: number, mayAsk: boolean): boolean {
     const isWaiting = mayAsk && this.#ports.park(slot, this.#ports.whenUsersKnown());
     if (isWaiting) this.#asking.add(slot);
-    else this.#reject(mayAsk ? REJECT.noRoom : REJECT.usersUnavailable);
+    else this.#reject(snapshot, mayAsk ? REJECT.noRoom : REJECT.usersUnavailable);
     return !isWaiting;
   }
 
   /** An OPTIONS to us (section 11.2): 200 with what we can do, or 420 if it requires what we cannot (8.2.2.3). */
-  #answerForOurselves(): void {
+  #answerForOurselves({ responder }: Snapshot): void {
     const request = this.#request;
     if (request.index.find(this.#arena.bytes, HEADER_ID.REQUIRE) !== -1) {
       this.#counters.count(REJECT.badExtension.counter);
-      this.#responder.rejectRequire(request, REJECT.badExtension);
+      responder.rejectRequire(request, REJECT.badExtension);
       return;
     }
     this.#counters.count(COUNTER.requests_answered_total);
-    this.#responder.describe(request);
+    responder.describe(request);
   }
 
   /** Without a Via nobody can tell what an answer belongs to; with a broken one it can, and the datagram has a source. */
@@ -547,17 +463,17 @@ export class Element {
       return;
     }
     this.#counters.count(REJECT.malformedVia.counter);
-    this.#responder.respondToSource(request, REJECT.malformedVia.statusLine);
+    this.#snapshots.current.responder.respondToSource(request, REJECT.malformedVia.statusLine);
   }
 
-  #reject(rejection: Rejection): void {
+  #reject(snapshot: Snapshot, rejection: Rejection): void {
     this.#counters.count(rejection.counter);
-    this.#answer(rejection);
+    this.#answer(snapshot, rejection);
   }
 
   /** Section 17: an ACK is never answered, whatever is wrong with it. */
-  #answer(rejection: Rejection): void {
+  #answer(snapshot: Snapshot, rejection: Rejection): void {
     if (this.#request.index.method === METHOD.ACK) this.#counters.count(COUNTER.bad_acks_dropped_total);
-    else this.#responder.reject(this.#request, rejection);
+    else snapshot.responder.reject(this.#request, rejection);
   }
 }

@@ -17,12 +17,17 @@ export interface SharedAuth {
   readonly credentials: SharedCredentials;
 }
 
-/** null: no domain asks anybody to authenticate. `users`: those of the configuration and its files, where there are files. */
-export function shareAuth(config: Config, users: SharedCredentials | null = null): SharedAuth | null {
+/** null: no domain asks anybody to authenticate. `users`: those of the configuration and its files, where there are files.
+ *  `before`: what was shared until now, whose nonces stay good. */
+export function shareAuth(
+  config: Config,
+  users: SharedCredentials | null = null,
+  before: SharedAuth | null = null,
+): SharedAuth | null {
   if (config.domains.every(({ authenticate }) => authenticate.length === 0)) return null;
   return {
-    nonceTable: createNonceTable(),
-    secret: randomBytes(SECRET_BYTES),
+    nonceTable: before?.nonceTable ?? createNonceTable(),
+    secret: before?.secret ?? randomBytes(SECRET_BYTES),
     credentials: users ?? shareCredentials(credentialsOf(config)),
   };
 }

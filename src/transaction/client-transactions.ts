@@ -9,12 +9,14 @@ import type { TimerValues } from './timer-settings.ts';
 import type { TimerWheel } from './timer-wheel.ts';
 import {
   type Clock,
+  firstFlags,
   lingersOf,
   type Machine,
   type Machines,
+  MachinesBySnapshot,
   NO_RECORD,
-  RELIABLE,
   TERMINATED,
+  type TimedMachines,
   TransactionRecords,
 } from './transaction-records.ts';
 
@@ -42,8 +44,7 @@ export const CLIENT = {
 } as const;
 
 export class ClientTransactions extends TransactionRecords {
-  readonly #unreliable: Machines;
-  readonly #reliable: Machines;
+  readonly #machines: MachinesBySnapshot;
   readonly #random: () => number;
 
   /** `random`: 32 bits nobody can guess. */
@@ -57,25 +58,30 @@ export class ClientTransactions extends TransactionRecords {
   ) {
     super(capacity, clock, wheel, firstTimer);
     this.#random = random;
-    this.#unreliable = machinesOf(timers);
-    this.#reliable = machinesOf(timers.overReliable());
+    this.#machines = new MachinesBySnapshot(clientMachines(timers));
+  }
+
+  /** The machines of the transactions that begin with this snapshot. Cold. */
+  useMachines(snapshot: number, machines: TimedMachines): void {
+    this.#machines.use(snapshot, machines);
   }
 
   machineOf(record: number): Machine {
     const at = this.at(record);
-    const machines = (this.words[at + CLIENT.FLAGS]! & RELIABLE) === 0 ? this.#unreliable : this.#reliable;
+    const machines = this.#machines.of(this.words[at + CLIENT.FLAGS]!);
     return this.words[at + CLIENT.METHOD] === METHOD.INVITE ? machines.invite : machines.nonInvite;
   }
 
-  /** Opens a transaction with a fresh cookie; its request is sent by whoever asked. NO_RECORD: all are in use. */
-  open(server: number, method: number, isReliable = false): number {
+  /** Opens a transaction with a fresh cookie; its request is sent by whoever asked. `snapshot`: that of its server transaction.
+   *  NO_RECORD: all are in use. */
+  open(server: number, method: number, isReliable = false, snapshot = 0): number {
     const record = this.take();
     if (record === NO_RECORD) return NO_RECORD;
     const at = this.at(record);
     this.words[at + CLIENT.COOKIE] = this.#random();
     this.words[at + CLIENT.SERVER] = server;
     this.words[at + CLIENT.METHOD] = method;
-    if (isReliable) this.words[at + CLIENT.FLAGS] = RELIABLE;
+    this.words[at + CLIENT.FLAGS] = firstFlags(snapshot, isReliable);
     return record;
   }
 
@@ -101,6 +107,10 @@ export class ClientTransactions extends TransactionRecords {
   put(record: number, event: number): number {
     return this.step(record, this.machineOf(record), event);
   }
+}
+
+export function clientMachines(timers: TimerValues): TimedMachines {
+  return { unreliable: machinesOf(timers), reliable: machinesOf(timers.overReliable()) };
 }
 
 function machinesOf(timers: TimerValues): Machines {

@@ -11,12 +11,16 @@ import type { TimerValues } from './timer-settings.ts';
 import type { TimerWheel } from './timer-wheel.ts';
 import {
   type Clock,
+  firstFlags,
   lingersOf,
   type Machine,
   type Machines,
+  MachinesBySnapshot,
   NO_RECORD,
-  RELIABLE,
+  SNAPSHOT_NUMBERS,
+  snapshotIn,
   TERMINATED,
+  type TimedMachines,
   TransactionRecords,
 } from './transaction-records.ts';
 
@@ -48,12 +52,13 @@ export const SERVER = {
 } as const;
 
 export class ServerTransactions extends TransactionRecords {
-  readonly #unreliable: Machines;
-  readonly #reliable: Machines;
+  readonly #machines: MachinesBySnapshot;
   readonly #buckets: Int32Array;
   readonly #mask: number;
   /** Transactions of REGISTER requests that can be found. */
   #registers = 0;
+  #snapshot = 0;
+  readonly #countBySnapshot = new Int32Array(SNAPSHOT_NUMBERS);
 
   constructor(capacity: number, clock: Clock, wheel: TimerWheel, firstTimer: number, timers: TimerValues) {
     super(capacity, clock, wheel, firstTimer);
@@ -61,13 +66,32 @@ export class ServerTransactions extends TransactionRecords {
     while (buckets < capacity) buckets *= 2;
     this.#buckets = new Int32Array(buckets);
     this.#mask = buckets - 1;
-    this.#unreliable = machinesOf(timers);
-    this.#reliable = machinesOf(timers.overReliable());
+    this.#machines = new MachinesBySnapshot(serverMachines(timers));
+  }
+
+  /** New transactions begin with this snapshot. Cold. */
+  useSnapshot(snapshot: number): void {
+    this.#snapshot = snapshot;
+  }
+
+  /** The machines of the transactions that begin with this snapshot. Cold. */
+  useMachines(snapshot: number, machines: TimedMachines): void {
+    this.#machines.use(snapshot, machines);
+  }
+
+  /** The snapshot that a transaction began with. */
+  snapshotOf(record: number): number {
+    return snapshotIn(this.words[this.at(record) + SERVER.FLAGS]!);
+  }
+
+  /** How many transactions there are that began with this snapshot. */
+  countWith(snapshot: number): number {
+    return this.#countBySnapshot[snapshot]!;
   }
 
   machineOf(record: number): Machine {
     const at = this.at(record);
-    const machines = (this.words[at + SERVER.FLAGS]! & RELIABLE) === 0 ? this.#unreliable : this.#reliable;
+    const machines = this.#machines.of(this.words[at + SERVER.FLAGS]!);
     return this.words[at + SERVER.METHOD] === METHOD.INVITE ? machines.invite : machines.nonInvite;
   }
 
@@ -107,13 +131,19 @@ export class ServerTransactions extends TransactionRecords {
     words[at + SERVER.KEY_HIGH] = high;
     words[at + SERVER.KEY_LOW] = low;
     words[at + SERVER.METHOD] = method;
-    if (isReliable) words[at + SERVER.FLAGS] = RELIABLE;
+    words[at + SERVER.FLAGS] = firstFlags(this.#snapshot, isReliable);
+    this.#countBySnapshot[this.#snapshot]!++;
     if (method === METHOD.REGISTER) this.#registers++;
     const bucket = high & this.#mask;
     words[at + SERVER.CHAIN] = this.#buckets[bucket]!;
     this.#buckets[bucket] = record + 1;
     this.step(record, this.machineOf(record), SERVER_EVENT.REQUEST);
     return record;
+  }
+
+  override free(record: number): void {
+    this.#countBySnapshot[this.snapshotOf(record)]!--;
+    super.free(record);
   }
 
   /** True once a 2xx to an INVITE went back (RFC 6026). */
@@ -162,6 +192,10 @@ export class ServerTransactions extends TransactionRecords {
       before = this.at(next - 1) + SERVER.CHAIN;
     }
   }
+}
+
+export function serverMachines(timers: TimerValues): TimedMachines {
+  return { unreliable: machinesOf(timers), reliable: machinesOf(timers.overReliable()) };
 }
 
 function machinesOf(timers: TimerValues): Machines {

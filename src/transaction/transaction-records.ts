@@ -60,6 +60,46 @@ export function lingersOf(durations: Readonly<Record<number, number>>): number[]
 const MAX_STATES = 8;
 /** Bit of a record's flags, of which the lower ones are the transaction user's: its transport is reliable. */
 export const RELIABLE = 0x4000_0000;
+/** Bits of a record's flags: the number of the snapshot of the configuration that the transaction began with. */
+const SNAPSHOT_SHIFT = 8;
+/** Numbers of snapshots are below it. */
+export const SNAPSHOT_NUMBERS = 1024;
+
+/** The number in a record's flags. */
+export function snapshotIn(flags: number): number {
+  return (flags >>> SNAPSHOT_SHIFT) & (SNAPSHOT_NUMBERS - 1);
+}
+
+/** What a new record has as its flags. */
+export function firstFlags(snapshot: number, isReliable: boolean): number {
+  return (snapshot << SNAPSHOT_SHIFT) | (isReliable ? RELIABLE : 0);
+}
+
+/** The machines with the timers of one configuration, by whether the transport is reliable. */
+export interface TimedMachines {
+  readonly unreliable: Machines;
+  readonly reliable: Machines;
+}
+
+/** The machines by the number of the snapshot whose timers they have. */
+export class MachinesBySnapshot {
+  readonly #timed: TimedMachines[];
+
+  constructor(timed: TimedMachines) {
+    this.#timed = new Array<TimedMachines>(SNAPSHOT_NUMBERS).fill(timed);
+  }
+
+  /** `flags`: of a record. */
+  of(flags: number): Machines {
+    const timed = this.#timed[snapshotIn(flags)]!;
+    return (flags & RELIABLE) === 0 ? timed.unreliable : timed.reliable;
+  }
+
+  /** Cold. Transactions of this number that run already go on with these timers. */
+  use(snapshot: number, timed: TimedMachines): void {
+    this.#timed[snapshot] = timed;
+  }
+}
 
 // Bits of RECORD.TIMERS.
 const RETRANSMITS = 1;

@@ -80,6 +80,10 @@ export interface VirtualElement {
   setDraining(isDraining: boolean): void;
   /** What a drain waits for. */
   pending(): number;
+  /** Exchanges the configuration, as a reload does: `settings` over those that it was made with. */
+  reload(settings: Readonly<Record<string, unknown>>): void;
+  /** Configurations in use. */
+  snapshotCount(): number;
   /** Counters that are not zero. */
   counters(): Record<string, number>;
   /** Answers the look-ups of `slowHosts`, and returns what was sent then. */
@@ -211,7 +215,10 @@ function bindElement(
     ...basics
   }: Required<ElementOptions>,
 ) {
-  const config = configSchema.parse({ limits: { transactions: 1024 }, ...basics, ...settings });
+  const configOf = (more: Readonly<Record<string, unknown>>) =>
+    configSchema.parse({ limits: { transactions: 1024 }, ...basics, ...settings, ...more });
+  const config = configOf({});
+  let shared = shareAuth(config);
   const sockets = config.listen.map((point, socket) => boundSocketOf(point, socket));
   let sent: (Sent & { readonly atMs: number })[] = [];
   let nowMs = 0;
@@ -223,7 +230,7 @@ function bindElement(
   const element = new Element(arena, 0, {
     location,
     feed: null,
-    auth: openAuth(shareAuth(config)),
+    auth: openAuth(shared),
     whenUsersKnown: () => Promise.resolve(),
     fileUsers: null,
     wallMs: () => WALL_START_MS + nowMs,
@@ -292,6 +299,12 @@ function bindElement(
     },
     nowMs: () => nowMs,
     occupancy: () => element.occupancy(),
+    reload(more: Readonly<Record<string, unknown>>) {
+      const next = configOf(more);
+      shared = shareAuth(next, null, shared);
+      element.use({ config: next, auth: openAuth(shared), fileUsers: null });
+    },
+    snapshotCount: () => element.snapshotCount,
     setOverloaded: (isOverloaded: boolean) => element.setOverloaded(isOverloaded),
     setDraining: (isDraining: boolean) => element.setDraining(isDraining),
     pending: () => element.pending(),

@@ -92,7 +92,7 @@ export class Branches {
   ): boolean {
     const { clients, servers, outbound, forwarding, routing, destination, counters } = this.#parts;
     const { method } = request.index;
-    const branch = clients.open(server, method);
+    const branch = clients.open(server, method, false, servers.snapshotOf(server));
     if (branch === NO_RECORD) return false;
     const { words } = clients;
     const at = clients.at(branch);
@@ -143,7 +143,7 @@ export class Branches {
 
   /** 9.1: a branch is cancelled once a provisional response came, and not after a final one. */
   cancel(branch: number): void {
-    const { clients, contexts, timers } = this.#parts;
+    const { clients, servers, contexts, timers } = this.#parts;
     const { words } = clients;
     const at = clients.at(branch);
     if (words[at + CLIENT.METHOD] !== METHOD.INVITE) return;
@@ -156,7 +156,7 @@ export class Branches {
     // "If there is no final response for the original request in 64*T1 seconds, consider it cancelled."
     clients.watch(branch, timers.b);
     const server = words[at + CLIENT.SERVER]!;
-    const cancel = clients.open(server, METHOD.CANCEL);
+    const cancel = clients.open(server, METHOD.CANCEL, false, servers.snapshotOf(server));
     if (cancel === NO_RECORD) return;
     words[clients.at(cancel) + CLIENT.PARTNER] = branch + 1;
     words[at + CLIENT.PARTNER] = cancel + 1;

@@ -3,32 +3,76 @@
 
 import { assert } from '../../base/assert.ts';
 
+/** The next hops of all snapshots of a shard that are in use: the same URI has the same id in all of them, so that a reload
+ *  forgets no failure and what an old snapshot notices all others know. Cold, but for the times. */
+export class KnownHops {
+  /** When the rest of each next hop ends, in ms; by id. */
+  restEndMs = new Float64Array(0);
+  readonly #byUri = new Map<string, { readonly id: number; users: number }>();
+  readonly #freeIds: number[] = [];
+  /** Ids are below it. */
+  count = 0;
+
+  /** How many URIs are in use. */
+  get size(): number {
+    return this.#byUri.size;
+  }
+
+  /** The id of a URI, until `release`; so many of these as of `take`. */
+  take(uri: string): number {
+    const known = this.#byUri.get(uri);
+    if (known !== undefined) {
+      known.users++;
+      return known.id;
+    }
+    const id = this.#freeIds.pop() ?? this.count++;
+    this.#byUri.set(uri, { id, users: 1 });
+    this.#makeRoom();
+    this.restEndMs[id] = Number.NEGATIVE_INFINITY;
+    return id;
+  }
+
+  release(uri: string): void {
+    const known = this.#byUri.get(uri);
+    assert(known !== undefined, 'a next hop is released that nobody has');
+    if (--known.users > 0) return;
+    this.#byUri.delete(uri);
+    this.#freeIds.push(known.id);
+  }
+
+  #makeRoom(): void {
+    if (this.count <= this.restEndMs.length) return;
+    const larger = new Float64Array(Math.max(this.count, 2 * this.restEndMs.length));
+    larger.set(this.restEndMs);
+    this.restEndMs = larger;
+  }
+}
+
 export class HopHealth {
-  /** When the rest of each next hop ends, in ms. */
-  readonly #restEndMs: Float64Array;
+  readonly #known: KnownHops;
   readonly #restMs: number;
 
-  /** For next hops with ids below `hopCount`. With a `restMs` of 0 none ever rests. */
-  constructor(hopCount: number, restMs: number) {
+  /** With a `restMs` of 0 none ever rests. */
+  constructor(known: KnownHops, restMs: number) {
     assert(restMs >= 0, 'restMs out of range');
-    this.#restEndMs = new Float64Array(hopCount).fill(Number.NEGATIVE_INFINITY);
+    this.#known = known;
     this.#restMs = restMs;
   }
 
   /** It timed out, was unreachable or answered 503: it rests from now on. `nowMs` is of a clock that neither goes back
    *  nor wraps. */
   fail(id: number, nowMs: number): void {
-    assert(id < this.#restEndMs.length, 'no such next hop');
-    this.#restEndMs[id] = nowMs + this.#restMs;
+    assert(id < this.#known.count, 'no such next hop');
+    this.#known.restEndMs[id] = nowMs + this.#restMs;
   }
 
   /** It answered: its rest, if any, is over. */
   recover(id: number): void {
-    assert(id < this.#restEndMs.length, 'no such next hop');
-    this.#restEndMs[id] = Number.NEGATIVE_INFINITY;
+    assert(id < this.#known.count, 'no such next hop');
+    this.#known.restEndMs[id] = Number.NEGATIVE_INFINITY;
   }
 
   isResting(id: number, nowMs: number): boolean {
-    return nowMs < this.#restEndMs[id]!;
+    return nowMs < this.#known.restEndMs[id]!;
   }
 }

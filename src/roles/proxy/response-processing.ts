@@ -8,7 +8,6 @@ import { type KeptMessages, NO_BLOCK } from '../../memory/kept-messages.ts';
 import { SLOT, SLOT_HEADER_BYTES } from '../../memory/layout.ts';
 import { COUNTER, type Counters } from '../../observe/counters.ts';
 import { HISTOGRAM, type Histograms } from '../../observe/histograms.ts';
-import { BRANCH_PREFIX, isHex, LOOP_DIGITS, readHex, TRANSACTION_DIGITS } from '../../sip/branch.ts';
 import { CSeqView, parseCSeq } from '../../sip/cseq.ts';
 import { HEADER_ID } from '../../sip/header-table.ts';
 import { skipLws } from '../../sip/lexis.ts';
@@ -17,22 +16,20 @@ import { MessageIndex } from '../../sip/message-index.ts';
 import { METHOD, methodIdOf } from '../../sip/methods.ts';
 import type { Outbound } from '../../sip/outbound.ts';
 import { parseMessage } from '../../sip/parse-message.ts';
-import { parseVia, ViaView } from '../../sip/via.ts';
 import { ACTION } from '../../transaction/actions.ts';
 import { CLIENT_EVENT } from '../../transaction/client-events.ts';
 import { CLIENT, type ClientTransactions } from '../../transaction/client-transactions.ts';
 import { SERVER_EVENT } from '../../transaction/server-events.ts';
 import { SERVER, type ServerTransactions } from '../../transaction/server-transactions.ts';
-import { NO_RECORD, RECORD, TERMINATED } from '../../transaction/transaction-records.ts';
-import type { OwnAddresses } from '../own-addresses.ts';
+import { RECORD, TERMINATED } from '../../transaction/transaction-records.ts';
 import type { ElementClock } from '../ports.ts';
 import { REJECT, type Rejection } from '../rejection.ts';
 import type { Responder } from '../responder.ts';
 import { NO_RESPONSE_RANK, rankOf } from './best-response.ts';
 import { BRANCH, type Branches, CONTEXT } from './branches.ts';
 import type { ResponseContext } from './response-context.ts';
+import type { ResponseMatching } from './response-matching.ts';
 import type { Targets } from './targets.ts';
-import type { ViaTemplates } from './via-templates.ts';
 
 export interface ResponseProcessingParts {
   readonly arena: Arena;
@@ -45,8 +42,7 @@ export interface ResponseProcessingParts {
   readonly branches: Branches;
   readonly targets: Targets;
   readonly responder: Responder;
-  readonly templates: ViaTemplates;
-  readonly own: OwnAddresses;
+  readonly matching: ResponseMatching;
   readonly clock: ElementClock;
   readonly counters: Counters;
   readonly histograms: Histograms;
@@ -55,8 +51,6 @@ export interface ResponseProcessingParts {
   readonly isRecursing: boolean;
 }
 
-const RECORD_DIGITS = TRANSACTION_DIGITS / 2;
-const BRANCH_MIN_BYTES = BRANCH_PREFIX.length + TRANSACTION_DIGITS + LOOP_DIGITS;
 const VERSION = ascii('SIP/2.0');
 const INTERNAL_ERROR = ascii('SIP/2.0 500 Server Internal Error\r\n');
 const ANSWERED_ELSEWHERE = ascii('Reason: SIP;cause=200;text="Call completed elsewhere"\r\n');
@@ -64,23 +58,18 @@ const NO_HEADERS = ascii('');
 
 export class ResponseProcessing {
   readonly #parts: ResponseProcessingParts;
-  readonly #via = new ViaView();
   readonly #cseq = new CSeqView();
   readonly #best = new MessageIndex();
-  /** Our Via in the response in hand: its header, where it begins, and the comma or end behind it. */
-  #viaHeader = 0;
-  #viaEnd = 0;
 
   constructor(parts: ResponseProcessingParts) {
     this.#parts = parts;
   }
 
-  /** Takes a response without a syntax error. */
-  receive(index: MessageIndex, slotWord: number): void {
-    const { arena, clients, branches, counters } = this.#parts;
-    // Step 1: the transaction by the topmost Via (17.1.3). RFC 6026 7.3: what has none is not forwarded.
-    let branch = this.#find(index, slotWord);
-    if (branch === NO_RECORD) return;
+  /** Takes a response without a syntax error that was found to be for the client transaction `named` (step 1,
+   *  response-matching.ts). */
+  receive(named: number, index: MessageIndex): void {
+    const { arena, clients, branches, matching, counters } = this.#parts;
+    let branch = named;
     const { first } = index;
     if (first[HEADER_ID.FROM] === -1 || first[HEADER_ID.TO] === -1 || first[HEADER_ID.CALL_ID] === -1) {
       counters.count(COUNTER.malformed_responses_total);
@@ -103,7 +92,7 @@ export class ResponseProcessing {
     } else if (method !== own) {
       counters.count(COUNTER.forged_responses_total);
       return;
-    } else if (this.#viaEnd === index.valueEnd(this.#viaHeader) && index.next(this.#viaHeader) === -1) {
+    } else if (matching.viaEnd === index.valueEnd(matching.viaHeader) && index.next(matching.viaHeader) === -1) {
       // Nothing is left below ours: it cannot go back.
       counters.count(COUNTER.malformed_responses_total);
       return;
@@ -112,39 +101,6 @@ export class ResponseProcessing {
     if ((actions & ACTION.ACK) !== 0) branches.acknowledge(branch, index);
     if ((actions & ACTION.PASS_UP) !== 0) this.#take(branch, index);
     branches.settle(branch);
-  }
-
-  /** The client transaction that the topmost Via names, NO_RECORD after counting why not. */
-  #find(index: MessageIndex, slotWord: number): number {
-    const { arena, clients, templates, own, counters } = this.#parts;
-    const { bytes } = arena;
-    const header = index.first[HEADER_ID.VIA]!;
-    if (header === -1) return this.#drop(COUNTER.malformed_responses_total);
-    const start = index.valueStart(header);
-    const end = index.valueEnd(header);
-    let branchStart = templates.branchOfOwnVia(start, end);
-    let branchEnd = end;
-    this.#viaHeader = header;
-    this.#viaEnd = end;
-    if (branchStart === -1) {
-      const via = this.#via;
-      if (parseVia(bytes, start, end, via) < 0) return this.#drop(COUNTER.malformed_responses_total);
-      if (!own.isOwnAddress(via, via.port, slotWord)) return this.#drop(COUNTER.stray_responses_total);
-      branchStart = via.branchStart;
-      branchEnd = via.branchEnd;
-      this.#viaEnd = via.end;
-    }
-    const digits = branchStart + BRANCH_PREFIX.length;
-    const isOurs =
-      branchStart !== -1 &&
-      branchEnd - branchStart >= BRANCH_MIN_BYTES &&
-      isHex(bytes, digits, digits + TRANSACTION_DIGITS);
-    if (!isOurs) return this.#drop(COUNTER.forged_responses_total);
-    const record = readHex(bytes, digits, digits + RECORD_DIGITS);
-    const cookie = readHex(bytes, digits + RECORD_DIGITS, digits + TRANSACTION_DIGITS);
-    const found = clients.find(record, cookie);
-    if (found === NO_RECORD) counters.count(COUNTER.late_responses_total);
-    return found;
   }
 
   /** Steps 2 to 10. */
@@ -362,7 +318,7 @@ export class ResponseProcessing {
   /** Begins the response in hand on its way back: our Via goes, all else stays (steps 3, 8 and 9). A 503 becomes a 500: it
    *  speaks of a hop that the client does not know (step 6). */
   #compose(server: number, index: MessageIndex, isUnavailable: boolean): void {
-    const { arena, outbound, edits, servers } = this.#parts;
+    const { arena, outbound, edits, servers, matching } = this.#parts;
     outbound.begin();
     edits.clear();
     if (isUnavailable) {
@@ -374,10 +330,10 @@ export class ResponseProcessing {
       outbound.put(VERSION);
       edits.replace(index.start, index.start + VERSION.length, from, outbound.cursor);
     }
-    const header = this.#viaHeader;
+    const { viaHeader: header, viaEnd } = matching;
     const end = index.valueEnd(header);
-    if (this.#viaEnd === end) edits.remove(index.lineStart(header), index.lineEnd(header));
-    else edits.remove(index.valueStart(header), skipLws(arena.bytes, this.#viaEnd + 1, end));
+    if (viaEnd === end) edits.remove(index.lineStart(header), index.lineEnd(header));
+    else edits.remove(index.valueStart(header), skipLws(arena.bytes, viaEnd + 1, end));
     edits.apply(outbound, index.start, index.end);
     outbound.toRoute(servers.words, servers.at(server) + RECORD.ROUTE);
   }
@@ -555,11 +511,6 @@ export class ResponseProcessing {
       branches.cancel(next - 1);
       next = sibling;
     }
-  }
-
-  #drop(counter: number): number {
-    this.#parts.counters.count(counter);
-    return NO_RECORD;
   }
 }
 

@@ -1,7 +1,7 @@
 /** The stateful proxy (RFC 3261 16.2): each request opens a server transaction, each target it goes to a client transaction,
  *  and what comes back is settled between them (response-processing.ts). Retransmissions end here, an ACK to our own final
- *  responses too, a CANCEL is answered hop by hop (16.10). Runs on the shard. Hot, allocates nothing for a request with one
- *  target. */
+ *  responses too, a CANCEL is answered hop by hop (16.10). One for each snapshot of the configuration, around the transactions of
+ *  the shard (transaction-layer.ts). Runs on the shard. Hot, allocates nothing for a request with one target. */
 
 import { ascii } from '../../base/ascii.ts';
 import type { Arena } from '../../memory/arena.ts';
@@ -16,43 +16,37 @@ import type { Outbound } from '../../sip/outbound.ts';
 import { Q_ONE } from '../../sip/q-value.ts';
 import { ACTION } from '../../transaction/actions.ts';
 import { CLIENT_EVENT } from '../../transaction/client-events.ts';
-import { CLIENT, ClientTransactions } from '../../transaction/client-transactions.ts';
+import { CLIENT, type ClientTransactions, clientMachines } from '../../transaction/client-transactions.ts';
 import { SERVER_EVENT } from '../../transaction/server-events.ts';
-import { SERVER, ServerTransactions } from '../../transaction/server-transactions.ts';
+import { SERVER, type ServerTransactions, serverMachines } from '../../transaction/server-transactions.ts';
 import { TimerValues } from '../../transaction/timer-settings.ts';
-import { TimerWheel } from '../../transaction/timer-wheel.ts';
-import { FIRED, NO_RECORD, RECORD } from '../../transaction/transaction-records.ts';
+import { FIRED, NO_RECORD, RECORD, type TimedMachines } from '../../transaction/transaction-records.ts';
 import type { Authentication } from '../authentication.ts';
 import type { Destination } from '../destination.ts';
 import type { LocatedUser } from '../located-user.ts';
-import type { OwnAddresses } from '../own-addresses.ts';
 import type { ElementClock } from '../ports.ts';
 import type { ReceivedRequest } from '../received-request.ts';
 import type { Redirect } from '../redirect/redirect.ts';
 import { REJECT, type Rejection } from '../rejection.ts';
 import type { Responder } from '../responder.ts';
-import { Branches, CLIENT_TAG, CONTEXT } from './branches.ts';
+import { Branches, CONTEXT } from './branches.ts';
 import type { HopHealth } from './hop-health.ts';
 import { identifyAcknowledged } from './identity.ts';
 import { type RequestForwarding, WHOLE_BREADTH } from './request-forwarding.ts';
 import { checkSyntax } from './request-validation.ts';
-import type { ResponseContext } from './response-context.ts';
 import { ResponseProcessing } from './response-processing.ts';
 import { OUTCOME, type RequestRouting } from './routing.ts';
 import { SERVED } from './served.ts';
 import type { TargetBlocks } from './target-blocks.ts';
 import type { NextHops } from './target-set.ts';
 import { Targets } from './targets.ts';
-import { UnreachablePlaces } from './unreachable.ts';
+import { TICK_MS, type TransactionLayer } from './transaction-layer.ts';
 import type { Users } from './users.ts';
-import type { ViaTemplates } from './via-templates.ts';
 
 export interface StatefulSettings {
   readonly timers: { readonly t1Ms: number; readonly t2Ms: number; readonly t4Ms: number; readonly timerCSec: number };
   readonly redirects: 'pass' | 'recurse';
   readonly maxBreadth: number;
-  /** Server transactions, and as many client transactions. */
-  readonly transactions: number;
   /** Who gets what is new while this server drains; none: it is answered 503. */
   readonly drain: { readonly peer?: string | undefined };
 }
@@ -65,8 +59,6 @@ export interface StatefulProxyParts {
   readonly routing: RequestRouting;
   readonly forwarding: RequestForwarding;
   readonly responder: Responder;
-  readonly templates: ViaTemplates;
-  readonly own: OwnAddresses;
   readonly users: Users;
   readonly located: LocatedUser;
   readonly redirect: Redirect;
@@ -75,74 +67,55 @@ export interface StatefulProxyParts {
   readonly targetBlocks: TargetBlocks;
   readonly nextHops: NextHops;
   readonly health: HopHealth;
+  readonly layer: TransactionLayer;
   readonly clock: ElementClock;
   readonly counters: Counters;
   readonly histograms: Histograms;
-  /** 32 bits nobody can guess. */
-  readonly random: () => number;
   /** Calls `resume` once the look-up that `destination` waits for has settled. False: too many wait. */
   readonly whenResolved: (resume: () => void) => boolean;
   readonly settings: StatefulSettings;
 }
 
-const TICK_MS = 10;
-const REJECT_ONE_IN = 4;
-/** One transaction in so many is for calls that run: new ones are refused while no more than these are left. */
-const RESERVED_ONE_IN = 16;
 const REASON = HEADER_ID.REASON;
 
 export class StatefulProxy {
   readonly #parts: StatefulProxyParts;
   readonly #kept: KeptMessages;
-  readonly #wheel: TimerWheel;
+  readonly #layer: TransactionLayer;
   readonly #servers: ServerTransactions;
   readonly #clients: ClientTransactions;
   readonly #branches: Branches;
   readonly #targets: Targets;
   readonly #responses: ResponseProcessing;
-  readonly #unreachable: UnreachablePlaces;
-  readonly #fire: (timer: number) => void;
+  /** Of the transactions that begin with this snapshot. */
+  readonly serverMachines: TimedMachines;
+  readonly clientMachines: TimedMachines;
+  /** Value of the Route by which what is new gets to the peer while the server drains; null: there is no peer. */
+  readonly #peerRoute: Uint8Array | null;
   /** Why the last request was rejected. */
   rejection: Rejection = REJECT.requestLine;
-  /** Too much waits to be served: of what begins something new, one in REJECT_ONE_IN is answered 503 (21.5.4). The others are
-   *  served as far as the intake lets them through, which drops what is more (runtime/intake.ts): over UDP a 503
-   *  with its ACK costs a quarter of a call, so that saying no to everybody would leave no time for those already calling. */
-  isOverloaded = false;
-  #sinceRejected = 0;
-  /** The server is to end: what begins something new is answered 503, or passed on to the peer. */
-  isDraining = false;
-  /** Value of the Route by which it gets there; null: there is no peer. */
-  readonly #peerRoute: Uint8Array | null;
-  /** Transactions in use from which on new requests are refused. */
-  readonly #newBelow: number;
 
   constructor(parts: StatefulProxyParts) {
-    const { settings, clock, outbound, routing, counters } = parts;
-    const { transactions, timers } = settings;
-    const values = new TimerValues(timers.t1Ms, timers.t2Ms, timers.t4Ms);
-    const timerCMs = timers.timerCSec * 1000;
+    const { settings, layer } = parts;
+    const { t1Ms, t2Ms, t4Ms, timerCSec } = settings.timers;
     const { peer } = settings.drain;
     this.#peerRoute = peer === undefined ? null : ascii(`<${peer};lr>`);
     this.#parts = parts;
-    this.#newBelow = transactions - Math.trunc(transactions / RESERVED_ONE_IN);
-    // The transactions of a shard that died went with it.
-    counters.level(COUNTER.server_transactions_ended_total, COUNTER.server_transactions_total);
-    counters.level(COUNTER.client_transactions_ended_total, COUNTER.client_transactions_total);
     this.#kept = parts.kept;
-    this.#unreachable = new UnreachablePlaces(clock);
-    this.#wheel = new TimerWheel(2 * transactions, TICK_MS, clock.nowMs);
-    this.#servers = new ServerTransactions(transactions, clock, this.#wheel, 0, values);
-    this.#clients = new ClientTransactions(transactions, clock, this.#wheel, transactions, values, parts.random);
+    this.#layer = layer;
+    this.#servers = layer.servers;
+    this.#clients = layer.clients;
+    const timers = new TimerValues(t1Ms, t2Ms, t4Ms);
+    this.serverMachines = serverMachines(timers);
+    this.clientMachines = clientMachines(timers);
     const shared = {
       ...parts,
-      servers: this.#servers,
-      clients: this.#clients,
-      contexts: new Map<number, ResponseContext>(),
-      timers: values,
-      timerCMs,
-      outbound,
-      routing,
-      counters,
+      servers: layer.servers,
+      clients: layer.clients,
+      contexts: layer.contexts,
+      matching: layer.matching,
+      timers,
+      timerCMs: timerCSec * 1000,
     };
     this.#branches = new Branches(shared);
     this.#targets = new Targets({
@@ -157,21 +130,6 @@ export class StatefulProxy {
       targets: this.#targets,
       isRecursing: settings.redirects === 'recurse',
     });
-    this.#fire = (timer) => (timer < transactions ? this.#serverTimer(timer) : this.#clientTimer(timer - transactions));
-  }
-
-  /** Transactions in use: all zero once calls are over and their timers have run out. */
-  occupancy(): { serverTransactions: number; clientTransactions: number } {
-    return {
-      serverTransactions: this.#servers.count,
-      clientTransactions: this.#clients.count,
-    };
-  }
-
-  /** Transactions that still have something to do: they wait for a final response, or for its ACK. The others are there for what is
-   *  sent again. Looks at all of them: for a server that drains. Cold. */
-  pending(): number {
-    return this.#servers.countPending() + this.#clients.countPending();
   }
 
   /** Takes a request whose top Via has been read. `error` is what `parseMessage` found. Returns one of SERVED. `mayWait`:
@@ -188,8 +146,13 @@ export class StatefulProxy {
       this.#absorb(known, request);
       return SERVED.DONE;
     }
-    if (this.isDraining && isSheddable(request, method, this.#parts.responder)) return this.#turnAway(request, error);
-    if (this.isOverloaded && this.#isTurnToReject() && isSheddable(request, method, this.#parts.responder)) {
+    if (this.#layer.isDraining && isSheddable(request, method, this.#parts.responder))
+      return this.#turnAway(request, error);
+    if (
+      this.#layer.isOverloaded &&
+      this.#layer.isTurnToReject() &&
+      isSheddable(request, method, this.#parts.responder)
+    ) {
       counters.count(REJECT.overloaded.counter);
       this.rejection = REJECT.overloaded;
       return SERVED.REJECTED;
@@ -210,39 +173,19 @@ export class StatefulProxy {
     return this.#reject(request, routing.rejection);
   }
 
-  /** Takes a response without a syntax error. */
-  receiveResponse(index: MessageIndex, slotWord: number): void {
-    this.#responses.receive(index, slotWord);
+  /** Takes a response without a syntax error to a client transaction of this snapshot. */
+  receiveResponse(branch: number, index: MessageIndex): void {
+    this.#responses.receive(branch, index);
   }
 
-  /** What tells the client transaction of a tag from another that has its record later. */
-  cookieOf(tag: number): number {
-    return this.#clients.words[this.#clients.at(tag & ~CLIENT_TAG) + CLIENT.COOKIE]!;
+  /** The kernel refused what a client transaction of this snapshot sent. */
+  transportFailed(branch: number, isTooLarge: boolean): void {
+    this.#responses.transportFailed(branch, isTooLarge);
   }
 
-  /** The kernel refused a message that was flushed with `tag`. */
-  transportFailed(tag: number, isTooLarge: boolean): void {
-    this.#responses.transportFailed(tag & ~CLIENT_TAG, isTooLarge);
-  }
-
-  /** ICMP said that a destination cannot be reached (18.4). `words` from `familyAt`: family, port and address, as in a slot. */
-  noteUnreachable(words: Int32Array, familyAt: number): void {
-    this.#unreachable.note(words, familyAt);
-  }
-
-  /** Fires the timers that are due. */
-  advance(): boolean {
-    return this.#wheel.advance(this.#parts.clock.nowMs, this.#fire);
-  }
-
-  /** When to call `advance` next, in milliseconds of the clock; Infinity: no timer runs. */
-  nextDeadlineMs(): number {
-    return this.#wheel.nextDeadlineMs();
-  }
-
-  #isTurnToReject(): boolean {
-    this.#sinceRejected = (this.#sinceRejected + 1) % REJECT_ONE_IN;
-    return this.#sinceRejected === 0;
+  /** The client has cancelled a server transaction of this snapshot (16.10). `reason`: Reason header lines to be passed on. */
+  cancel(server: number, reason: Uint8Array | null): void {
+    this.#responses.cancel(server, reason);
   }
 
   /** While the server drains. The 503 goes without a transaction (8.2.7), as there is to be an end of them. Who may not use this
@@ -391,7 +334,7 @@ export class StatefulProxy {
   /** The last transactions are kept for what belongs to a call: a BYE that is refused leaves a call that nobody can end. */
   #hasRoomFor(request: ReceivedRequest): boolean {
     const inUse = Math.max(this.#servers.count, this.#clients.count);
-    if (inUse < this.#newBelow) return true;
+    if (inUse < this.#layer.newBelow) return true;
     return inUse < this.#servers.capacity && !isSheddable(request, request.index.method, this.#parts.responder);
   }
 
@@ -444,20 +387,24 @@ export class StatefulProxy {
     else if (request.index.method === METHOD.INVITE) responder.respondTrying(request);
   }
 
-  /** 17.2.1: an ACK to a final response of this transaction ends here. Any other belongs to a 2xx and is forwarded like a
-   *  request of its own, without a transaction (16.2). */
+  /** 17.2.1: an ACK to a final response of this transaction ends here. Any other belongs to a 2xx. */
   #receiveAck(request: ReceivedRequest, error: number): number {
-    const { arena, routing, forwarding, destination, counters, responder } = this.#parts;
+    const { arena } = this.#parts;
     const { high, low } = request.transaction;
     let server = this.#servers.find(high, low, METHOD.INVITE);
     if (server === NO_RECORD && identifyAcknowledged(arena, request)) {
       server = this.#servers.find(request.transaction.high, request.transaction.low, METHOD.INVITE);
     }
-    if (server !== NO_RECORD) {
-      const actions = this.#servers.put(server, SERVER_EVENT.ACK);
-      this.#releaseAcknowledged(server);
-      if ((actions & ACTION.PASS_UP) === 0) return SERVED.DONE;
-    }
+    if (server === NO_RECORD) return this.#forwardAck(request, error, high, low);
+    const actions = this.#servers.put(server, SERVER_EVENT.ACK);
+    this.#releaseAcknowledged(server);
+    if ((actions & ACTION.PASS_UP) === 0) return SERVED.DONE;
+    return this.#layer.proxyOf(server).#forwardAck(request, error, high, low);
+  }
+
+  /** The ACK to a 2xx is forwarded like a request of its own, without a transaction (16.2). */
+  #forwardAck(request: ReceivedRequest, error: number, high: number, low: number): number {
+    const { routing, forwarding, destination, counters, responder } = this.#parts;
     if (error === 0 && responder.isOwnTag(request)) return SERVED.DONE;
     let outcome = routing.process(request, error);
     // Of several contacts it would have to say which one it is for.
@@ -499,7 +446,7 @@ export class StatefulProxy {
       responder.accept(request);
       // 9.2: a CANCEL has no effect on anything but an INVITE.
       if (this.#servers.words[this.#servers.at(server) + SERVER.METHOD] === METHOD.INVITE) {
-        this.#responses.cancel(server, this.#reasonOf(request.index));
+        this.#layer.proxyOf(server).cancel(server, this.#reasonOf(request.index));
       }
       return SERVED.DONE;
     }
@@ -526,7 +473,8 @@ export class StatefulProxy {
     return lines.length === 0 ? null : Uint8Array.from(lines);
   }
 
-  #serverTimer(server: number): void {
+  /** The timer of a server transaction of this snapshot has fired. */
+  serverTimer(server: number): void {
     const servers = this.#servers;
     const { counters, outbound } = this.#parts;
     for (let fired = servers.fired(server); fired !== FIRED.NOTHING; fired = servers.fired(server)) {
@@ -556,10 +504,11 @@ export class StatefulProxy {
     const { words } = this.#clients;
     const at = this.#clients.at(branch);
     if (words[at + CLIENT.METHOD] === METHOD.CANCEL) return false;
-    return this.#unreachable.isKnown(words, at + RECORD.ROUTE, words[at + RECORD.INTERVAL]! + 2 * TICK_MS);
+    return this.#layer.unreachable.isKnown(words, at + RECORD.ROUTE, words[at + RECORD.INTERVAL]! + 2 * TICK_MS);
   }
 
-  #clientTimer(branch: number): void {
+  /** The same of a client transaction. */
+  clientTimer(branch: number): void {
     const clients = this.#clients;
     for (let fired = clients.fired(branch); fired !== FIRED.NOTHING; fired = clients.fired(branch)) {
       if (fired === FIRED.WATCH) this.#responses.clientWatch(branch);

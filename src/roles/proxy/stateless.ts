@@ -1,6 +1,7 @@
 /** The stateless proxy (RFC 3261 16.11): what routing.ts decides follows from the message and the configuration alone, and so
  *  does the branch. A retransmission, the CANCEL and the ACK of an INVITE go where the INVITE went; responses find their way
- *  by the next Via (response-forwarding.ts). Runs on the shard. Hot, allocates nothing. */
+ *  by the next Via (response-forwarding.ts). After a reload, `snapshots.ts` sees to it that they still do. Runs on the shard. Hot,
+ *  allocates nothing. */
 
 import { COUNTER, type Counters } from '../../observe/counters.ts';
 import { METHOD } from '../../sip/methods.ts';
@@ -35,11 +36,11 @@ export class StatelessProxy {
     this.#parts = parts;
   }
 
-  /** Takes a request whose top Via has been read. `error` is what `parseMessage` found. Returns one of SERVED. */
+  /** Takes a request whose top Via has been read, and whose transaction key. `error` is what `parseMessage` found. Returns one of
+   *  SERVED. */
   receive(request: ReceivedRequest, error: number): number {
     const { routing, forwarding, destination, responder, authentication, counters } = this.#parts;
     const { method } = request.index;
-    routing.identify(request);
     let outcome = routing.process(request, error);
     // A fork needs transactions. Departs from RFC 3261 16.11, by which the choice may not vary in time: a registration that
     // changes while a call is set up takes the retransmissions with it.

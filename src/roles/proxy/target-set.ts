@@ -7,10 +7,10 @@ import { assert } from '../../base/assert.ts';
 import type { Config, NextHopEntry } from '../../config/schema.ts';
 import { parseIpAddress } from '../../sip/ip-address.ts';
 import { parseUri, UriView } from '../../sip/uri.ts';
-import type { HopHealth } from './hop-health.ts';
+import { type HopHealth, KnownHops } from './hop-health.ts';
 
 export interface NextHop {
-  /** The same for the same URI in all lists of the configuration, so that all of them learn of its failure. */
+  /** The same for the same URI in all lists and snapshots of the configuration, so that all of them learn of its failure. */
   readonly id: number;
   readonly uri: string;
   /** The host of the URI or its maddr, for the resolver. */
@@ -38,15 +38,16 @@ interface Group {
 }
 
 export class NextHops {
-  /** Ids are below it. */
-  readonly count: number;
+  /** Each once. */
+  readonly uris: readonly string[];
   readonly #byDomain: readonly (readonly Group[])[];
   readonly #common: readonly Group[];
 
-  constructor(config: Config) {
+  /** Takes its URIs from `known`; whoever makes it gives them back. */
+  constructor(config: Config, known: KnownHops = new KnownHops()) {
     const idOf = new Map<string, number>();
     const read = (entry: NextHopEntry): NextHop => {
-      const id = idOf.get(entry.uri) ?? idOf.size;
+      const id = idOf.get(entry.uri) ?? known.take(entry.uri);
       idOf.set(entry.uri, id);
       return readNextHop(entry, id);
     };
@@ -55,7 +56,7 @@ export class NextHops {
     this.#byDomain = config.domains.map(({ nextHops }) =>
       nextHops.length > 0 ? groupsOf(nextHops.map(read)) : common,
     );
-    this.count = idOf.size;
+    this.uris = [...idOf.keys()];
   }
 
   /** The one next hop for a call: chosen by `selector` alone, so that retransmissions, CANCEL and ACK go the same way

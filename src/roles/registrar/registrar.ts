@@ -31,7 +31,7 @@ import type { ReceivedRequest } from '../received-request.ts';
 import { REJECT, type Rejection } from '../rejection.ts';
 import type { Responder } from '../responder.ts';
 import { putBindings } from './binding-list.ts';
-import { RecentRegisters } from './recent-registers.ts';
+import type { RecentRegisters } from './recent-registers.ts';
 import { CONTACTS, type RequestedContact, RequestedContacts } from './requested-contacts.ts';
 import type { StoredAnswers } from './stored-answers.ts';
 
@@ -53,6 +53,7 @@ export interface RegistrarParts {
   readonly feed: FeedProducer | null;
   /** null: answers do not wait for the store. */
   readonly answers: StoredAnswers | null;
+  readonly recent: RecentRegisters;
 }
 
 const OK = ascii('SIP/2.0 200 OK\r\n');
@@ -74,7 +75,6 @@ export class Registrar {
   readonly #contacts: RequestedContacts;
   readonly #view: BindingView;
   readonly #binding = new NewBinding();
-  readonly #recent = new RecentRegisters();
   readonly #token = new TokenView();
   readonly #to = new UriView();
   readonly #contactUri = new UriView();
@@ -119,7 +119,7 @@ export class Registrar {
   /** Answers a REGISTER that was authenticated before, if it was carried out then. False: it is not known any more. */
   answerAgain(request: ReceivedRequest, domain: number): boolean {
     const isQuery = request.index.find(this.#parts.arena.bytes, HEADER_ID.CONTACT) === -1;
-    if (!isQuery && !this.#recent.has(request.transaction, this.#parts.wallMs())) return false;
+    if (!isQuery && !this.#parts.recent.has(request.transaction, this.#parts.wallMs())) return false;
     this.register(request, domain);
     return true;
   }
@@ -170,7 +170,7 @@ export class Registrar {
     const outboundRefusal = this.#decideOutbound(request, path);
     if (outboundRefusal !== null) return outboundRefusal;
 
-    if (this.#recent.has(request.transaction, this.#nowMs)) return this.#repeat(request, aorStart, aorEnd);
+    if (this.#parts.recent.has(request.transaction, this.#nowMs)) return this.#repeat(request, aorStart, aorEnd);
     if (feed !== null && !feed.hasRoom(length)) return REJECT.storeBehind;
     this.#fillBinding(request, path);
     switch (location.update(aorStart, aorEnd, this.#write)) {
@@ -182,7 +182,7 @@ export class Registrar {
         return this.#refusal ?? this.#repeat(request, aorStart, aorEnd);
       default:
         counters.count(COUNTER.registrations_total);
-        this.#recent.add(request.transaction, this.#nowMs);
+        this.#parts.recent.add(request.transaction, this.#nowMs);
         feed?.add(bytes, aorStart, aorEnd);
         return this.#answer(request, location.updated);
     }
