@@ -11,6 +11,7 @@
         'native/src/send.cc',
         'native/src/thread.cc',
         'native/src/udp_socket.cc',
+        'native/src/unix_socket.cc',
       ],
       'include_dirs': ["<!(node -p \"require('node-addon-api').include_dir\")"],
       'defines': ['NAPI_VERSION=8', 'NAPI_DISABLE_CPP_EXCEPTIONS'],

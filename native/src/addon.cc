@@ -7,6 +7,7 @@
 #include "arguments.h"
 #include "errors.h"
 #include "thread.h"
+#include "unix_socket.h"
 
 namespace strowger {
 
@@ -61,6 +62,13 @@ constexpr Export EXPORTS[] = {
     {"close", close_fd},
     {"addSocket", add_socket},
     {"removeSocket", remove_socket},
+    {"receiveFrom", receive_from},
+    {"addRelay", add_relay},
+    {"inspectSocket", inspect_socket},
+    {"createRelay", create_relay},
+    {"openUnixDatagram", open_unix_datagram},
+    {"sendUnixDatagram", send_unix_datagram},
+    {"receiveUnixDatagram", receive_unix_datagram},
     {"setWake", set_wake},
     {"wakeForLoop", wake_for_loop},
     {"receiveBatch", receive_batch},

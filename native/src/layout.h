@@ -25,11 +25,13 @@ constexpr int32_t MAX_SOCKETS = 64;
 constexpr int32_t OWNER_DISPATCHER = -1;
 constexpr int32_t PADDING_BYTES = 128;
 constexpr int32_t RECEIVE_BATCH = 64;
+constexpr int32_t RELAY_SOCKET = 64;
 constexpr int32_t SCRATCH_BYTES = 1048576;
 constexpr int32_t SHARD_CONTROL_BYTES = 128;
 constexpr int32_t SLOT_HEADER_BYTES = 64;
 constexpr int32_t SLOT_PAYLOAD_BYTES = 2304;
 constexpr int32_t SLOT_STRIDE_BYTES = 2368;
+constexpr int32_t SOCKET_PLACES = 65;
 constexpr int32_t SPILL_BYTES = 65536;
 
 namespace DISPATCHER {

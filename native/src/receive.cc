@@ -91,10 +91,11 @@ int32_t Receiver::take(napi_env env, const Arena& arena, SocketTable& sockets, i
   for (int32_t step = 0; step < socket_count && filled < count; step++) {
     if (++position >= socket_count) position = 0;
     UdpSocket& socket = sockets.at(position);
-    const int32_t taken = take_from(env, socket, filled, count);
+    const int32_t taken = socket.is_relay ? take_from_relay(env, arena, sockets, socket.fd, filled, count)
+                                          : take_from(env, socket, filled, count);
     if (taken < 0) return -1;
     if (taken == 0) continue;
-    label(arena, socket, sockets.index_at(position), filled, filled + taken);
+    if (!socket.is_relay) label(arena, socket, sockets.index_at(position), filled, filled + taken);
     filled += taken;
     served_last_ = position;
   }
@@ -128,6 +129,43 @@ int32_t Receiver::take_from(napi_env env, UdpSocket& socket, int32_t first, int3
     }
   }
   return 0;
+}
+
+// What another process has received and is ours: datagrams with the headers of its slots, which become those of ours. The only
+// reason why one of them could be wrong is a mistake of that process: then it becomes a datagram of one zero, which is junk.
+int32_t Receiver::take_from_relay(napi_env env, const Arena& arena, SocketTable& sockets, int fd, int32_t first,
+                                  int32_t count) {
+  constexpr auto HEADER_BYTES = static_cast<unsigned>(layout::SLOT_HEADER_BYTES);
+  for (int32_t i = first; i < count; i++) {
+    messages_[i].msg_hdr.msg_namelen = 0;
+    messages_[i].msg_hdr.msg_controllen = 0;
+    vectors_[i][0] = {arena.slot(slots_[i]), layout::SLOT_HEADER_BYTES + layout::SLOT_PAYLOAD_BYTES};
+  }
+  int received;
+  do received = recvmmsg(fd, messages_ + first, count - first, MSG_DONTWAIT, nullptr);
+  while (received < 0 && errno == EINTR);
+  const int error_number = errno;
+  for (int32_t i = first; i < count; i++) vectors_[i][0] = {arena.payload(slots_[i]), layout::SLOT_PAYLOAD_BYTES};
+  if (received < 0) {
+    // ECONNRESET: the other end was closed while something waited for it there.
+    if (error_number == EAGAIN || error_number == ECONNRESET) return 0;
+    throw_system_error(env, error_number, "recvmmsg", "relay");
+    return -1;
+  }
+  for (int32_t i = first; i < first + received; i++) {
+    int32_t* slot = arena.slot(slots_[i]);
+    const int32_t family = slot[layout::SLOT::FAMILY_WORD];
+    const bool is_sound = messages_[i].msg_len > HEADER_BYTES && (family == 4 || family == 6) &&
+                          sockets.find(slot[layout::SLOT::SOCKET_WORD]) != nullptr;
+    slot[layout::SLOT::LENGTH_WORD] = is_sound ? static_cast<int32_t>(messages_[i].msg_len - HEADER_BYTES) : 1;
+    slot[layout::SLOT::OWNER_WORD] = layout::OWNER_DISPATCHER;
+    slot[layout::SLOT::CLASS_WORD] = 0;
+    if (is_sound) continue;
+    slot[layout::SLOT::SOCKET_WORD] = 0;
+    slot[layout::SLOT::FAMILY_WORD] = 4;
+    arena.payload(slots_[i])[0] = 0;
+  }
+  return received;
 }
 
 // Writes the slot headers of messages [first, end).

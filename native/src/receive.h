@@ -36,6 +36,7 @@ class Receiver {
   bool aim(napi_env env, const Arena& arena, int32_t count);
   int32_t take(napi_env env, const Arena& arena, SocketTable& sockets, int32_t count);
   int32_t take_from(napi_env env, UdpSocket& socket, int32_t first, int32_t count);
+  int32_t take_from_relay(napi_env env, const Arena& arena, SocketTable& sockets, int fd, int32_t first, int32_t count);
   void label(const Arena& arena, const UdpSocket& socket, int32_t index, int32_t first, int32_t end);
   int32_t wait(napi_env env, SocketTable& sockets, int32_t wait_ms);
 
@@ -44,7 +45,7 @@ class Receiver {
   SocketAddress sources_[layout::RECEIVE_BATCH];
   alignas(cmsghdr) uint8_t controls_[layout::RECEIVE_BATCH][CONTROL_BYTES];
   int32_t slots_[layout::RECEIVE_BATCH];
-  pollfd polled_[layout::MAX_SOCKETS + 1];
+  pollfd polled_[layout::SOCKET_PLACES + 1];
   int32_t served_last_ = 0;
   int wake_fd_ = -1;
   uv_loop_t* loop_ = nullptr;  // nullptr: nobody serves it while this env waits

@@ -1,5 +1,7 @@
 #include "udp_socket.h"
 
+#include <arpa/inet.h>
+#include <fcntl.h>
 #include <linux/errqueue.h>
 #include <linux/sock_diag.h>
 #include <netdb.h>
@@ -75,6 +77,7 @@ class FileDescriptor {
 };
 
 struct OpenOptions {
+  int32_t fd;  // -1: to be opened
   char host[128];
   int32_t port;
   int32_t family;
@@ -94,9 +97,12 @@ bool read_options(napi_env env, napi_value from, OpenOptions* options) {
     napi_value property;
     return read_property(env, from, name, &property) && read_boolean(env, property, name, value);
   };
-  napi_value host;
+  napi_value host, fd;
   size_t length;
-  if (!read_property(env, from, "host", &host)) return false;
+  bool has_fd = false;
+  options->fd = -1;
+  if (!read_property(env, from, "host", &host) || napi_has_named_property(env, from, "fd", &has_fd) != napi_ok) return false;
+  if (has_fd && (!read_property(env, from, "fd", &fd) || !read_integer(env, fd, "fd", -1, MAX_FD, &options->fd))) return false;
   if (napi_get_value_string_utf8(env, host, options->host, sizeof options->host, &length) != napi_ok ||
       strlen(options->host) != length) {
     throw_type_error(env, "host must be a string");
@@ -147,13 +153,14 @@ bool set_buffer(int fd, int forced, int ordinary, int bytes) {
   return set(fd, SOL_SOCKET, forced, bytes) || set(fd, SOL_SOCKET, ordinary, bytes);
 }
 
-// All options that have to be there before the bind. False with errno.
+// All options, of which some have to be there before the bind. False with errno.
 bool configure(int fd, const OpenOptions& options, bool is_wildcard) {
   const bool is_v6 = options.family == 6;
   const bool is_v4 = !is_v6 || options.is_dual_stack;
   const int traffic_class = options.dscp << 2;
   if (is_v6) {
-    if (!set(fd, IPPROTO_IPV6, IPV6_V6ONLY, options.is_dual_stack ? 0 : 1)) return false;
+    // One that was given to us is bound, and it is too late for this.
+    if (options.fd < 0 && !set(fd, IPPROTO_IPV6, IPV6_V6ONLY, options.is_dual_stack ? 0 : 1)) return false;
     if (!set(fd, IPPROTO_IPV6, IPV6_RECVERR, 1)) return false;
     if (!set(fd, IPPROTO_IPV6, IPV6_TCLASS, traffic_class)) return false;
     // Brings the local address of IPv4 datagrams too, v4-mapped.
@@ -180,8 +187,8 @@ bool set_number(napi_env env, napi_value object, const char* name, int32_t value
 
 void SocketTable::add(int32_t index, int fd, int family, bool is_wildcard) {
   UdpSocket& socket = sockets_[index];
-  if (socket.fd < 0) order_[count_++] = index;
   socket = UdpSocket{};
+  receive_from(index, true);
   socket.fd = fd;
   socket.family = family;
   socket.is_wildcard = is_wildcard;
@@ -192,16 +199,30 @@ void SocketTable::add(int32_t index, int fd, int family, bool is_wildcard) {
   socket.can_segment = getsockopt(fd, SOL_UDP, UDP_SEGMENT, &segment_bytes, &bytes) == 0;
 }
 
-void SocketTable::remove(int32_t index) {
-  sockets_[index] = UdpSocket{};
+void SocketTable::add_relay(int fd, bool is_receiver) {
+  UdpSocket& socket = sockets_[layout::RELAY_SOCKET];
+  socket = UdpSocket{};
+  socket.fd = fd;
+  socket.is_relay = true;
+  receive_from(layout::RELAY_SOCKET, is_receiver);
+}
+
+void SocketTable::receive_from(int32_t index, bool is_wanted) {
   int32_t kept = 0;
   for (int32_t i = 0; i < count_; i++) {
     if (order_[i] != index) order_[kept++] = order_[i];
   }
   count_ = kept;
+  if (is_wanted) order_[count_++] = index;
+}
+
+void SocketTable::remove(int32_t index) {
+  sockets_[index] = UdpSocket{};
+  receive_from(index, false);
 }
 
 void drain_error_queue(UdpSocket& socket) {
+  if (socket.is_relay) return;  // It has none, and would give a datagram instead.
   SocketAddress target;
   alignas(cmsghdr) uint8_t control[ERROR_CONTROL_BYTES];
   for (int i = 0; i < MAX_ERRORS_PER_DRAIN; i++) {
@@ -246,10 +267,12 @@ napi_value open_udp(napi_env env, napi_callback_info info) {
     throw_system_error(env, errno, syscall, subject);
     return nullptr;
   };
-  FileDescriptor fd(socket(address.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  const bool is_given = options.fd >= 0;
+  FileDescriptor fd(is_given ? options.fd : socket(address.any.sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (fd.get() < 0) return fail("socket");
+  if (is_given && fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) return fail("fcntl");
   if (!configure(fd.get(), options, is_wildcard(address))) return fail("setsockopt");
-  if (bind(fd.get(), &address.any, address_bytes) != 0) return fail("bind");
+  if (!is_given && bind(fd.get(), &address.any, address_bytes) != 0) return fail("bind");
   if (getsockname(fd.get(), &address.any, &address_bytes) != 0) return fail("getsockname");
   int buffer_bytes;
   socklen_t option_bytes = sizeof buffer_bytes;
@@ -287,6 +310,71 @@ napi_value add_socket(napi_env env, napi_callback_info info) {
   }
   arguments.addon().sockets.add(index, fd, family, is_wildcard);
   return nullptr;
+}
+
+napi_value receive_from(napi_env env, napi_callback_info info) {
+  const Arguments<2> arguments(env, info);
+  int32_t index;
+  bool is_wanted;
+  if (!arguments.integer(0, "index", 0, layout::MAX_SOCKETS - 1, &index) ||
+      !arguments.boolean(1, "wanted", &is_wanted)) {
+    return nullptr;
+  }
+  SocketTable& sockets = arguments.addon().sockets;
+  if (sockets.find(index) == nullptr) {
+    throw_range_error(env, "there is no socket %d", index);
+    return nullptr;
+  }
+  sockets.receive_from(index, is_wanted);
+  return nullptr;
+}
+
+napi_value add_relay(napi_env env, napi_callback_info info) {
+  const Arguments<2> arguments(env, info);
+  int32_t fd;
+  bool is_receiver;
+  if (!arguments.integer(0, "fd", -1, MAX_FD, &fd) || !arguments.boolean(1, "receiver", &is_receiver)) return nullptr;
+  if (fd < 0) arguments.addon().sockets.remove(layout::RELAY_SOCKET);
+  else arguments.addon().sockets.add_relay(fd, is_receiver);
+  return nullptr;
+}
+
+// (fd): what a descriptor is that somebody else has opened, null: no socket of IP.
+napi_value inspect_socket(napi_env env, napi_callback_info info) {
+  const Arguments<1> arguments(env, info);
+  int32_t fd;
+  if (!arguments.fd(0, &fd)) return nullptr;
+  SocketAddress address;
+  socklen_t address_bytes = sizeof address;
+  int type = 0, is_listening = 0, is_v6_only = 0;
+  socklen_t type_bytes = sizeof type, listening_bytes = sizeof is_listening, v6_bytes = sizeof is_v6_only;
+  const bool is_known = getsockname(fd, &address.any, &address_bytes) == 0 &&
+                        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_bytes) == 0 &&
+                        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &is_listening, &listening_bytes) == 0;
+  const bool is_v6 = is_known && address.any.sa_family == AF_INET6;
+  if (!is_known || (!is_v6 && address.any.sa_family != AF_INET) || (type != SOCK_DGRAM && type != SOCK_STREAM)) {
+    napi_value null;
+    napi_get_null(env, &null);
+    return null;
+  }
+  if (is_v6) getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &is_v6_only, &v6_bytes);
+  char host[INET6_ADDRSTRLEN];
+  if (is_v6) inet_ntop(AF_INET6, &address.v6.sin6_addr, host, sizeof host);
+  else inet_ntop(AF_INET, &address.v4.sin_addr, host, sizeof host);
+  napi_value result, text, flag;
+  if (napi_create_object(env, &result) != napi_ok || !set_number(env, result, "family", is_v6 ? 6 : 4) ||
+      !set_number(env, result, "port", ntohs(is_v6 ? address.v6.sin6_port : address.v4.sin_port))) {
+    return nullptr;
+  }
+  napi_create_string_utf8(env, host, NAPI_AUTO_LENGTH, &text);
+  napi_set_named_property(env, result, "host", text);
+  napi_create_string_utf8(env, type == SOCK_DGRAM ? "udp" : "tcp", NAPI_AUTO_LENGTH, &text);
+  napi_set_named_property(env, result, "transport", text);
+  napi_get_boolean(env, is_v6 && is_v6_only == 0, &flag);
+  napi_set_named_property(env, result, "dualStack", flag);
+  napi_get_boolean(env, is_listening != 0, &flag);
+  napi_set_named_property(env, result, "isListening", flag);
+  return result;
 }
 
 namespace {

@@ -37,6 +37,7 @@ struct UdpSocket {
   int fd = -1;  // −1: no socket under this index.
   int family = 0;
   bool is_wildcard = false;
+  bool is_relay = false;         // The way to or from another process, see Receiver::take_from_relay.
   bool can_segment = false;      // The kernel knows UDP_SEGMENT.
   int32_t unsegmented_left = 0;  // messages to send one by one before segmentation is tried again
   double error_count = 0;        // taken off the error queue by this env so far
@@ -49,17 +50,21 @@ struct UdpSocket {
     if (unsegmented_left > 0) unsegmented_left--;
     return can_segment && unsegmented_left == 0;
   }
-  socklen_t name_bytes() const { return family == 4 ? sizeof(sockaddr_in) : sizeof(sockaddr_in6); }
+  // A relay is connected and has no names.
+  socklen_t name_bytes() const { return is_relay ? 0 : family == 4 ? sizeof(sockaddr_in) : sizeof(sockaddr_in6); }
 };
 
 // The sockets this env was told of. They are opened and closed elsewhere: an env that ends leaves them as they are.
 class SocketTable {
  public:
   void add(int32_t index, int fd, int family, bool is_wildcard);
+  void add_relay(int fd, bool is_receiver);
+  // Whether a socket that is there takes part in receiving; all do at first.
+  void receive_from(int32_t index, bool is_wanted);
   void remove(int32_t index);
   // nullptr where there is none. Any index.
   UdpSocket* find(int32_t index) {
-    if (index < 0 || index >= layout::MAX_SOCKETS || sockets_[index].fd < 0) return nullptr;
+    if (index < 0 || index >= layout::SOCKET_PLACES || sockets_[index].fd < 0) return nullptr;
     return &sockets_[index];
   }
   // The sockets in the order of service, positions 0 … count() − 1.
@@ -68,8 +73,8 @@ class SocketTable {
   UdpSocket& at(int32_t position) { return sockets_[order_[position]]; }
 
  private:
-  UdpSocket sockets_[layout::MAX_SOCKETS];
-  int32_t order_[layout::MAX_SOCKETS];
+  UdpSocket sockets_[layout::SOCKET_PLACES];
+  int32_t order_[layout::SOCKET_PLACES];
   int32_t count_ = 0;
 };
 
@@ -115,6 +120,9 @@ napi_value open_udp(napi_env env, napi_callback_info info);
 napi_value close_fd(napi_env env, napi_callback_info info);
 napi_value add_socket(napi_env env, napi_callback_info info);
 napi_value remove_socket(napi_env env, napi_callback_info info);
+napi_value receive_from(napi_env env, napi_callback_info info);
+napi_value add_relay(napi_env env, napi_callback_info info);
+napi_value inspect_socket(napi_env env, napi_callback_info info);
 napi_value receive_drops(napi_env env, napi_callback_info info);
 napi_value socket_errors(napi_env env, napi_callback_info info);
 napi_value take_unreachable(napi_env env, napi_callback_info info);

@@ -207,6 +207,9 @@ export const KEPT_STRIDE_BYTES = {
 
 export const MAX_SHARDS = 64;
 export const MAX_SOCKETS = 64;
+/** Behind the sockets: the relay between a server and the one that has taken over from it (runtime/takeover/). */
+export const RELAY_SOCKET = MAX_SOCKETS;
+export const SOCKET_PLACES = MAX_SOCKETS + 1;
 
 // ---- The map of one arena -------------------------------------------------------------------------------------------
 

@@ -24,6 +24,8 @@ export interface UdpSocketOptions {
   readonly dscp: number;
   /** SO_REUSEPORT. */
   readonly reusePort: boolean;
+  /** A socket that is open and bound already, given by another process, to be set up like one that is opened here. */
+  readonly fd?: number;
 }
 
 export interface UdpSocket {
@@ -45,12 +47,40 @@ export interface SystemError extends Error {
   readonly syscall: string;
 }
 
+/** A socket that somebody else has opened. */
+export interface InspectedSocket {
+  readonly transport: 'udp' | 'tcp';
+  readonly family: 4 | 6;
+  /** Numeric, IPv6 compressed. */
+  readonly host: string;
+  readonly port: number;
+  readonly dualStack: boolean;
+  /** It accepts connections. */
+  readonly isListening: boolean;
+}
+
+export interface UnixDatagram {
+  readonly bytes: Uint8Array;
+  /** Open descriptors, the receiver's from now on. */
+  readonly fds: readonly number[];
+  /** Of the sender, as the kernel knows it. */
+  readonly pid: number;
+  readonly uid: number;
+}
+
 interface Addon {
   attach(bytes: Uint8Array<SharedArrayBuffer>): void;
   openUdp(options: UdpSocketOptions): UdpSocket;
   close(fd: number): void;
   addSocket(index: number, fd: number, family: 4 | 6, wildcard: boolean): void;
   removeSocket(index: number): void;
+  receiveFrom(index: number, wanted: boolean): void;
+  addRelay(fd: number, receiver: boolean): void;
+  inspectSocket(fd: number): InspectedSocket | null;
+  createRelay(): { readonly sender: number; readonly receiver: number };
+  openUnixDatagram(path: string): { readonly fd: number; readonly path: string };
+  sendUnixDatagram(path: string, bytes: Uint8Array, fds: readonly number[]): void;
+  receiveUnixDatagram(fd: number): UnixDatagram | null;
   setWake(fd: number): void;
   wakeForLoop(): void;
   receiveBatch(count: number, waitMs: number): number;
@@ -87,6 +117,30 @@ export const addSocket = addon.addSocket;
 
 /** Forgets a socket before its descriptor is closed. One that is not there is fine. */
 export const removeSocket = addon.removeSocket;
+
+/** Whether this thread's `receiveBatch` asks a socket, as it does at first. Sending is not concerned. */
+export const receiveFrom = addon.receiveFrom;
+
+/** Makes one end of a relay the socket RELAY_SOCKET of this thread; −1: there is none any more. The receiver's end brings slots of
+ *  another process: datagrams with the headers that they had there, whose socket index is of this process. */
+export const addRelay = addon.addRelay;
+
+/** What a descriptor is; null: no UDP or TCP socket. */
+export const inspectSocket = addon.inspectSocket;
+
+/** The two ends of a relay: datagrams between two processes, in order and without loss but for a full buffer. */
+export const createRelay = addon.createRelay;
+
+/** Opens a Unix datagram socket at a path, at `@NAME` in the abstract name space, or, for '', at an abstract name that the kernel picks.
+ *  Throws a SystemError. */
+export const openUnixDatagram = addon.openUnixDatagram;
+
+/** Sends one datagram, with descriptors of this process; they stay open here. Throws a SystemError: ENOENT, ECONNREFUSED where
+ *  nobody listens, EAGAIN where his queue is full. */
+export const sendUnixDatagram = addon.sendUnixDatagram;
+
+/** The datagram that came first; null: there is none. */
+export const receiveUnixDatagram = addon.receiveUnixDatagram;
 
 /** Sets the eventfd that ends a waiting `receiveBatch`, which then reads it empty. */
 export const setWake = addon.setWake;
