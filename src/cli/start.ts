@@ -10,10 +10,14 @@ import type { AdminListenError, AdminListener } from '../runtime/admin-http.ts';
 import type { ProcessOperations } from '../runtime/control/method.ts';
 import { callsOf } from '../runtime/control/methods.ts';
 import { controlPath, openControlSocket } from '../runtime/control.ts';
+import type { GivenSockets } from '../runtime/given-sockets.ts';
 import { createLog } from '../runtime/log.ts';
+import type { StartOptions } from '../runtime/main.ts';
 import type { ListenError, RunningServer } from '../runtime/running-server.ts';
+import type { ServiceNotifier } from '../runtime/service-notify.ts';
 import type { Arguments } from './arguments.ts';
 import { renderBanner, selfCommand } from './banner.ts';
+import { countOf } from './check.ts';
 import { renderCounters } from './table.ts';
 
 /** Signals closer together than this are one. */
@@ -21,7 +25,7 @@ const SAME_SIGNAL_MS = 200;
 /** The server promises to stop within 2 s; a process that hangs for longer is ended all the same. */
 const STOP_LIMIT_MS = 5000;
 
-export type StartServer = (config: Config, log: Logger, version: string) => Promise<RunningServer>;
+export type StartServer = (config: Config, log: Logger, options: StartOptions) => Promise<RunningServer>;
 
 /** Runs until a signal or the server's own end. The exit code. */
 export async function start({ config: file, flags, sets }: Arguments, version: string): Promise<number> {
@@ -34,9 +38,13 @@ export async function start({ config: file, flags, sets }: Arguments, version: s
   const log = createLog(config.log, {}, errors);
   let admin: AdminListener | null = null;
   let server: RunningServer;
+  let notifier: ServiceNotifier;
+  let status = '';
   try {
     admin = await openAdminOf(config);
-    server = await (await importStartServer())(config, log, version);
+    notifier = await openNotifier(log);
+    const onDrain = (isDraining: boolean) => notifier.status(isDraining ? `draining; ${status}` : status);
+    server = await (await importStartServer())(config, log, { version, given: await activatedSockets(), onDrain });
   } catch (error) {
     await admin?.close();
     console.error(`strowger: ${explainStartError(error, config)}`);
@@ -44,7 +52,9 @@ export async function start({ config: file, flags, sets }: Arguments, version: s
   }
   admin?.serve(server);
   const operations: ProcessOperations = { logs: { recentErrors: (limit) => errors.recent(limit) } };
-  const code = await runUntilEnd(server, config, log, version, admin?.url ?? null, operations);
+  status = statusOf(server);
+  const surroundings = { log, version, adminUrl: admin?.url ?? null, operations, notifier, status };
+  const code = await runUntilEnd(server, config, surroundings);
   await admin?.close();
   return code;
 }
@@ -62,15 +72,35 @@ async function importStartServer(): Promise<StartServer> {
   return startServer;
 }
 
-async function runUntilEnd(
-  server: RunningServer,
-  config: Config,
-  log: Logger,
-  version: string,
-  adminUrl: string | null,
-  operations: ProcessOperations,
-): Promise<number> {
-  const ended = endOf(server, config.drain.signalDeadlineMs, log);
+async function openNotifier(log: Logger): Promise<ServiceNotifier> {
+  const { ServiceNotifier } = await import('../runtime/service-notify.ts');
+  return new ServiceNotifier(process.env, (text) => log.warn(text));
+}
+
+/** Those of a service manager. */
+async function activatedSockets(): Promise<GivenSockets> {
+  const { GivenSockets, takeActivatedFds } = await import('../runtime/given-sockets.ts');
+  return new GivenSockets(takeActivatedFds(process.env));
+}
+
+/** One line for `systemctl status`. */
+function statusOf(server: RunningServer): string {
+  const { listening, mode, shards } = server.describe();
+  return `${listening.join(', ')}; ${mode}, ${countOf(shards, 'shard')}`;
+}
+
+interface Surroundings {
+  readonly log: Logger;
+  readonly version: string;
+  readonly adminUrl: string | null;
+  readonly operations: ProcessOperations;
+  readonly notifier: ServiceNotifier;
+  readonly status: string;
+}
+
+async function runUntilEnd(server: RunningServer, config: Config, surroundings: Surroundings): Promise<number> {
+  const { log, version, adminUrl, operations, notifier, status } = surroundings;
+  const ended = endOf(server, config.drain.signalDeadlineMs, log, notifier);
   process.on('SIGUSR2', () => process.stderr.write(`${renderCounters(server.stats())}\n`));
   const description = server.describe();
   const path = controlPath(config.control.socket, firstPort(description.listening, config));
@@ -86,14 +116,17 @@ async function runUntilEnd(
       self: selfCommand(),
     }),
   );
+  notifier.ready(status);
+  notifier.watch(() => server.isAlive());
   const code = await ended;
+  notifier.close();
   await control?.close();
   return code;
 }
 
 /** The exit code, once a signal has stopped the server or it has ended by itself. What runs when the signal comes may finish until
  *  the deadline. A second signal exits at once. */
-function endOf(server: RunningServer, deadlineMs: number, log: Logger): Promise<number> {
+function endOf(server: RunningServer, deadlineMs: number, log: Logger, notifier: ServiceNotifier): Promise<number> {
   return new Promise((resolve) => {
     let isStopping = false;
     let stoppedAt = 0;
@@ -104,6 +137,7 @@ function endOf(server: RunningServer, deadlineMs: number, log: Logger): Promise<
       isStopping = true;
       stoppedAt = performance.now();
       log.info({ signal }, 'stopping');
+      notifier.stopping(`stopping after ${signal}`, deadlineMs + STOP_LIMIT_MS);
       const limit = setTimeout(() => {
         log.fatal({ limitMs: deadlineMs + STOP_LIMIT_MS }, 'the server does not stop; ended anyway');
         resolve(1);

@@ -40,7 +40,7 @@ export interface DispatcherTask {
   readonly overloadMark: number;
   /** Banned sources as of now; the supervisor sends others. null: there are none. */
   readonly bans: SharedArrayBuffer | null;
-  /** From the supervisor: other bans. It counts up COMMANDS_WORD with each. */
+  /** From the supervisor: 'turn', other bans. It counts up COMMANDS_WORD with each. */
   readonly port: MessagePort;
 }
 
@@ -123,7 +123,8 @@ class Dispatcher {
   #obey(commands: number): void {
     this.#commandsSeen = commands;
     for (let got = receiveMessageOnPort(this.#task.port); got !== undefined; ) {
-      this.#useBans((got.message as BansCommand).bans);
+      if (got.message === 'turn') this.#task.port.postMessage({ turned: true });
+      else this.#useBans((got.message as BansCommand).bans);
       got = receiveMessageOnPort(this.#task.port);
     }
   }

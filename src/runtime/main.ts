@@ -13,6 +13,7 @@ import { BanList } from './bans/ban-list.ts';
 import { protectedBlocks } from './bans/protected-blocks.ts';
 import { boundSocketOf } from './bound-socket.ts';
 import { Drain } from './drain.ts';
+import { GivenSockets } from './given-sockets.ts';
 import { LocationService } from './location-service.ts';
 import { LocationStore } from './location-store/location-store.ts';
 import type { ListenError, RunningServer } from './running-server.ts';
@@ -33,13 +34,23 @@ const STATELESS_MESSAGE_MEMORY_MIB = 64;
 
 type OpenSocket = BoundSocket & { readonly fd: number; readonly text: string; readonly receiveBufferBytes: number };
 
+export interface StartOptions {
+  readonly version?: string;
+  /** Sockets that others have opened for us; those that no listen point is for are closed. */
+  readonly given?: GivenSockets;
+  /** Told when new requests are turned away, and when they are taken again. */
+  readonly onDrain?: (isDraining: boolean) => void;
+}
+
 /** Starts the server. Rejects with a ListenError if a socket cannot be opened, with a UserFilesError if a file of users is
  *  wrong; nothing is left running then. */
-export async function startServer(config: Config, log: Logger, version = 'unknown'): Promise<RunningServer> {
+export async function startServer(config: Config, log: Logger, options: StartOptions = {}): Promise<RunningServer> {
+  const { version = 'unknown', given = new GivenSockets([]), onDrain } = options;
   const startedAt = Date.now();
   const userFiles = new UserFiles(config, log);
   const userTable = userFiles.shared === null ? null : new UserTable(userFiles.shared);
-  const sockets = openSockets(config);
+  const sockets = openSockets(config, given);
+  for (const text of given.closeRest()) log.warn(`${text} was given to this server and is nowhere in listen: closed`);
   const arena = createArena(arenaShapeOf(config));
   for (let slot = 0; slot < arena.map.slotCount + arena.map.jumboCount; slot++) {
     arena.words[(slotOffset(arena.map, slot) >> 2) + SLOT.OWNER_WORD] = OWNER_DISPATCHER;
@@ -113,7 +124,10 @@ export async function startServer(config: Config, log: Logger, version = 'unknow
   let seenMessages = 0;
   const drain = new Drain({
     log,
-    setDraining: (isDraining) => supervisor.setDraining(isDraining),
+    setDraining: (isDraining) => {
+      supervisor.setDraining(isDraining);
+      onDrain?.(isDraining);
+    },
     census: async () => {
       const census = await supervisor.census();
       if (config.mode === 'stateful') return census;
@@ -196,6 +210,7 @@ export async function startServer(config: Config, log: Logger, version = 'unknow
     location,
     trace,
     bans,
+    isAlive: () => supervisor.allTurn(),
     drain: ({ deadlineMs = config.drain.deadlineSec * 1000, lingerMs = config.timers.t2Ms } = {}) => {
       seenMessages = countMessages(stats());
       drain.begin({ deadlineMs, lingerMs });
@@ -247,11 +262,11 @@ function openTrace(
 }
 
 /** Opens every listen point, or none. */
-function openSockets(config: Config): OpenSocket[] {
+function openSockets(config: Config, given: GivenSockets): OpenSocket[] {
   const sockets: OpenSocket[] = [];
   try {
     for (const point of config.listen) {
-      if (point.transport === 'udp') sockets.push(openSocket(point, sockets.length, config));
+      if (point.transport === 'udp') sockets.push(openSocket(point, sockets.length, config, given));
     }
     return sockets;
   } catch (error) {
@@ -260,7 +275,8 @@ function openSockets(config: Config): OpenSocket[] {
   }
 }
 
-function openSocket(point: ListenPoint, index: number, config: Config): OpenSocket {
+function openSocket(point: ListenPoint, index: number, config: Config, given: GivenSockets): OpenSocket {
+  const { fd: givenFd } = given.take(point) ?? {};
   try {
     const { fd, port, receiveBufferBytes } = openUdp({
       host: point.host,
@@ -271,6 +287,7 @@ function openSocket(point: ListenPoint, index: number, config: Config): OpenSock
       sendBufferBytes: config.socket.sendBufferBytes,
       dscp: point.dscp,
       reusePort: false,
+      ...(givenFd === undefined ? {} : { fd: givenFd }),
     });
     return {
       fd,

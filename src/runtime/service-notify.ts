@@ -40,8 +40,9 @@ export class ServiceNotifier {
     this.#send('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
   }
 
-  stopping(status: string): void {
-    this.#send('STOPPING=1', `STATUS=${status}`);
+  /** `limitMs`: how long that takes at the most. */
+  stopping(status: string, limitMs: number): void {
+    this.#send('STOPPING=1', `STATUS=${status}`, `EXTEND_TIMEOUT_USEC=${limitMs * 1000}`);
   }
 
   status(status: string): void {

@@ -74,7 +74,7 @@ export interface ShardTask {
   readonly rehearsalMs: number;
   /** What is new is turned away from the beginning. */
   readonly isDraining: boolean;
-  /** From the supervisor: 'receive', 'drain', 'undrain', 'census', 'stop', other users, or, in tests of crashes, 'crash'. */
+  /** From the supervisor: 'receive', 'drain', 'undrain', 'census', 'turn', 'stop', other users, or, in tests of crashes, 'crash'. */
   readonly port: MessagePort;
 }
 
@@ -501,6 +501,7 @@ class Shard {
     if (command === 'receive') this.#startReceiving();
     if (command === 'drain' || command === 'undrain') this.#element.setDraining(command === 'drain');
     if (command === 'census') this.#task.port.postMessage({ census: this.#census() });
+    if (command === 'turn') this.#task.port.postMessage({ turned: true });
     if (command !== 'stop' || this.#isStopping) return;
     this.#isStopping = true;
     this.#isReceiving = false;

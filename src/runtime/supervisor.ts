@@ -28,6 +28,7 @@ import type { BoundSocket } from '../roles/bound-socket.ts';
 import type { DispatcherTask } from './dispatcher.ts';
 import type { Census } from './drain.ts';
 import type { LocationService } from './location-service.ts';
+import { ask } from './question.ts';
 import { shedMarkOf } from './ring-marks.ts';
 import type { BansCommand, IntakeTask, RehearsalTask, ShardCensus, ShardTask, UsersCommand } from './shard.ts';
 import { type SharedAuth, shareAuth } from './shared-auth.ts';
@@ -49,8 +50,9 @@ const HANG_CHECKS = 3;
 const SPARE_REHEARSAL_DELAY_MS = 5000;
 /** SIGTERM to exit takes 2 s at the most; what does not end by itself is ended. */
 const STOP_TIMEOUT_MS = 1500;
-/** A shard that does not answer by then counts as busy. */
 const CENSUS_LIMIT_MS = 1000;
+/** A thread that does not answer by then does not work. */
+const TURN_LIMIT_MS = 2000;
 
 /** V8 inlines callees up to 920 bytes of bytecode into a function by default; the path of a datagram through a shard is made
  *  of many small functions and gains a sixth from a larger budget (perf/micro/roles/element.bench.ts). For all threads;
@@ -216,11 +218,7 @@ export class Supervisor {
       for (const port of this.#ports) port?.postMessage(command);
       return;
     }
-    if (this.#dispatcherPort === null) return;
-    this.#dispatcherPort.postMessage(command);
-    // Partner: the dispatcher's load in its cycle.
-    Atomics.add(this.#arena.words, (this.#arena.map.dispatcher >> 2) + DISPATCHER.COMMANDS_WORD, 1);
-    signal(this.#wakeFd);
+    this.#tellDispatcher(command);
   }
 
   /** Has all shards turn away what is new, or take it again. */
@@ -236,6 +234,15 @@ export class Supervisor {
       pending: answers.reduce((sum, { pending }) => sum + pending, 0),
       held: answers.reduce((sum, { held }) => sum + held, 0),
     };
+  }
+
+  /** Whether every thread that serves does its rounds: each is asked, and has to answer before long. */
+  async allTurn(): Promise<boolean> {
+    const turns = this.#ports.map((port) => hasTurned(port, () => port!.postMessage('turn')));
+    if (this.#hasDispatcher) {
+      turns.push(hasTurned(this.#dispatcherPort, () => this.#tellDispatcher('turn')));
+    }
+    return (await Promise.all(turns)).every((turned) => turned);
   }
 
   /** Makes a shard throw: for tests of what follows. */
@@ -257,6 +264,14 @@ export class Supervisor {
     process.off('exit', this.#endWithProcess);
     for (const fd of this.#shardFds) close(fd);
     close(this.#wakeFd);
+  }
+
+  #tellDispatcher(command: unknown): void {
+    if (this.#dispatcherPort === null) return;
+    this.#dispatcherPort.postMessage(command);
+    // Partner: the dispatcher's load in its cycle.
+    Atomics.add(this.#arena.words, (this.#arena.map.dispatcher >> 2) + DISPATCHER.COMMANDS_WORD, 1);
+    signal(this.#wakeFd);
   }
 
   #stopDispatcher(): void {
@@ -507,25 +522,15 @@ function napUsOf({ dispatcher }: Config): number {
   return dispatcher.nap === 'off' ? 0 : dispatcher.napUs;
 }
 
-function isCensus(message: unknown): message is { readonly census: ShardCensus } {
-  return typeof message === 'object' && message !== null && 'census' in message;
+async function hasTurned(port: MessagePort | null, post: () => void): Promise<boolean> {
+  return port !== null && (await ask(port, post, 'turned', TURN_LIMIT_MS)) === true;
 }
 
-function askCensus(port: MessagePort | null): Promise<ShardCensus> {
-  if (port === null) return Promise.resolve({ pending: 0, held: 0 });
-  return new Promise((resolve) => {
-    const settle = (census: ShardCensus) => {
-      clearTimeout(timer);
-      port.off('message', onMessage);
-      resolve(census);
-    };
-    const onMessage = (message: unknown) => {
-      if (isCensus(message)) settle(message.census);
-    };
-    const timer = setTimeout(() => settle({ pending: 1, held: 1 }), CENSUS_LIMIT_MS);
-    port.on('message', onMessage);
-    port.postMessage('census');
-  });
+/** A shard that is down has nothing any more; one that does not answer counts as busy. */
+async function askCensus(port: MessagePort | null): Promise<ShardCensus> {
+  if (port === null) return { pending: 0, held: 0 };
+  const post = () => port.postMessage('census');
+  return (await ask<'census', ShardCensus>(port, post, 'census', CENSUS_LIMIT_MS)) ?? { pending: 1, held: 1 };
 }
 
 /** A module of this folder: .ts when run from the sources, .js from dist. */

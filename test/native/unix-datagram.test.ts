@@ -71,7 +71,9 @@ describe('a Unix datagram', () => {
   it('to nobody is an error with a code', () => {
     const { path } = opened(join(folder, 'a.sock'));
     close(open.pop()!);
-    expect(() => sendUnixDatagram(path, Buffer.from('x'), [])).toThrow(expect.objectContaining({ code: 'ECONNREFUSED' }));
+    expect(() => sendUnixDatagram(path, Buffer.from('x'), [])).toThrow(
+      expect.objectContaining({ code: 'ECONNREFUSED' }),
+    );
     expect(() => sendUnixDatagram(join(folder, 'b'), Buffer.from('x'), [])).toThrow(
       expect.objectContaining({ code: 'ENOENT' }),
     );
@@ -86,7 +88,9 @@ describe('a Unix datagram', () => {
     expect(() => sendUnixDatagram(path, Buffer.from('x'), 1 as never)).toThrow(TypeError);
     expect(() => sendUnixDatagram(path, Buffer.from('x'), [-1])).toThrow(RangeError);
     expect(() => sendUnixDatagram(path, Buffer.from('x'), Array(254).fill(0))).toThrow(TypeError);
-    expect(() => sendUnixDatagram(path, Buffer.from('x'), [1_000_000])).toThrow(expect.objectContaining({ code: 'EBADF' }));
+    expect(() => sendUnixDatagram(path, Buffer.from('x'), [1_000_000])).toThrow(
+      expect.objectContaining({ code: 'EBADF' }),
+    );
     expect(() => receiveUnixDatagram(-1)).toThrow(RangeError);
     expect(receiveUnixDatagram(fd)).toBeNull();
   });
@@ -124,7 +128,14 @@ describe('a socket that somebody else has opened', () => {
       return receiveUnixDatagram(channel.fd)!;
     })();
     close(first.fd);
-    const given = openUdp({ ...OPTIONS, host: '127.0.0.1', port: first.port, family: 4, dualStack: false, fd: fds[0]! });
+    const given = openUdp({
+      ...OPTIONS,
+      host: '127.0.0.1',
+      port: first.port,
+      family: 4,
+      dualStack: false,
+      fd: fds[0]!,
+    });
     open.push(given.fd);
     expect(given).toMatchObject({ fd: fds[0], port: first.port });
     const client = createSocket('udp4');

@@ -42,6 +42,7 @@ const server: RunningServer = {
     add: ({ source }) => ({ source, isNew: true, isStored: true }),
     remove: (source) => ({ source, isStored: true }),
   },
+  isAlive: () => Promise.resolve(true),
   drain: () => undefined,
   cancelDrain: () => false,
   drainStatus: () => ({ isDraining: true, pending: 1, held: 2, deadlineInSec: 3 }),
