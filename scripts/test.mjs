@@ -35,6 +35,11 @@ function allSteps() {
       isQuiet: true,
     },
     { name: 'types', args: ['node_modules/typescript/bin/tsc', '--noEmit'], isQuiet: true },
+    {
+      name: 'types of the live page',
+      args: ['node_modules/typescript/bin/tsc', '-p', 'src/runtime/live/page'],
+      isQuiet: true,
+    },
     { name: 'generated files', args: ['scripts/generate.ts', '--check'], isQuiet: true },
     vitest('unit', []),
     { name: 'native, under ASan and UBSan', args: ['scripts/test-native-sanitized.mjs'] },

@@ -2,11 +2,11 @@
 
 import { existsSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
-import { type ListenAddress, parseListenAddress } from '../config/listen-point.ts';
 import type { Config } from '../config/schema.ts';
 import { DomainServices } from '../roles/domain-services.ts';
 import type { ServerDescription } from '../runtime/running-server.ts';
 import { countOf, domainRows, warningsOf } from './check.ts';
+import { firstCallOf } from './first-call.ts';
 import { renderRows } from './table.ts';
 
 export interface BannerFacts {
@@ -30,7 +30,9 @@ export function renderBanner({ version, pid, config, description, controlPath, a
     ...listening.map((text): [string, string] => ['listening', text]),
     ...domainRows(config),
     ['control', controlPath ?? 'off'],
-    ...(adminUrl === null ? [] : [['admin', `${adminUrl}/metrics, /healthz, /readyz`] as [string, string]]),
+    ...(adminUrl === null
+      ? []
+      : [['admin', `${adminUrl}/ in a browser; /metrics, /healthz, /readyz`] as [string, string]]),
     ...warnings.map((warning): [string, string] => ['warning', warning]),
     ...thingsToTry(listening, statsLine, new DomainServices(config).isOpen).map((line, i): [string, string] => [
       i === 0 ? 'try' : '',
@@ -41,24 +43,15 @@ export function renderBanner({ version, pid, config, description, controlPath, a
 }
 
 function thingsToTry(listening: readonly string[], statsLine: readonly string[], isOpen: boolean): string[] {
-  const point = listening.map(parseListenAddress).find((parsed): parsed is ListenAddress => typeof parsed !== 'string');
-  if (point === undefined) return [...statsLine];
-  const reach = reachableHost(point);
-  const local = reach.startsWith('[') ? ` -i ${reach}` : '';
-  const uasPort = point.port === 5070 ? 5072 : 5070;
+  const call = firstCallOf(listening);
+  if (call === null) return [...statsLine];
+  const { server, uas, uac } = call;
   return [
     ...statsLine,
-    ...(isOpen ? [`two softphones with ${reach}:${point.port} as their server, one calling the other`] : []),
-    `sipp -sn uas${local} -p ${uasPort}`,
-    `sipp -sn uac${local} -rsa ${reach}:${point.port} -r 10 -m 100 ${reach}:${uasPort}   (calls through this server to that uas)`,
+    ...(isOpen ? [`two softphones with ${server} as their server, one calling the other`] : []),
+    uas,
+    `${uac}   (calls through this server to that uas)`,
   ];
-}
-
-/** A host that reaches this socket from this machine. */
-function reachableHost({ host, family, dualStack }: ListenAddress): string {
-  if (dualStack || host === '0.0.0.0') return '127.0.0.1';
-  if (host === '::') return '[::1]';
-  return family === 6 ? `[${host}]` : host;
 }
 
 /** `strowger` when it is installed as that, else the path of the script with a node that can run it. */

@@ -18,6 +18,7 @@ import type { ServiceNotifier } from '../runtime/service-notify.ts';
 import type { Arguments } from './arguments.ts';
 import { renderBanner, selfCommand } from './banner.ts';
 import { countOf } from './check.ts';
+import { firstCallOf } from './first-call.ts';
 import { renderCounters } from './table.ts';
 
 /** Signals closer together than this are one. */
@@ -50,8 +51,14 @@ export async function start({ config: file, flags, sets }: Arguments, version: s
     console.error(`strowger: ${explainStartError(error, config)}`);
     return 1;
   }
-  admin?.serve(server);
-  const operations: ProcessOperations = { logs: { recentErrors: (limit) => errors.recent(limit) } };
+  const recentErrors = (limit: number) => errors.recent(limit);
+  const call = firstCallOf(server.describe().listening);
+  admin?.serve(server, {
+    recentErrors,
+    firstCall: call === null ? [] : [call.uas, call.uac],
+    onError: (error) => log.error({ err: error }, 'the live page failed'),
+  });
+  const operations: ProcessOperations = { logs: { recentErrors } };
   status = statusOf(server);
   const surroundings = { log, version, adminUrl: admin?.url ?? null, operations, notifier, status };
   const code = await runUntilEnd(server, config, surroundings);

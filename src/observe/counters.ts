@@ -107,6 +107,8 @@ const REGISTRY = {
   traced_messages_total: 'Messages kept in the ring of recent ones (trace)',
   trace_lost_total: 'Messages that were overwritten before those who watched them had them',
   shard_crashes_total: 'Crashes of shards',
+  live_pages_refused_total: 'Live pages turned away because too many were open',
+  live_pages_cut_off_total: 'Live pages cut off because they did not read what was sent',
 } as const;
 
 export type CounterName = keyof typeof REGISTRY;
@@ -134,6 +136,8 @@ const COUNTED_BY: { readonly [name in CounterName]?: readonly CountingThread[] }
   users_reload_failures_total: ['main'],
   trace_lost_total: ['main'],
   shard_crashes_total: ['main'],
+  live_pages_refused_total: ['main'],
+  live_pages_cut_off_total: ['main'],
 };
 
 /** The threads that count `name`: elsewhere it stays zero. */

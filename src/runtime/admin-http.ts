@@ -1,10 +1,13 @@
-/** The admin HTTP listener: /metrics, /healthz and /readyz. Main thread, cold. It is open before the server serves, so that whoever
- *  probes is told that it is not ready yet instead of finding nobody. */
+/** The admin HTTP listener: /metrics, /healthz, /readyz and the live page (live/). Main thread, cold. It is open before the
+ *  server serves, so that whoever probes is told that it is not ready yet instead of finding nobody. */
 
 import { isIPv6 } from 'node:net';
 import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
 import { type AdminAddress, parseAdminAddress } from '../config/admin-address.ts';
 import { CONTENT_TYPE } from '../observe/exposition.ts';
+import { LiveFeed, type LiveFeedOptions } from './live/live-feed.ts';
+import { addLiveRoutes, isNamedByAddress, LIVE_PATHS, type Refusal } from './live/live-routes.ts';
+import { readPageFiles } from './live/page-files.ts';
 import type { RunningServer } from './running-server.ts';
 
 /** A request has a few hundred bytes, and no body. */
@@ -13,13 +16,21 @@ const MAX_CONNECTIONS = 64;
 const REQUEST_LIMIT_MS = 5000;
 const IDLE_LIMIT_MS = 75_000;
 
-const PATHS = ['/metrics', '/healthz', '/readyz'] as const;
+const PATHS = [...LIVE_PATHS, '/metrics', '/healthz', '/readyz'] as const;
+
+const FOREIGN_NAME: Refusal = {
+  status: 403,
+  text: 'this listener is for its own machine: address it as 127.0.0.1, [::1] or localhost',
+};
+
+/** What the live page shows beside the server. */
+export type PageOptions = Omit<LiveFeedOptions, 'view' | 'pageVersion'>;
 
 export interface AdminListener {
   /** Where it listens, e.g. `http://127.0.0.1:9560`. */
   readonly url: string;
   /** From now on there is something to tell. */
-  serve(server: RunningServer): void;
+  serve(server: RunningServer, page: PageOptions): void;
   close(): Promise<void>;
 }
 
@@ -42,7 +53,15 @@ export async function openAdmin(listen: string): Promise<AdminListener> {
   });
   app.server.maxConnections = MAX_CONNECTIONS;
   let server: RunningServer | null = null;
+  let feed: LiveFeed | null = null;
+  const files = readPageFiles();
   addRoutes(app, () => server);
+  const isLoopback = address.host === '::1' || address.host.startsWith('127.');
+  addLiveRoutes(app, {
+    files,
+    feed: () => feed,
+    refusal: ({ headers }) => (isLoopback && !isNamedByAddress(headers.host) ? FOREIGN_NAME : null),
+  });
   try {
     await app.listen({ host: address.host, port: address.port, ipv6Only: isIPv6(address.host) && listen[0] !== '*' });
   } catch (error) {
@@ -54,10 +73,14 @@ export async function openAdmin(listen: string): Promise<AdminListener> {
   const host = address.isWildcard ? 'localhost' : isIPv6(address.host) ? `[${address.host}]` : address.host;
   return {
     url: `http://${host}:${port}`,
-    serve: (running) => {
+    serve: (running, page) => {
       server = running;
+      feed = new LiveFeed({ ...page, view: running.live, pageVersion: files.version });
     },
-    close: () => app.close(),
+    close: () => {
+      feed?.close();
+      return app.close();
+    },
   };
 }
 

@@ -42,6 +42,8 @@ export interface DispatcherTask {
   readonly bans: SharedArrayBuffer | null;
   /** From the supervisor: 'turn', other bans. It counts up COMMANDS_WORD with each. */
   readonly port: MessagePort;
+  /** Where it says who sends most; null: nobody ever asks. */
+  readonly topSources: SharedArrayBuffer | null;
 }
 
 const TIMER_SLACK_NS = 1000;
@@ -68,8 +70,8 @@ class Dispatcher {
     this.#nap = new Nap(task.napUs);
     attach(arena.bytes);
     for (const socket of task.sockets) addSocket(socket.socket, socket.fd, socket.family, socket.isWildcard);
-    const { shardFds, overloadMark } = task;
-    this.#intake = new Intake({ arena, counters: this.#counters, shardFds, overloadMark });
+    const { shardFds, overloadMark, topSources } = task;
+    this.#intake = new Intake({ arena, counters: this.#counters, shardFds, overloadMark, topSources });
     this.#useBans(task.bans);
     arena.words[this.#control + DISPATCHER.THREAD_ID_WORD] = kernelThreadId();
   }

@@ -21,6 +21,7 @@ import {
 } from '../memory/layout.ts';
 import { RingConsumer, RingProducer } from '../memory/slot-ring.ts';
 import { COUNTER, type Counters } from '../observe/counters.ts';
+import { TopSourcesWriter } from '../observe/top-sources.ts';
 import { classifyDatagram, DATAGRAM, hashCallId, isSheddable } from '../sip/scan.ts';
 import type { BanTable } from './bans/ban-table.ts';
 import { receiveBatch, signal } from './udp-socket.ts';
@@ -38,6 +39,8 @@ export interface IntakeOptions {
   readonly shardFds: readonly number[];
   /** Slots queued at one shard above which new requests are shed. */
   readonly overloadMark: number;
+  /** Where it says who sends most; null: nobody ever asks. */
+  readonly topSources: SharedArrayBuffer | null;
 }
 
 export class Intake {
@@ -58,12 +61,13 @@ export class Intake {
   #freeJumboCount = 0;
   /** Slots that the receive plan names. */
   #planned = 0;
+  readonly #topSources: TopSourcesWriter | null;
   #isFull = false;
   /** null: nobody is banned. */
   #bans: BanTable | null = null;
 
   /** The arena must be attached to the calling thread, and its sockets added. */
-  constructor({ arena, counters, shardFds, overloadMark }: IntakeOptions) {
+  constructor({ arena, counters, shardFds, overloadMark, topSources }: IntakeOptions) {
     const { map, words } = arena;
     this.#arena = arena;
     this.#shardFds = shardFds;
@@ -71,6 +75,7 @@ export class Intake {
     this.#control = map.dispatcher >> 2;
     this.#plan = map.plan >> 2;
     this.#counters = counters;
+    this.#topSources = topSources === null ? null : new TopSourcesWriter(topSources);
     this.#touched = new Uint8Array(map.shardCount);
     this.#returned = new Int32Array(map.ringCapacity);
     this.#freeSlots = new Int32Array(map.slotCount);
@@ -123,12 +128,20 @@ export class Intake {
     const { words } = this.#arena;
     this.#counters.count(COUNTER.receive_batches_total);
     this.#counters.add(COUNTER.datagrams_received_total, count);
+    if (this.#topSources?.isWatched()) this.#noteSource(this.#topSources, count);
     try {
       for (let i = 0; i < count; i++) this.#dispatchOne(words[this.#plan + i]!, i);
     } finally {
       // Also if this thread dies of one of them: what was offered is a shard's already, and nobody would ever find it.
       this.#publish();
     }
+  }
+
+  /** One of the batch stands for all of it. */
+  #noteSource(topSources: TopSourcesWriter, count: number): void {
+    const { words, map } = this.#arena;
+    const at = slotOffset(map, words[this.#plan + topSources.pick(count)]!) >> 2;
+    topSources.add(words, at + SLOT.SOURCE_WORD, words[at + SLOT.FAMILY_WORD]!, words[at + SLOT.PORT_WORD]!, count);
   }
 
   #publish(): void {

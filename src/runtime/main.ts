@@ -8,12 +8,14 @@ import { STORE_STATE } from '../location/store-feed.ts';
 import { createArena } from '../memory/arena.ts';
 import { type ArenaShape, OWNER_DISPATCHER, SLOT, slotOffset } from '../memory/layout.ts';
 import { COUNTER, Counters, readCounters } from '../observe/counters.ts';
+import { createTopSources } from '../observe/top-sources.ts';
 import type { BoundSocket } from '../roles/bound-socket.ts';
 import { BanList } from './bans/ban-list.ts';
 import { protectedBlocks } from './bans/protected-blocks.ts';
 import { boundSocketOf } from './bound-socket.ts';
 import { Drain } from './drain.ts';
 import { GivenSockets } from './given-sockets.ts';
+import { liveViewOf } from './live/live-view.ts';
 import { LocationService } from './location-service.ts';
 import { LocationStore } from './location-store/location-store.ts';
 import type { ListenError, RunningServer } from './running-server.ts';
@@ -67,8 +69,11 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     localAddresses: addresses,
   });
   const trace = openTrace(config, sockets, addresses, arena.map.shardCount);
+  // Only the live page asks.
+  const topSources = config.admin.listen === 'off' ? null : createTopSources();
   const supervisor = new Supervisor({
     arena,
+    topSources,
     location,
     config,
     users: userFiles.shared,
@@ -144,26 +149,33 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     ...(drain.isDraining ? ['draining'] : []),
     ...(store.state === STORE_STATE.FAILED ? ['the location store has failed: registrations are in memory alone'] : []),
   ];
-  const metrics = new ServerMetrics({
+  const shown = {
     arena,
     config,
-    version,
-    startedAtMs: startedAt,
     sockets: sockets.map(({ socket, text, receiveBufferBytes }) => ({
       text,
       receiveBufferBytes,
       drops: () => receiveDrops(socket),
     })),
-    isReady: () => notReadyBecause().length === 0,
     isDispatcherUp: () => supervisor.isDispatcherUp,
     shards: () => supervisor.shards(),
     banCount: () => bans.count,
     aorCount: () => location.aorCount,
     bindingCount: () => location.bindingCount,
     storeState: () => STATE_WORDS[store.state],
-    storeStates: STATE_WORDS,
     refresh,
+  };
+  const metrics = new ServerMetrics({
+    ...shown,
+    version,
+    startedAtMs: startedAt,
+    isReady: () => notReadyBecause().length === 0,
+    storeStates: STATE_WORDS,
   });
+  const live = liveViewOf(
+    { ...shown, topSources, notReadyBecause, ringHigh: (shard) => metrics.ringHighOf(shard) },
+    { version, startedAtMs: startedAt, counters: mainCounters },
+  );
   if (config.admin.listen !== 'off') metrics.start();
   const trouble = new TroubleWatch(stats, log);
   const troubleTimer = setInterval(() => trouble.check(), TROUBLE_CHECK_MS);
@@ -208,6 +220,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
       shards: supervisor.shards(),
     }),
     location,
+    live,
     trace,
     bans,
     isAlive: () => supervisor.allTurn(),

@@ -3,6 +3,7 @@
 
 import type { BanOperations } from './bans/ban-list.ts';
 import type { DrainStatus } from './drain.ts';
+import type { LiveView } from './live/live-feed.ts';
 import type { TraceOperations } from './trace/trace-service.ts';
 
 export interface ServerDescription {
@@ -97,6 +98,8 @@ export interface RunningServer {
   /** JSON-serialisable: shards, their incarnations, readiness. */
   status(): object;
   readonly location: LocationOperations;
+  /** What the live page is made of. */
+  readonly live: LiveView;
   /** null: no messages are kept. */
   readonly trace: TraceOperations | null;
   readonly bans: BanOperations;

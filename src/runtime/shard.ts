@@ -87,6 +87,8 @@ export interface IntakeTask {
   readonly overloadMark: number;
   /** Banned sources as of now; the supervisor sends others. null: there are none. */
   readonly bans: SharedArrayBuffer | null;
+  /** Where it says who sends most; null: nobody ever asks. */
+  readonly topSources: SharedArrayBuffer | null;
 }
 
 /** From the supervisor to who has the intake: the banned sources from now on. */
@@ -243,8 +245,14 @@ class Shard {
   #openIntake(task: IntakeTask | null): Intake | null {
     if (task === null) return null;
     const { shard, eventFd } = this.#task;
-    const { overloadMark } = task;
-    const intake = new Intake({ arena: this.#arena, counters: this.#counters, shardFds: [eventFd], overloadMark });
+    const { overloadMark, topSources } = task;
+    const intake = new Intake({
+      arena: this.#arena,
+      counters: this.#counters,
+      shardFds: [eventFd],
+      overloadMark,
+      topSources,
+    });
     intake.useBans(task.bans === null ? null : new BanTable(task.bans));
     // What a predecessor had in hand.
     intake.sweep(shard);

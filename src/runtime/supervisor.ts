@@ -70,6 +70,8 @@ export interface SupervisorOptions {
   readonly localAddresses: readonly string[];
   /** Memory of the trace; null: there is none. */
   readonly trace: SharedArrayBuffer | null;
+  /** Where the intake says who sends most (observe/top-sources.ts); null: nobody ever asks. */
+  readonly topSources: SharedArrayBuffer | null;
   readonly log: Logger;
 }
 
@@ -296,6 +298,7 @@ export class Supervisor {
       overloadMark: shedMarkOf(arena.map.slotCount, config.limits.overloadMark),
       bans: this.#bans,
       port: port2,
+      topSources: this.#options.topSources,
     };
     const dispatcher = new Worker(moduleBeside('dispatcher'), {
       workerData,
@@ -323,9 +326,9 @@ export class Supervisor {
 
   #intakeTask(): IntakeTask | null {
     if (this.#hasDispatcher) return null;
-    const { config } = this.#options;
+    const { config, topSources } = this.#options;
     const overloadMark = shedMarkOf(this.#arena.map.slotCount, config.limits.overloadMark);
-    return { isOpen: this.#isOpen, napUs: napUsOf(config), overloadMark, bans: this.#bans };
+    return { isOpen: this.#isOpen, napUs: napUsOf(config), overloadMark, bans: this.#bans, topSources };
   }
 
   /** Runs one shard for as long as the server lives. */

@@ -3,6 +3,13 @@
 
 import { readFileSync, readlinkSync } from 'node:fs';
 
+export interface ThreadCpu {
+  /** Nanoseconds on a CPU since the thread began. */
+  readonly ranNs: number;
+  /** Nanoseconds in which it could have run and waited for a CPU. */
+  readonly waitedNs: number;
+}
+
 /** The kernel's id of the calling thread; 0 where /proc does not tell. */
 export function kernelThreadId(): number {
   try {
@@ -13,12 +20,23 @@ export function kernelThreadId(): number {
   }
 }
 
+/** null: there is no such thread, or the kernel does not say. */
+export function readThreadCpu(threadId: number): ThreadCpu | null {
+  if (threadId === 0) return null;
+  try {
+    return parseSchedstat(readFileSync(`/proc/self/task/${threadId}/schedstat`, 'latin1'));
+  } catch {
+    return null; // it has ended
+  }
+}
+
+/** `RAN WAITED SLICES`, as /proc/PID/task/TID/schedstat has them; null for anything else. */
+export function parseSchedstat(text: string): ThreadCpu | null {
+  const fields = /^(\d+) (\d+) \d+\s*$/.exec(text);
+  return fields === null ? null : { ranNs: Number(fields[1]), waitedNs: Number(fields[2]) };
+}
+
 /** Nanoseconds that a thread has run; NaN: there is no such thread, or the kernel does not say. */
 export function cpuNsOfThread(threadId: number): number {
-  if (threadId === 0) return Number.NaN;
-  try {
-    return Number(readFileSync(`/proc/self/task/${threadId}/schedstat`, 'latin1').split(' ')[0]);
-  } catch {
-    return Number.NaN; // it has ended
-  }
+  return readThreadCpu(threadId)?.ranNs ?? Number.NaN;
 }

@@ -3,7 +3,7 @@
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
-import { type AdminListener, openAdmin } from '../../src/runtime/admin-http.ts';
+import { type AdminListener, openAdmin, type PageOptions } from '../../src/runtime/admin-http.ts';
 import type { RunningServer } from '../../src/runtime/running-server.ts';
 
 const listeners: AdminListener[] = [];
@@ -16,6 +16,8 @@ async function open(listen = '127.0.0.1:0'): Promise<AdminListener> {
   listeners.push(listener);
   return listener;
 }
+
+const PAGE: PageOptions = { firstCall: [], recentErrors: () => [], onError: () => undefined };
 
 async function get(url: string): Promise<{ status: number; type: string | null; text: string }> {
   const response = await fetch(url);
@@ -37,7 +39,7 @@ describe('the admin listener', () => {
   it('is ready when nothing speaks against it, and else says what does', async () => {
     const admin = await open();
     const reasons: string[] = [];
-    admin.serve(serverThat(reasons));
+    admin.serve(serverThat(reasons), PAGE);
     expect(await get(`${admin.url}/readyz`)).toMatchObject({ status: 200, text: 'ready\n' });
     reasons.push('shard 1 is down', 'stopping');
     expect(await get(`${admin.url}/readyz`)).toMatchObject({ status: 503, text: 'shard 1 is down\nstopping\n' });
@@ -46,7 +48,7 @@ describe('the admin listener', () => {
 
   it('gives metrics in the format that Prometheus asks for', async () => {
     const admin = await open();
-    admin.serve(serverThat([]));
+    admin.serve(serverThat([]), PAGE);
     const type = 'text/plain; version=0.0.4; charset=utf-8';
     expect(await get(`${admin.url}/metrics`)).toEqual({ status: 200, type, text: 'up 1\n' });
   });
@@ -54,7 +56,7 @@ describe('the admin listener', () => {
   it('says what there is, where there is nothing', async () => {
     const admin = await open();
     const { status, text } = await get(`${admin.url}/metric`);
-    expect([status, text]).toEqual([404, 'there are /metrics, /healthz, /readyz\n']);
+    expect([status, text]).toEqual([404, 'there are /, /live.json, /metrics, /healthz, /readyz\n']);
   });
 
   it('ends at once although a scraper keeps its connection', async () => {

@@ -27,7 +27,7 @@ function groupOf({ first, size }: (typeof GROUPS)[number]): readonly string[] {
   return COUNTER_NAMES.slice(at, at + size);
 }
 
-const MAIN = /^src\/runtime\/(?:main|supervisor)\.ts$/;
+const MAIN = /^src\/runtime\/(?:main|supervisor|live\/live-view)\.ts$/;
 const INTAKE = new Set(['src/runtime/intake.ts', 'src/runtime/dispatcher.ts']);
 /** What shard.ts counts as the one that has the intake. */
 const OF_THE_INTAKE = new Set(['naps_total']);
@@ -37,7 +37,8 @@ function threadsByFile(name: string, files: readonly SourceFile[]): Set<string> 
   const isUsed = new RegExp(`\\bCOUNTER\\.${name}\\b`);
   // What is said or shown of a counter is no count.
   const isShown = ({ path }: SourceFile) =>
-    /^src\/observe\/[^/]+$/.test(path) || path === 'src/runtime/server-metrics.ts';
+    /^src\/observe\/[^/]+$/.test(path) ||
+    /^src\/runtime\/(?:server-metrics|live\/live-(?:frame|reading))\.ts$/.test(path);
   const counting = files.filter((file) => !isShown(file) && isUsed.test(file.text));
   return new Set(
     counting.map(({ path }) => {

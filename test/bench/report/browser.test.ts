@@ -1,35 +1,15 @@
 /** The page in the browser that people have: Chromium, at a phone's and at a desk's width, in both colour schemes. */
 
-import { accessSync, constants, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import { pathToFileURL } from 'node:url';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { renderReport } from '../../../perf/bench/report/page.ts';
 import { csvFilesOf } from '../../../perf/bench/report/raw-data.ts';
+import { DESK, focusOn, hasChromium, launchChromium, PHONE, PROBE } from '../../browser/chromium.ts';
 import { STROWGER_AND_KAMAILIO, simulate, simulateSearch } from '../simulated-result.ts';
-
-const chromiumPath = ['chromium', 'chromium-browser', 'google-chrome']
-  .flatMap((name) => (process.env['PATH'] ?? '').split(':').map((folder) => join(folder, name)))
-  .find(isExecutable);
-const hasChromium = chromiumPath !== undefined;
-
-/** No sandbox: tests also run as root. The others keep the browser itself off the network. */
-const FLAGS = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
-
-const PROBE = fileURLToPath(new URL('page-probe.js', import.meta.url));
-
-const PHONE = { width: 360, height: 740 };
-const DESK = { width: 1280, height: 900 };
 
 const result = simulate({
   seed: 1,
@@ -45,15 +25,6 @@ const result = simulate({
   warnings: ['A warning.'],
 });
 
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 describe.skipIf(!hasChromium)('the report in a browser', { timeout: 30_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'strowger-browser-'));
   const address = pathToFileURL(join(folder, 'report.html')).href;
@@ -61,7 +32,7 @@ describe.skipIf(!hasChromium)('the report in a browser', { timeout: 30_000 }, ()
 
   beforeAll(async () => {
     writeFileSync(join(folder, 'report.html'), renderReport(result));
-    browser = await chromium.launch({ executablePath: chromiumPath!, args: FLAGS });
+    browser = await launchChromium();
   }, 30_000);
   afterAll(async () => {
     await browser?.close();
@@ -175,12 +146,3 @@ describe.skipIf(!hasChromium)('the report in a browser', { timeout: 30_000 }, ()
     await page.close();
   });
 });
-
-/** By the tab key alone, as often as there are things to stop at. */
-async function focusOn(page: Page, selector: string): Promise<void> {
-  for (let presses = 0; presses < 60; presses++) {
-    if (await page.evaluate(`probe.hasFocus(${JSON.stringify(selector)})`)) return;
-    await page.keyboard.press('Tab');
-  }
-  throw new Error(`the tab key does not lead to ${selector}`);
-}
