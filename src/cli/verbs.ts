@@ -9,6 +9,7 @@ import type { DistinctError } from '../observe/distinct-errors.ts';
 import type { ListedBan } from '../runtime/bans/ban-list.ts';
 import type { ControlMethod } from '../runtime/control/method.ts';
 import { METHODS } from '../runtime/control/methods.ts';
+import type { ListedHop, ListedShard, ShardTransaction } from '../runtime/shard-service.ts';
 import { grouped, renderTable } from './table.ts';
 
 export interface VerbOperand {
@@ -47,6 +48,42 @@ export const VERBS = {
     flags: [{ name: 'limit', value: 'N' }],
     examples: [['strowger error list', 'what went wrong lately, and what to do about it']],
     print: printErrors,
+  },
+  'shard list': {
+    method: 'shard.list',
+    examples: [['strowger shard list', 'how busy each is, and what it died of last']],
+    print: printShards,
+  },
+  'shard restart': {
+    method: 'shard.restart',
+    operands: [{ usage: 'N', param: 'shard' }],
+    about: `The shard serves what it has taken, and a successor goes on with what waits: no datagram is lost.
+Its transactions are: calls that ring are taken up again when they are retransmitted.`,
+    examples: [['strowger shard restart 1', 'one of them']],
+    print: ({ shard, starts, tookMs }: { shard: number; starts: number; tookMs: number }) =>
+      `shard ${shard}: started again in ${tookMs} ms (start number ${starts})`,
+  },
+  'transaction list': {
+    method: 'transaction.list',
+    flags: [
+      { name: 'call-id', value: 'TEXT', param: 'callId' },
+      { name: 'method', value: 'NAME' },
+      { name: 'state', value: 'STATE', help: 'in this state only: proceeding (what rings), completed, accepted …' },
+      { name: 'shard', value: 'N' },
+      { name: 'limit', value: 'N' },
+    ],
+    about: `A row for each server transaction, with its branches: where they are sent to, and their state.
+What is answered by a 2xx keeps no message: its Call-ID and its age are not known any more.`,
+    examples: [
+      ['strowger transaction list --method INVITE --state proceeding', 'what rings now'],
+      ['strowger transaction list --call-id a84b4c76e66710@pc33.atlanta.com', 'one call'],
+    ],
+    print: printTransactions,
+  },
+  'hop list': {
+    method: 'hops.list',
+    examples: [['strowger hop list', 'which next hops are up, and which rest after a failure']],
+    print: printHops,
   },
   'ban list': {
     method: 'ban.list',
@@ -89,6 +126,9 @@ restart (setting bans.file).`,
 
 export const VERB_NOUNS = {
   error: 'what went wrong in a running server',
+  shard: 'the threads of a running server that serve calls',
+  transaction: 'the transactions of a running server',
+  hop: 'the next hops of a running server',
   ban: 'sources whose datagrams a running server drops',
 } as const;
 
@@ -127,7 +167,8 @@ export function readValue(name: VerbName, param: string, text: string): { readon
   if (asText.success) return { value: text };
   const asNumber = /^-?\d+(?:\.\d+)?$/.test(text) ? schema.safeParse(Number(text)) : null;
   if (asNumber?.success === true) return { value: Number(text) };
-  return (asNumber ?? asText).error!.issues[0]!.message;
+  const isNumber = asText.error!.issues[0]!.code === 'invalid_type';
+  return asNumber === null && isNumber ? 'is not a number' : (asNumber ?? asText).error!.issues[0]!.message;
 }
 
 function schemaOf(name: VerbName, param: string): z.ZodType | undefined {
@@ -154,6 +195,78 @@ function printErrors({ errors }: { errors: readonly DistinctError[] }, lineWidth
     rows,
     lineWidth,
   );
+}
+
+function printShards({ shards }: { shards: readonly ListedShard[] }, lineWidth: number): string {
+  const rows = shards.map(({ shard, isRunning, load, ring, transactions, parked, starts, lastCrash }) => [
+    String(shard),
+    isRunning ? 'running' : 'down',
+    load === null ? '-' : `${Math.round(load * 100)} %`,
+    grouped(ring.waiting),
+    grouped(ring.high),
+    grouped(transactions),
+    grouped(parked),
+    grouped(starts),
+    lastCrash === null ? '-' : `${lastCrash.at.slice(0, 19)} ${lastCrash.error}`,
+  ]);
+  const columns = [
+    { title: 'SHARD', isFigure: true },
+    { title: 'STATE' },
+    { title: 'LOAD', isFigure: true },
+    { title: 'RING', isFigure: true },
+    { title: 'HIGH', isFigure: true },
+    { title: 'TRANSACTIONS', isFigure: true },
+    { title: 'PARKED', isFigure: true },
+    { title: 'STARTS', isFigure: true },
+    { title: 'LAST CRASH (UTC)', leastWidth: 20 },
+  ];
+  return renderTable(columns, rows, lineWidth);
+}
+
+function printTransactions(
+  { transactions, cursor }: { transactions: readonly ShardTransaction[]; cursor: string | null },
+  lineWidth: number,
+): string {
+  if (transactions.length === 0) return 'no such transactions';
+  const rows = transactions.map(({ shard, method, state, ageMs, peer, branches, callId }) => [
+    String(shard),
+    method,
+    state,
+    ageMs === null ? '-' : `${(ageMs / 1000).toFixed(1)} s`,
+    peer,
+    branches.map((branch) => `${branch.peer} ${branch.state}`).join(', ') || '-',
+    callId ?? '-',
+  ]);
+  const columns = [
+    { title: 'SHARD', isFigure: true },
+    { title: 'METHOD' },
+    { title: 'STATE' },
+    { title: 'AGE', isFigure: true },
+    { title: 'FROM' },
+    { title: 'BRANCHES', leastWidth: 20 },
+    { title: 'CALL-ID', leastWidth: 12 },
+  ];
+  const rest = cursor === null ? '' : `\nthe first ${grouped(transactions.length)}; more with --limit`;
+  return renderTable(columns, rows, lineWidth) + rest;
+}
+
+function printHops({ hops }: { hops: readonly ListedHop[] }, lineWidth: number): string {
+  if (hops.length === 0) return 'there are no next hops';
+  const rows = hops.map(({ uri, state, restingOn, restsForSec, failures, lastFailedAt }) => [
+    uri,
+    state === 'resting'
+      ? `resting for ${restsForSec} s on ${restingOn} ${restingOn === 1 ? 'shard' : 'shards'}`
+      : state,
+    grouped(failures),
+    lastFailedAt?.slice(0, 19) ?? '-',
+  ]);
+  const columns = [
+    { title: 'NEXT HOP', leastWidth: 20 },
+    { title: 'STATE' },
+    { title: 'FAILURES', isFigure: true },
+    { title: 'LAST FAILED (UTC)' },
+  ];
+  return renderTable(columns, rows, lineWidth);
 }
 
 function printBans({ bans, total }: { bans: readonly ListedBan[]; total: number }, lineWidth: number): string {

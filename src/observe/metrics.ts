@@ -108,6 +108,12 @@ export const METRIC = {
   ),
   storeState: metric('gauge', `${PREFIX}location_store_state`, 'State of the location store on disk', 'state'),
 
+  threadCpu: metric(
+    'counter',
+    `${PREFIX}thread_cpu_seconds_total`,
+    'CPU time that a thread has spent; it begins again with the thread, and is NaN where the kernel does not say',
+    'thread',
+  ),
   threadUp: metric('gauge', `${PREFIX}thread_up`, 'Whether a shard or the dispatcher runs', 'thread'),
   shardStarts: metric('counter', `${PREFIX}shard_starts_total`, 'Starts of a shard, the first included', 'thread'),
   shardCrashes: metric('counter', `${PREFIX}shard_crashes_total`, 'Crashes of a shard', 'thread'),

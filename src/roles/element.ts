@@ -23,12 +23,13 @@ import { LocatedUser } from './located-user.ts';
 import { OwnAddresses } from './own-addresses.ts';
 import type { ElementClock, ResolverPort } from './ports.ts';
 import { CLIENT_TAG } from './proxy/branches.ts';
-import { KnownHops } from './proxy/hop-health.ts';
+import { KnownHops, type ListedHop } from './proxy/hop-health.ts';
 import { identify } from './proxy/identity.ts';
 import { OUTCOME } from './proxy/routing.ts';
 import { SERVED } from './proxy/served.ts';
 import { TargetBlocks } from './proxy/target-blocks.ts';
 import { TransactionLayer } from './proxy/transaction-layer.ts';
+import type { TransactionPage, TransactionQuestion } from './proxy/transaction-list.ts';
 import { ReceivedRequest } from './received-request.ts';
 import { RecentRegisters } from './registrar/recent-registers.ts';
 import { StoredAnswers } from './registrar/stored-answers.ts';
@@ -94,6 +95,7 @@ export class Element {
   /** Slots that wait for a user look-up; they may wait for a name after that. */
   readonly #asking = new Set<number>();
   #isDraining = false;
+  readonly #hops = new KnownHops();
   readonly #answers: StoredAnswers | null;
   readonly #feed: FeedProducer | null;
   readonly #kept: KeptMessages;
@@ -139,7 +141,7 @@ export class Element {
       feed,
       answers: this.#answers,
       recentRegisters: new RecentRegisters(),
-      hops: new KnownHops(),
+      hops: this.#hops,
       clock,
       wallMs,
       whenResolved: (resume) => ports.defer(resume, this.#whenResolved()),
@@ -224,6 +226,16 @@ export class Element {
   /** Configurations in use: the current one, and earlier ones that something still belongs to. */
   get snapshotCount(): number {
     return this.#snapshots.count;
+  }
+
+  /** Server transactions; none in stateless mode. `nowUs` is on the clock of the slots' receive time. Cold. */
+  transactions(question: TransactionQuestion, nowUs: number): TransactionPage {
+    return this.#layer?.list(question, nowUs) ?? { transactions: [], cursor: null };
+  }
+
+  /** What is known of each next hop; null in stateless mode, where nobody watches them. `nowMs`: as for `advance`. Cold. */
+  hops(nowMs: number): ListedHop[] | null {
+    return this.#layer === null ? null : this.#hops.list(nowMs);
   }
 
   /** Messages waiting for the next flush. */

@@ -5,8 +5,8 @@ import type { Logger } from 'pino';
 import type { ListenPoint } from '../config/listen-point.ts';
 import { type Config, shardCountOf } from '../config/schema.ts';
 import { STORE_STATE } from '../location/store-feed.ts';
-import { createArena } from '../memory/arena.ts';
-import { type ArenaShape, OWNER_DISPATCHER, SLOT, slotOffset } from '../memory/layout.ts';
+import { type Arena, createArena } from '../memory/arena.ts';
+import { type ArenaShape, OWNER_DISPATCHER, SHARD, SLOT, shardOffset, slotOffset } from '../memory/layout.ts';
 import { COUNTER, Counters, readCounters } from '../observe/counters.ts';
 import { createTopSources } from '../observe/top-sources.ts';
 import type { BoundSocket } from '../roles/bound-socket.ts';
@@ -20,8 +20,10 @@ import { LocationService } from './location-service.ts';
 import { LocationStore } from './location-store/location-store.ts';
 import type { ListenError, RunningServer } from './running-server.ts';
 import { ServerMetrics } from './server-metrics.ts';
+import { ShardService } from './shard-service.ts';
 import { bansFile, locationDirectory } from './state-directory.ts';
 import { Supervisor } from './supervisor.ts';
+import { ThreadLoads } from './thread-loads.ts';
 import { TraceService } from './trace/trace-service.ts';
 import { TroubleWatch } from './trouble.ts';
 import { addSocket, attach, close, createEventFd, openUdp, receiveDrops } from './udp-socket.ts';
@@ -176,7 +178,16 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     { ...shown, topSources, notReadyBecause, ringHigh: (shard) => metrics.ringHighOf(shard) },
     { version, startedAtMs: startedAt, counters: mainCounters },
   );
-  if (config.admin.listen !== 'off') metrics.start();
+  metrics.start(config.admin.listen !== 'off');
+  const loads = new ThreadLoads(() => threadIdsOf(arena));
+  loads.start();
+  const shards = new ShardService({
+    arena,
+    config,
+    supervisor,
+    loads,
+    ringHighOf: (shard) => metrics.ringHighOf(shard),
+  });
   const trouble = new TroubleWatch(stats, log);
   const troubleTimer = setInterval(() => trouble.check(), TROUBLE_CHECK_MS);
   troubleTimer.unref();
@@ -193,6 +204,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     userFiles.close();
     trace?.close();
     bans.close();
+    loads.stop();
     await supervisor.stop();
     await store.close();
     end();
@@ -224,6 +236,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     trace,
     bans,
     isAlive: () => supervisor.allTurn(),
+    shards,
     drain: ({ deadlineMs = config.drain.deadlineSec * 1000, lingerMs = config.timers.t2Ms } = {}) => {
       seenMessages = countMessages(stats());
       drain.begin({ deadlineMs, lingerMs });
@@ -272,6 +285,14 @@ function openTrace(
     maskHeaders: config.trace.maskHeaders,
   };
   return new TraceService(config, 0, shardCount, reading);
+}
+
+/** Of the shards, as the kernel numbers them. */
+function threadIdsOf({ words, map }: Arena): number[] {
+  return Array.from(
+    { length: map.shardCount },
+    (_, shard) => words[(shardOffset(map, shard) >> 2) + SHARD.THREAD_ID_WORD]!,
+  );
 }
 
 /** Opens every listen point, or none. */

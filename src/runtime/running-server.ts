@@ -4,6 +4,7 @@
 import type { BanOperations } from './bans/ban-list.ts';
 import type { DrainStatus } from './drain.ts';
 import type { LiveView } from './live/live-feed.ts';
+import type { ShardOperations } from './shard-service.ts';
 import type { TraceOperations } from './trace/trace-service.ts';
 
 export interface ServerDescription {
@@ -105,6 +106,7 @@ export interface RunningServer {
   readonly bans: BanOperations;
   /** Whether all threads do their rounds. Takes as long as they need to answer, 2 s at the most. */
   isAlive(): Promise<boolean>;
+  readonly shards: ShardOperations;
   /** Takes nothing new, ends once what runs is over, or at the deadline (by default that of `strowger drain`); `finished` says
    *  when. `lingerMs`: how long nothing may be pending before. May be called again, with another deadline. */
   drain(order?: { readonly deadlineMs?: number; readonly lingerMs?: number }): void;

@@ -10,6 +10,7 @@ import { HISTOGRAM, Histograms, readHistogram } from '../observe/histograms.ts';
 import { METRIC, metricOfCounter, threadName, threadsCounting } from '../observe/metrics.ts';
 import { rejectMarkOf, shedMarkOf } from './ring-marks.ts';
 import type { ShardStatus } from './supervisor.ts';
+import { cpuNsOfThread } from './thread-cpu.ts';
 
 /** What the arena does not tell. */
 export interface MetricsSources {
@@ -74,9 +75,10 @@ export class ServerMetrics {
     return this.#exposition.render();
   }
 
-  /** Begins what has to be watched between scrapes. */
-  start(): void {
+  /** Begins what has to be watched between scrapes. `isScraped`: also what nobody but /metrics tells. */
+  start(isScraped: boolean): void {
     this.#timers.push(setInterval(() => this.#rollWindow(), HIGH_WATER_WINDOW_MS).unref());
+    if (!isScraped) return;
     const histograms = new Histograms(this.#arena, this.#arena.map.shardCount + 1);
     let dueMs = performance.now() + LOOP_CHECK_MS;
     const check = () => {
@@ -180,7 +182,14 @@ export class ServerMetrics {
     const { map, words } = this.#arena;
     const { limits } = this.#sources.config;
     const { isDispatcherUp } = this.#sources;
-    if (this.#hasDispatcher) page.add(METRIC.threadUp, { thread: 'dispatcher' }, () => Number(isDispatcherUp()));
+    if (this.#hasDispatcher) {
+      page.add(METRIC.threadUp, { thread: 'dispatcher' }, () => Number(isDispatcherUp()));
+      page.add(METRIC.threadCpu, { thread: 'dispatcher' }, () =>
+        cpuSecondsOf(words[(map.dispatcher >> 2) + DISPATCHER.THREAD_ID_WORD]!),
+      );
+    }
+    // The kernel calls a process's first thread by the number of the process.
+    page.add(METRIC.threadCpu, { thread: 'main' }, () => cpuSecondsOf(process.pid));
     page.add(METRIC.ringRejectMark, {}, () => rejectMarkOf(map.slotCount, limits.rejectMark));
     page.add(METRIC.ringShedMark, {}, () => shedMarkOf(map.slotCount, limits.overloadMark));
     this.#eachShard((thread, shard) => {
@@ -193,6 +202,9 @@ export class ServerMetrics {
         return (Atomics.load(words, ring + RING.TAIL_WORD) - head) | 0;
       });
       page.add(METRIC.ringHigh, { thread }, () => this.ringHighOf(shard));
+      page.add(METRIC.threadCpu, { thread }, () =>
+        cpuSecondsOf(words[(shardOffset(map, shard) >> 2) + SHARD.THREAD_ID_WORD]!),
+      );
     });
   }
 
@@ -226,4 +238,8 @@ export class ServerMetrics {
       this.#ringHighBefore[shard] = Atomics.exchange(this.#arena.words, this.#ringHighWord(shard), 0);
     }
   }
+}
+
+function cpuSecondsOf(threadId: number): number {
+  return cpuNsOfThread(threadId) / 1e9;
 }

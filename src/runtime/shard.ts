@@ -33,6 +33,7 @@ import { Nap } from './nap.ts';
 import { rehearse } from './rehearsal.ts';
 import { Resolver } from './resolver.ts';
 import { rejectMarkOf } from './ring-marks.ts';
+import { type AskCommand, answerQuestion } from './shard-questions.ts';
 import { openAuth, type SharedAuth } from './shared-auth.ts';
 import { kernelThreadId } from './thread-cpu.ts';
 import {
@@ -74,7 +75,8 @@ export interface ShardTask {
   readonly rehearsalMs: number;
   /** What is new is turned away from the beginning. */
   readonly isDraining: boolean;
-  /** From the supervisor: 'receive', 'drain', 'undrain', 'census', 'turn', 'stop', other users, or, in tests of crashes, 'crash'. */
+  /** From the supervisor: 'receive', 'drain', 'undrain', 'census', 'turn', 'leave', 'stop', other users or bans, questions, or, in tests of
+   *  crashes, 'crash'. */
   readonly port: MessagePort;
 }
 
@@ -119,6 +121,8 @@ const STATUS_CLASSES = 6;
 /** Rounds of the intake in a cycle: more than are served in it, so that it is in the ring where too much waits, and not unseen
  *  in the kernel's buffer. */
 const ROUNDS_PER_CYCLE = 3;
+/** A shard that is to leave waits so long for what waits for look-ups; what is left then is answered without them. */
+const LEAVE_WAIT_MS = 1000;
 const TIMER_SLACK_NS = 1000;
 
 class Shard {
@@ -143,6 +147,9 @@ class Shard {
   /** Messages that wait for the DNS. */
   #parked = 0;
   #isStopping = false;
+  /** To make room for a successor, as soon as nothing waits. */
+  #isLeaving = false;
+  #leaveTimer: NodeJS.Timeout | null = null;
   #isTurnPending = false;
   /** Slots queued above which new requests are answered 503, until half of it. */
   readonly #rejectAbove: number;
@@ -274,6 +281,10 @@ class Shard {
     if (this.#isTurnPending) return;
     const intake = this.#isReceiving ? this.#intake : null;
     for (let cycle = 0; ; cycle++) {
+      if (this.#isLeaving && this.#canLeave()) {
+        this.#leave();
+        return;
+      }
       const nowMs = performance.now();
       if (this.#trace !== null) this.#trace.nowUs = this.#microsecondsOf(nowMs);
       this.#location.quiesce();
@@ -492,6 +503,7 @@ class Shard {
       this.#location.rest();
       this.#wakeForTimers(performance.now());
       if (this.#isStopping) this.#stopWhenIdle();
+      else if (this.#isLeaving) this.#work();
     };
     untilResolved.then(onSettled, onSettled);
     return true;
@@ -506,14 +518,57 @@ class Shard {
     if (command === 'crash') throw new Error('crash on request');
     if (isUsersCommand(command)) this.#users.use(command.users);
     if (isBansCommand(command)) this.#intake?.useBans(command.bans === null ? null : new BanTable(command.bans));
+    if (isAskCommand(command)) this.#answer(command);
     if (command === 'receive') this.#startReceiving();
+    if (command === 'leave') this.#prepareToLeave();
     if (command === 'drain' || command === 'undrain') this.#element.setDraining(command === 'drain');
     if (command === 'census') this.#task.port.postMessage({ census: this.#census() });
     if (command === 'turn') this.#task.port.postMessage({ turned: true });
     if (command !== 'stop' || this.#isStopping) return;
+    this.#isLeaving = false;
     this.#isStopping = true;
     this.#isReceiving = false;
     this.#work();
+  }
+
+  #answer(command: AskCommand): void {
+    const nowMs = performance.now();
+    const elementMs = Math.trunc(nowMs - this.#startedMs);
+    answerQuestion(this.#task.port, this.#element, command, elementMs, this.#slotTimeOf(nowMs));
+  }
+
+  /** It serves on until nothing waits for a look-up or for the store, which is at once for the most part. */
+  #prepareToLeave(): void {
+    if (this.#isLeaving || this.#isStopping) return;
+    this.#isLeaving = true;
+    this.#leaveTimer = setTimeout(() => {
+      // Without them every look-up fails, and its message is answered.
+      this.#resolver.close();
+      this.#users.close();
+      this.#leaveTimer = null;
+      this.#work();
+    }, LEAVE_WAIT_MS);
+    this.#work();
+  }
+
+  #canLeave(): boolean {
+    return this.#parked === 0 && (this.#leaveTimer === null || this.#element.pendingAnswers === 0);
+  }
+
+  /** Ends this thread between two datagrams: all that it took is served and sent, and its successor goes on at its ring where it
+   *  stands. Its transactions end with it, as after a crash. */
+  #leave(): void {
+    if (this.#watch === null) return;
+    this.#isReceiving = false;
+    this.#flush();
+    this.#watch.close();
+    this.#watch = null;
+    if (this.#leaveTimer !== null) clearTimeout(this.#leaveTimer);
+    if (this.#timeout !== null) clearTimeout(this.#timeout);
+    // Tells the supervisor that this is no crash.
+    Atomics.store(this.#arena.words, this.#control + SHARD.STATE_WORD, SHARD_STATE.STOPPED);
+    // Not within a callback of the addon.
+    setImmediate(() => process.exit(0));
   }
 
   #census(): ShardCensus {
@@ -549,6 +604,10 @@ class Shard {
       while (takeUnreachable(socket, this.#unreachable)) this.#element.noteUnreachable(this.#unreachable, 0);
     }
   }
+}
+
+function isAskCommand(command: unknown): command is AskCommand {
+  return typeof command === 'object' && command !== null && 'ask' in command;
 }
 
 function isBansCommand(command: unknown): command is BansCommand {

@@ -29,8 +29,10 @@ import type { DispatcherTask } from './dispatcher.ts';
 import type { Census } from './drain.ts';
 import type { LocationService } from './location-service.ts';
 import { ask } from './question.ts';
+import { REFUSED, RequestError } from './request-error.ts';
 import { shedMarkOf } from './ring-marks.ts';
 import type { BansCommand, IntakeTask, RehearsalTask, ShardCensus, ShardTask, UsersCommand } from './shard.ts';
+import { type AnswerTo, type ShardQuestion, ShardQuestions } from './shard-questions.ts';
 import { type SharedAuth, shareAuth } from './shared-auth.ts';
 import { close, createEventFd, signal } from './udp-socket.ts';
 
@@ -48,6 +50,9 @@ const HANG_CHECK_MS = 1000;
 const HANG_CHECKS = 3;
 /** From a start until the next spare thread rehearses, so that it does not take CPU from those who begin to serve. */
 const SPARE_REHEARSAL_DELAY_MS = 5000;
+/** A shard leaves within a second or so; a machine may be busy. */
+const RESTART_LIMIT_MS = 10_000;
+const RESTART_POLL_MS = 5;
 /** SIGTERM to exit takes 2 s at the most; what does not end by itself is ended. */
 const STOP_TIMEOUT_MS = 1500;
 const CENSUS_LIMIT_MS = 1000;
@@ -75,6 +80,15 @@ export interface SupervisorOptions {
   readonly log: Logger;
 }
 
+/** What a shard died of last. */
+export interface ShardCrash {
+  /** ISO 8601. */
+  readonly at: string;
+  readonly error: string;
+  /** File with the datagram that it had in hand; null: it had none. */
+  readonly vector: string | null;
+}
+
 export interface ShardStatus {
   readonly shard: number;
   readonly isRunning: boolean;
@@ -94,6 +108,9 @@ export class Supervisor {
   readonly #shardFds: number[];
   readonly #ports: (MessagePort | null)[];
   readonly #crashes: number[];
+  readonly #lastCrashes: (ShardCrash | null)[];
+  /** null: the shard is down. */
+  readonly #questions: (ShardQuestions | null)[];
   /** Ends a shard's thread from outside. */
   readonly #aborts: (AbortController | null)[];
   /** Looks after shards that hang. */
@@ -134,6 +151,8 @@ export class Supervisor {
     this.#shardFds = Array.from({ length: shardCount }, () => createEventFd());
     this.#ports = new Array(shardCount).fill(null);
     this.#crashes = new Array(shardCount).fill(0);
+    this.#lastCrashes = new Array(shardCount).fill(null);
+    this.#questions = new Array(shardCount).fill(null);
     this.#aborts = new Array(shardCount).fill(null);
     this.#pool = new Piscina({
       filename: moduleBeside('shard'),
@@ -202,6 +221,37 @@ export class Supervisor {
       starts: this.#control(shard, SHARD.INCARNATION_WORD),
       crashes,
     }));
+  }
+
+  /** null: this shard has not crashed. */
+  lastCrashOf(shard: number): ShardCrash | null {
+    return this.#lastCrashes[shard] ?? null;
+  }
+
+  /** Asks a shard. Rejects with a RequestError if it is down or does not answer in time. */
+  async ask<Question extends ShardQuestion>(shard: number, question: Question): Promise<AnswerTo<Question>> {
+    const questions = this.#questions[shard];
+    if (questions == null || this.#state(shard) !== SHARD_STATE.RUNNING) {
+      throw new RequestError(REFUSED, `shard ${shard} is down`);
+    }
+    return questions.ask(question);
+  }
+
+  /** Has a shard end between two datagrams and a successor go on at its ring: none of its datagrams is lost, its transactions
+   *  are. Resolves when the successor serves. Rejects with a RequestError. */
+  async restartShard(shard: number): Promise<void> {
+    if (this.#isStopping) throw new RequestError(REFUSED, 'the server is stopping');
+    if (this.#state(shard) !== SHARD_STATE.RUNNING) throw new RequestError(REFUSED, `shard ${shard} is down`);
+    const starts = this.#control(shard, SHARD.INCARNATION_WORD);
+    this.#log.info({ shard }, 'shard is to be started again');
+    this.#ports[shard]?.postMessage('leave');
+    const deadlineMs = performance.now() + RESTART_LIMIT_MS;
+    while (!this.#isStopping && performance.now() < deadlineMs) {
+      await new Promise((resolve) => setTimeout(resolve, RESTART_POLL_MS));
+      const hasSuccessor = this.#control(shard, SHARD.INCARNATION_WORD) !== starts;
+      if (hasSuccessor && this.#state(shard) === SHARD_STATE.RUNNING) return;
+    }
+    throw new RequestError(REFUSED, `shard ${shard} is not back yet; the log says more`);
   }
 
   /** Gives other users to all shards; each takes them between two duty cycles. */
@@ -336,6 +386,7 @@ export class Supervisor {
     for (;;) {
       const { port1, port2 } = new MessageChannel();
       this.#ports[shard] = port1;
+      this.#questions[shard] = new ShardQuestions(shard, port1);
       const task: ShardTask = {
         arena: this.#arena.buffer,
         shard,
@@ -363,8 +414,10 @@ export class Supervisor {
         if (this.#isStopping) return;
         port1.close();
         this.#ports[shard] = null;
+        this.#questions[shard] = null;
         Atomics.store(this.#wantsSpare, 0, 1);
-        await this.#recover(shard, error);
+        if (this.#state(shard) === SHARD_STATE.STOPPED) await this.#succeed(shard);
+        else await this.#recover(shard, error);
         if (this.#isStopping) return;
         if (this.#isOpen) this.#rehearseSpareSoon();
       }
@@ -385,6 +438,14 @@ export class Supervisor {
     this.#spareTimer.unref();
   }
 
+  /** After a shard that left in order. */
+  async #succeed(shard: number): Promise<void> {
+    const { words, map } = this.#arena;
+    Atomics.store(words, (shardOffset(map, shard) >> 2) + SHARD.STATE_WORD, SHARD_STATE.DOWN);
+    this.#options.location.bury(shard);
+    if (this.#hasDispatcher) await this.#sweep(shard);
+  }
+
   async #recover(shard: number, error: unknown): Promise<void> {
     if (!this.#isUp) {
       this.#firstCrash ??= error;
@@ -397,6 +458,11 @@ export class Supervisor {
     const { words, map } = this.#arena;
     Atomics.store(words, (shardOffset(map, shard) >> 2) + SHARD.STATE_WORD, SHARD_STATE.DOWN);
     const vector = this.#saveDatagramInHand(shard);
+    this.#lastCrashes[shard] = {
+      at: new Date().toISOString(),
+      error: error instanceof Error ? error.message : String(error),
+      vector,
+    };
     this.#log.error({ shard, err: error, vector }, 'shard crashed; starting it again');
     this.#options.location.bury(shard);
     // Who has the intake, sweeps: without a dispatcher the successor.

@@ -135,6 +135,11 @@ export class TransactionRecords {
     this.#firstTimer = firstTimer;
   }
 
+  /** Records from this one on were never used. */
+  get reached(): number {
+    return this.#unused;
+  }
+
   get isFull(): boolean {
     return this.#free === NO_RECORD && this.#unused === this.capacity;
   }

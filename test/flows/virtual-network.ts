@@ -19,6 +19,8 @@ import { CallTrace } from '../../src/observe/trace/call-trace.ts';
 import { openTrace } from '../../src/observe/trace/trace-layout.ts';
 import { Element, type Occupancy } from '../../src/roles/element.ts';
 import { FOUND, NOT_FOUND, PENDING, type ResolverPort } from '../../src/roles/ports.ts';
+import type { ListedHop } from '../../src/roles/proxy/hop-health.ts';
+import type { TransactionPage, TransactionQuestion } from '../../src/roles/proxy/transaction-list.ts';
 import { boundSocketOf } from '../../src/runtime/bound-socket.ts';
 import { openAuth, shareAuth } from '../../src/runtime/shared-auth.ts';
 import { smallLocation } from '../location/small-location.ts';
@@ -74,6 +76,9 @@ export interface VirtualElement {
   readonly nowMs: number;
   /** What the element holds: all zero when all is over. */
   occupancy(): Occupancy;
+  /** What an operator is told of its transactions, and of its next hops. */
+  transactions(question?: Partial<TransactionQuestion>): TransactionPage;
+  hops(): readonly ListedHop[] | null;
   /** As the shard says when too much is queued, and when it is over. */
   setOverloaded(isOverloaded: boolean): void;
   /** As the supervisor says when the server is to end, or not after all. */
@@ -270,10 +275,8 @@ function bindElement(
     deliver(slot: number): Sent[] {
       sent = [];
       location.quiesce();
-      if (trace !== null) {
-        trace.nowUs = nowMs * 1000;
-        arena.words[(slotOffset(arena.map, slot) >> 2) + SLOT.TIME_WORD] = nowMs * 1000;
-      }
+      if (trace !== null) trace.nowUs = nowMs * 1000;
+      arena.words[(slotOffset(arena.map, slot) >> 2) + SLOT.TIME_WORD] = nowMs * 1000;
       element.advance(nowMs);
       element.serve(slot);
       flush();
@@ -305,6 +308,12 @@ function bindElement(
       element.use({ config: next, auth: openAuth(shared), fileUsers: null });
     },
     snapshotCount: () => element.snapshotCount,
+    transactions: (question = {}) =>
+      element.transactions(
+        { cursor: 0, limit: 100, callId: null, method: null, state: null, ...question },
+        nowMs * 1000,
+      ),
+    hops: () => element.hops(nowMs),
     setOverloaded: (isOverloaded: boolean) => element.setOverloaded(isOverloaded),
     setDraining: (isDraining: boolean) => element.setDraining(isDraining),
     pending: () => element.pending(),

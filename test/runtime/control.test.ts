@@ -47,6 +47,12 @@ const server: RunningServer = {
   drain: () => undefined,
   cancelDrain: () => false,
   drainStatus: () => ({ isDraining: true, pending: 1, held: 2, deadlineInSec: 3 }),
+  shards: {
+    list: () => [],
+    restart: async (shard) => ({ shard, starts: 2, tookMs: 1 }),
+    transactions: async () => ({ transactions: [], cursor: null }),
+    hops: async () => [],
+  },
   stop: async () => undefined,
   finished: new Promise(() => undefined),
 };

@@ -3,11 +3,25 @@
 
 import { assert } from '../../base/assert.ts';
 
+/** What a shard has seen of a next hop. */
+export interface ListedHop {
+  readonly uri: string;
+  /** 0: it does not rest. */
+  readonly restsForMs: number;
+  /** Since the shard began, or since the hop was first configured. */
+  readonly failures: number;
+  /** Since the last of them; null: there was none. */
+  readonly failedAgoMs: number | null;
+}
+
 /** The next hops of all snapshots of a shard that are in use: the same URI has the same id in all of them, so that a reload
  *  forgets no failure and what an old snapshot notices all others know. Cold, but for the times. */
 export class KnownHops {
   /** When the rest of each next hop ends, in ms; by id. */
   restEndMs = new Float64Array(0);
+  /** How often each has failed, and when it did last. */
+  failures = new Float64Array(0);
+  failedMs = new Float64Array(0);
   readonly #byUri = new Map<string, { readonly id: number; users: number }>();
   readonly #freeIds: number[] = [];
   /** Ids are below it. */
@@ -29,6 +43,7 @@ export class KnownHops {
     this.#byUri.set(uri, { id, users: 1 });
     this.#makeRoom();
     this.restEndMs[id] = Number.NEGATIVE_INFINITY;
+    this.failures[id] = 0;
     return id;
   }
 
@@ -42,10 +57,27 @@ export class KnownHops {
 
   #makeRoom(): void {
     if (this.count <= this.restEndMs.length) return;
-    const larger = new Float64Array(Math.max(this.count, 2 * this.restEndMs.length));
-    larger.set(this.restEndMs);
-    this.restEndMs = larger;
+    const length = Math.max(this.count, 2 * this.restEndMs.length);
+    this.restEndMs = lengthened(this.restEndMs, length);
+    this.failures = lengthened(this.failures, length);
+    this.failedMs = lengthened(this.failedMs, length);
   }
+
+  /** For operators. */
+  list(nowMs: number): ListedHop[] {
+    return [...this.#byUri].map(([uri, { id }]) => ({
+      uri,
+      restsForMs: Math.max(0, this.restEndMs[id]! - nowMs),
+      failures: this.failures[id]!,
+      failedAgoMs: this.failures[id] === 0 ? null : nowMs - this.failedMs[id]!,
+    }));
+  }
+}
+
+function lengthened(values: Float64Array<ArrayBuffer>, length: number): Float64Array<ArrayBuffer> {
+  const larger = new Float64Array(length);
+  larger.set(values);
+  return larger;
 }
 
 export class HopHealth {
@@ -64,6 +96,8 @@ export class HopHealth {
   fail(id: number, nowMs: number): void {
     assert(id < this.#known.count, 'no such next hop');
     this.#known.restEndMs[id] = nowMs + this.#restMs;
+    this.#known.failures[id]!++;
+    this.#known.failedMs[id] = nowMs;
   }
 
   /** It answered: its rest, if any, is over. */

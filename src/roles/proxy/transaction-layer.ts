@@ -15,6 +15,7 @@ import { CLIENT_TAG } from './branches.ts';
 import type { ResponseContext } from './response-context.ts';
 import { ResponseMatching } from './response-matching.ts';
 import type { StatefulProxy } from './stateful.ts';
+import { TransactionList, type TransactionPage, type TransactionQuestion } from './transaction-list.ts';
 import { UnreachablePlaces } from './unreachable.ts';
 import type { ViaTemplates } from './via-templates.ts';
 
@@ -52,6 +53,9 @@ export class TransactionLayer {
   #sinceRejected = 0;
   /** The server is to end: what begins something new is answered 503, or passed on to the peer. */
   isDraining = false;
+  readonly #arena: Arena;
+  /** Made when somebody asks. */
+  #list: TransactionList | null = null;
   readonly #clock: ElementClock;
   readonly #wheel: TimerWheel;
   readonly #fire: (timer: number) => void;
@@ -63,6 +67,7 @@ export class TransactionLayer {
     // The transactions of a shard that died went with it.
     counters.level(COUNTER.server_transactions_ended_total, COUNTER.server_transactions_total);
     counters.level(COUNTER.client_transactions_ended_total, COUNTER.client_transactions_total);
+    this.#arena = arena;
     this.#clock = clock;
     this.newBelow = transactions - Math.trunc(transactions / RESERVED_ONE_IN);
     this.unreachable = new UnreachablePlaces(clock);
@@ -113,6 +118,12 @@ export class TransactionLayer {
    *  sent again. Looks at all of them: for a server that drains. Cold. */
   pending(): number {
     return this.servers.countPending() + this.clients.countPending();
+  }
+
+  /** For operators. `nowUs` is on the clock of the slots' receive time. Cold. */
+  list(question: TransactionQuestion, nowUs: number): TransactionPage {
+    this.#list ??= new TransactionList(this.#arena, this.servers, this.clients);
+    return this.#list.list(question, nowUs);
   }
 
   /** Takes a response without a syntax error. */

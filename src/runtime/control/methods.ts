@@ -9,6 +9,7 @@ import type { Calls } from './json-rpc.ts';
 import { locationMethods } from './location-methods.ts';
 import { type MethodTable, method, type ProcessOperations } from './method.ts';
 import { serverMethods } from './server-methods.ts';
+import { shardMethods } from './shard-methods.ts';
 import { traceMethods } from './trace-methods.ts';
 
 /** Of the OpenRPC specification, which has a document describe the methods of a JSON-RPC server. */
@@ -17,6 +18,7 @@ const OPENRPC_VERSION = '1.3.2';
 export const METHODS: MethodTable = {
   ...serverMethods,
   ...drainMethods,
+  ...shardMethods,
   ...locationMethods,
   ...traceMethods,
   ...banMethods,
