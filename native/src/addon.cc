@@ -59,6 +59,8 @@ struct Export {
 constexpr Export EXPORTS[] = {
     {"attach", attach},
     {"openUdp", open_udp},
+    {"openTcp", open_tcp},
+    {"duplicate", duplicate_fd},
     {"close", close_fd},
     {"addSocket", add_socket},
     {"removeSocket", remove_socket},

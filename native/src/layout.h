@@ -12,19 +12,23 @@ constexpr int32_t EGRESS_ENTRIES = 256;
 constexpr int32_t EGRESS_MARK_SHIFT = 8;
 constexpr int32_t EGRESS_SPANS = 40;
 constexpr int32_t EGRESS_STRIDE_BYTES = 384;
+constexpr int32_t ELSEWHERE = 1073741824;
+constexpr int32_t EXTRA_THREADS = 3;
 constexpr int32_t HEADER_BYTES = 512;
 constexpr int32_t HISTOGRAMS_PER_THREAD = 4;
 constexpr int32_t HISTOGRAM_DOUBLES = 64;
 constexpr int32_t JUMBO_PAYLOAD_BYTES = 65536;
 constexpr int32_t JUMBO_STRIDE_BYTES = 65600;
 constexpr int32_t LAYOUT_MAGIC = 1400140391;
-constexpr int32_t LAYOUT_VERSION = 3;
+constexpr int32_t LAYOUT_VERSION = 4;
 constexpr int32_t MAX_DATAGRAM_BYTES = 65535;
 constexpr int32_t MAX_SHARDS = 64;
 constexpr int32_t MAX_SOCKETS = 64;
+constexpr int32_t MESSAGE_RING_BYTES = 2097152;
 constexpr int32_t OWNER_DISPATCHER = -1;
 constexpr int32_t PADDING_BYTES = 128;
 constexpr int32_t RECEIVE_BATCH = 64;
+constexpr int32_t RECORD_PADDING = -1;
 constexpr int32_t RELAY_SOCKET = 64;
 constexpr int32_t SCRATCH_BYTES = 1048576;
 constexpr int32_t SHARD_CONTROL_BYTES = 128;
@@ -78,6 +82,7 @@ constexpr int32_t EGRESS_WORD = 10;
 constexpr int32_t SCRATCH_WORD = 11;
 constexpr int32_t PLAN_WORD = 12;
 constexpr int32_t KEPT_KIB_WORD = 13;
+constexpr int32_t HAS_STREAMS_WORD = 14;
 }  // namespace HEADER
 
 namespace KEPT_STRIDE_BYTES {
@@ -86,6 +91,18 @@ constexpr int32_t MEDIUM = 1088;
 constexpr int32_t LARGE = 2368;
 constexpr int32_t JUMBO = 65600;
 }  // namespace KEPT_STRIDE_BYTES
+
+namespace MESSAGE_RING {
+constexpr int32_t TAIL_WORD = 0;
+constexpr int32_t HEAD_WORD = 32;
+constexpr int32_t NOTIFIED_WORD = 64;
+constexpr int32_t RECORDS_WORD = 96;
+}  // namespace MESSAGE_RING
+
+namespace RECORD {
+constexpr int32_t TAG_WORD = 13;
+constexpr int32_t FLAGS_WORD = 15;
+}  // namespace RECORD
 
 namespace RING {
 constexpr int32_t TAIL_WORD = 0;
@@ -125,6 +142,13 @@ constexpr int32_t CONNECTION_WORD = 12;
 constexpr int32_t TIME_WORD = 13;
 constexpr int32_t OWNER_WORD = 14;
 constexpr int32_t CLASS_WORD = 15;
+constexpr int32_t FAULT_WORD = 15;
 }  // namespace SLOT
+
+namespace UNDELIVERED {
+constexpr int32_t TAG_WORD = 4;
+constexpr int32_t FLAGS_WORD = 5;
+constexpr int32_t ERRNO_WORD = 6;
+}  // namespace UNDELIVERED
 
 }  // namespace strowger::layout

@@ -84,6 +84,7 @@ int32_t Sender::send(napi_env env, const Arena& arena, SocketTable& sockets, int
 // Checks one egress entry and appends it to the batch. One that its socket can never send fails here, by itself.
 bool Sender::prepare(napi_env env, const Arena& arena, SocketTable& sockets, int32_t* entry, int32_t number) {
   const int32_t index = load(entry + layout::EGRESS::SOCKET_WORD);
+  if (index >= 0 && (index & layout::ELSEWHERE) != 0) return true;
   const int32_t family = load(entry + layout::EGRESS::FAMILY_WORD);
   const int32_t port = load(entry + layout::EGRESS::PORT_WORD);
   const int32_t span_count = load(entry + layout::EGRESS::SPAN_COUNT_WORD);

@@ -88,15 +88,18 @@ struct OpenOptions {
   bool is_port_shared;
 };
 
-bool read_options(napi_env env, napi_value from, OpenOptions* options) {
-  const auto integer = [&](const char* name, int32_t min, int32_t max, int32_t* value) {
-    napi_value property;
-    return read_property(env, from, name, &property) && read_integer(env, property, name, min, max, value);
-  };
-  const auto boolean = [&](const char* name, bool* value) {
-    napi_value property;
-    return read_property(env, from, name, &property) && read_boolean(env, property, name, value);
-  };
+bool read_integer_property(napi_env env, napi_value from, const char* name, int32_t min, int32_t max, int32_t* value) {
+  napi_value property;
+  return read_property(env, from, name, &property) && read_integer(env, property, name, min, max, value);
+}
+
+bool read_boolean_property(napi_env env, napi_value from, const char* name, bool* value) {
+  napi_value property;
+  return read_property(env, from, name, &property) && read_boolean(env, property, name, value);
+}
+
+// What all sockets that listen are told.
+bool read_tcp_options(napi_env env, napi_value from, OpenOptions* options) {
   napi_value host, fd;
   size_t length;
   bool has_fd = false;
@@ -108,11 +111,10 @@ bool read_options(napi_env env, napi_value from, OpenOptions* options) {
     throw_type_error(env, "host must be a string");
     return false;
   }
-  if (!integer("port", 0, 65535, &options->port) || !integer("family", 4, 6, &options->family) ||
-      !boolean("dualStack", &options->is_dual_stack) ||
-      !integer("receiveBufferBytes", 0, MAX_BUFFER_BYTES, &options->receive_buffer_bytes) ||
-      !integer("sendBufferBytes", 0, MAX_BUFFER_BYTES, &options->send_buffer_bytes) ||
-      !integer("dscp", 0, 63, &options->dscp) || !boolean("reusePort", &options->is_port_shared)) {
+  if (!read_integer_property(env, from, "port", 0, 65535, &options->port) ||
+      !read_integer_property(env, from, "family", 4, 6, &options->family) ||
+      !read_boolean_property(env, from, "dualStack", &options->is_dual_stack) ||
+      !read_integer_property(env, from, "dscp", 0, 63, &options->dscp)) {
     return false;
   }
   if (options->family == 5 || (options->family == 4 && options->is_dual_stack)) {
@@ -122,11 +124,18 @@ bool read_options(napi_env env, napi_value from, OpenOptions* options) {
   return true;
 }
 
+bool read_options(napi_env env, napi_value from, OpenOptions* options) {
+  return read_tcp_options(env, from, options) &&
+         read_integer_property(env, from, "receiveBufferBytes", 0, MAX_BUFFER_BYTES, &options->receive_buffer_bytes) &&
+         read_integer_property(env, from, "sendBufferBytes", 0, MAX_BUFFER_BYTES, &options->send_buffer_bytes) &&
+         read_boolean_property(env, from, "reusePort", &options->is_port_shared);
+}
+
 // Reads the numeric address. IPv6 zones ("fe80::1%eth0") are understood, names are not.
 bool resolve(napi_env env, const OpenOptions& options, SocketAddress* address, socklen_t* bytes) {
   addrinfo hints{};
   hints.ai_family = options.family == 4 ? AF_INET : AF_INET6;
-  hints.ai_socktype = SOCK_DGRAM;
+  hints.ai_socktype = SOCK_DGRAM;  // only so that it is one kind: the address is the same for all
   hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
   char port[8];
   snprintf(port, sizeof port, "%d", options.port);
@@ -286,6 +295,60 @@ napi_value open_udp(napi_env env, napi_callback_info info) {
   }
   fd.release();
   return result;
+}
+
+// A listening socket of TCP: `openTcp` in src/runtime/udp-socket.ts. What it is told of itself, accepted connections inherit.
+napi_value open_tcp(napi_env env, napi_callback_info info) {
+  const Arguments<1> arguments(env, info);
+  OpenOptions options{};
+  SocketAddress address;
+  socklen_t address_bytes;
+  if (!read_tcp_options(env, arguments[0], &options) || !resolve(env, options, &address, &address_bytes)) return nullptr;
+
+  char subject[160];
+  snprintf(subject, sizeof subject, options.family == 4 ? "tcp:%s:%d" : "tcp:[%s]:%d", options.host, options.port);
+  const auto fail = [&](const char* syscall) {
+    throw_system_error(env, errno, syscall, subject);
+    return nullptr;
+  };
+  const bool is_given = options.fd >= 0;
+  FileDescriptor fd(is_given ? options.fd : socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (fd.get() < 0) return fail("socket");
+  if (is_given && fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) return fail("fcntl");
+  const int traffic_class = options.dscp << 2;
+  const bool is_v6 = options.family == 6;
+  // Connections of a server that was here before may still wait for their end.
+  bool is_configured = set(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+  if (is_v6) {
+    is_configured = is_configured && set(fd.get(), IPPROTO_IPV6, IPV6_TCLASS, traffic_class);
+    if (!is_given) {
+      is_configured = is_configured && set(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, options.is_dual_stack ? 0 : 1);
+    }
+  }
+  if (!is_v6 || options.is_dual_stack) is_configured = is_configured && set(fd.get(), IPPROTO_IP, IP_TOS, traffic_class);
+  if (!is_configured) return fail("setsockopt");
+  if (!is_given && bind(fd.get(), &address.any, address_bytes) != 0) return fail("bind");
+  // So that an address which is taken is an error now: until this, two sockets may be bound to it.
+  if (listen(fd.get(), SOMAXCONN) != 0) return fail("listen");
+  if (getsockname(fd.get(), &address.any, &address_bytes) != 0) return fail("getsockname");
+  const uint16_t port = ntohs(is_v6 ? address.v6.sin6_port : address.v4.sin_port);
+  napi_value result;
+  if (napi_create_object(env, &result) != napi_ok || !set_number(env, result, "fd", fd.get()) ||
+      !set_number(env, result, "port", port)) {
+    return nullptr;
+  }
+  fd.release();
+  return result;
+}
+
+napi_value duplicate_fd(napi_env env, napi_callback_info info) {
+  const Arguments<1> arguments(env, info);
+  int32_t fd;
+  if (!arguments.fd(0, &fd)) return nullptr;
+  const int other = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (other >= 0) return to_number(env, other);
+  throw_system_error(env, errno, "fcntl");
+  return nullptr;
 }
 
 napi_value close_fd(napi_env env, napi_callback_info info) {

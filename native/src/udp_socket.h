@@ -117,6 +117,8 @@ inline in6_addr load_v6(const int32_t* words, int32_t family) {
 }
 
 napi_value open_udp(napi_env env, napi_callback_info info);
+napi_value open_tcp(napi_env env, napi_callback_info info);
+napi_value duplicate_fd(napi_env env, napi_callback_info info);
 napi_value close_fd(napi_env env, napi_callback_info info);
 napi_value add_socket(napi_env env, napi_callback_info info);
 napi_value remove_socket(napi_env env, napi_callback_info info);

@@ -30,12 +30,13 @@ export function createArena(shape: ArenaShape): Arena {
   header[HEADER.SCRATCH_WORD] = map.scratch;
   header[HEADER.PLAN_WORD] = map.plan;
   header[HEADER.KEPT_KIB_WORD] = map.keptBytes / 1024;
+  header[HEADER.HAS_STREAMS_WORD] = Number(map.hasStreams);
   return arena;
 }
 
 /** Another thread's view of an arena made by `createArena`. */
 export function openArena(buffer: SharedArrayBuffer): Arena {
-  const header = new Int32Array(buffer, 0, HEADER.KEPT_KIB_WORD + 1);
+  const header = new Int32Array(buffer, 0, HEADER.HAS_STREAMS_WORD + 1);
   assert(header[HEADER.MAGIC_WORD] === LAYOUT_MAGIC, 'not an arena');
   assert(header[HEADER.VERSION_WORD] === LAYOUT_VERSION, 'an arena of another layout version');
   return viewArena(
@@ -45,6 +46,7 @@ export function openArena(buffer: SharedArrayBuffer): Arena {
       slotCount: header[HEADER.SLOT_COUNT_WORD]!,
       jumboCount: header[HEADER.JUMBO_COUNT_WORD]!,
       keptBytes: header[HEADER.KEPT_KIB_WORD]! * 1024,
+      hasStreams: header[HEADER.HAS_STREAMS_WORD] === 1,
     }),
   );
 }

@@ -14,6 +14,8 @@
  *              EGRESS × n  per shard: messages waiting for sendmmsg, as spans of the arena
  *              SCRATCH × n per shard: text of our own that those spans point at
  *              KEPT × n    per shard: messages that transactions keep, in blocks that begin like a slot
+ *              STREAMS     where there are stream sockets: a message ring from their thread to the intake, then one from
+ *                          each shard to that thread
  *  ```
  *  Offsets are in bytes from the start of the arena unless the name ends in `_WORD` (an index of Int32 words).
  *  A slot is known by its number: 0 … slotCount − 1 are ordinary, slotCount … slotCount + jumboCount − 1 are jumbos. */
@@ -21,7 +23,7 @@
 import { assert } from '../base/assert.ts';
 
 export const LAYOUT_MAGIC = 0x53747267; // "Strg"
-export const LAYOUT_VERSION = 3;
+export const LAYOUT_VERSION = 4;
 
 /** Two cache lines: the adjacent-line prefetcher makes pairs of 64-byte lines travel together. */
 export const PADDING_BYTES = 128;
@@ -45,17 +47,21 @@ export const HEADER = {
   SCRATCH_WORD: 11, // offset of shard 0's scratch, in bytes
   PLAN_WORD: 12, // offset of the receive plan, in bytes
   KEPT_KIB_WORD: 13, // kept messages of each shard
+  HAS_STREAMS_WORD: 14, // 1: there are message rings
 } as const;
 
 // ---- Slots ----------------------------------------------------------------------------------------------------------
 
 /** ```
- *  word 0 length | 1 socket | 2 family (4, 6) | 3 source port | 4…7 source address | 8…11 local address | 12 scope id,
- *       of a stream the connection number | 13 receive time, µs of CLOCK_MONOTONIC, low 32 bits | 14 owner | 15 size class of a kept block
+ *  word 0 length | 1 socket | 2 family (4, 6) | 3 source port | 4…7 source address | 8…11 local address
+ *       12 scope id, of a stream the connection number | 13 receive time, µs of CLOCK_MONOTONIC, low 32 bits | 14 owner
+ *       15 size class of a kept block, of a stream what is wrong with the message (FRAME_FAULT)
  *  ```
- *  A slot of length 0 brings no datagram: its source is a destination that ICMP said cannot be reached.
+ *  A slot of length 0 brings no datagram: its source is a destination that ICMP said cannot be reached, or, if its family is
+ *  0, it is the fate of one message that was sent over a stream (UNDELIVERED).
  *  The connection number of a stream is not 0, begins at random and does not come again soon: whoever keeps it asks for that
- *  connection, and for no other that has its place later. Addresses are bytes in network order, IPv4 in the first word. The local address is all zeros unless the socket is
+ *  connection, and for no other that has its place later.
+ *  Addresses are bytes in network order, IPv4 in the first word. The local address is all zeros unless the socket is
  *  bound to a wildcard. An IPv4 datagram on a dual-stack socket has family 4. The payload follows the header. */
 export const SLOT = {
   LENGTH_WORD: 0,
@@ -70,6 +76,17 @@ export const SLOT = {
   TIME_WORD: 13,
   OWNER_WORD: 14,
   CLASS_WORD: 15,
+  /** The same word of what came by a stream socket: one of FRAME_FAULT (sip/stream-framing.ts). */
+  FAULT_WORD: 15,
+} as const;
+
+/** Words of a slot of length 0 and family 0: a message to a stream that could not be delivered. */
+export const UNDELIVERED = {
+  /** The tag of its egress entry. */
+  TAG_WORD: 4,
+  /** Its EGRESS.FLAGS_WORD, with the mark of the sender. */
+  FLAGS_WORD: 5,
+  ERRNO_WORD: 6,
 } as const;
 export const SLOT_HEADER_BYTES = 64;
 
@@ -146,6 +163,8 @@ export const RING = {
 // ---- Counters -------------------------------------------------------------------------------------------------------
 
 export const COUNTERS_PER_THREAD = 256;
+/** Threads that count beside the shards: the dispatcher, the main thread and that of the streams. */
+export const EXTRA_THREADS = 3;
 
 /** A histogram: the sum of all values, then the count of each bucket (observe/histograms.ts). */
 export const HISTOGRAM_DOUBLES = 64;
@@ -181,10 +200,14 @@ export const EGRESS = {
   FLAGS_WORD: 15,
   SPANS_WORD: 16,
 } as const;
+
 /** Bits of EGRESS.FLAGS_WORD. ONLY_CONNECTION: by the connection of that number or not at all (RFC 5626 5.3: a flow). */
 export const EGRESS_FLAG = { ONLY_CONNECTION: 1 } as const;
 /** The mark comes back with the tag of a message that could not be delivered: it tells whether the tag is still the same one's. */
 export const EGRESS_MARK_SHIFT = 8;
+/** Bit of EGRESS.SOCKET_WORD: sendmmsg passes over the entry, whose message has gone to a stream. */
+export const ELSEWHERE = 0x4000_0000;
+
 export const EGRESS_STRIDE_BYTES = (EGRESS.SPANS_WORD + 2 * EGRESS_SPANS) * 4;
 export const EGRESS_BYTES = EGRESS_ENTRIES * EGRESS_STRIDE_BYTES;
 
@@ -202,6 +225,36 @@ export const KEPT_STRIDE_BYTES = {
   LARGE: SLOT_STRIDE_BYTES,
   JUMBO: JUMBO_STRIDE_BYTES,
 } as const;
+
+// ---- Streams --------------------------------------------------------------------------------------------------------
+
+/** A single-producer single-consumer ring of messages (memory/message-ring.ts).
+ *  ```
+ *  byte 0    tail (producer)    | padding
+ *  byte 128  head (consumer)    | padding
+ *  byte 256  notified (both)    | padding
+ *  byte 384  records, each the header of a slot and a payload, rounded up to a cache line
+ *  ```
+ *  Tail and head count bytes, mod 2³². A record never wraps: one of kind PADDING fills the end of the ring. */
+export const MESSAGE_RING = {
+  TAIL_WORD: 0,
+  HEAD_WORD: PADDING_BYTES / 4,
+  NOTIFIED_WORD: (2 * PADDING_BYTES) / 4,
+  RECORDS_WORD: (3 * PADDING_BYTES) / 4,
+} as const;
+
+/** A record begins with the header of a slot. Its length is that of the payload, or PADDING. To the intake it is the whole
+ *  header, with the shard of an UNDELIVERED one for an owner; from a shard it is words 1 … 12 of the egress entry, then its tag
+ *  and its flags. */
+export const RECORD = {
+  TAG_WORD: 13,
+  FLAGS_WORD: 15,
+} as const;
+export const RECORD_PADDING = -1;
+
+/** Room for the records of one ring, a power of two. */
+export const MESSAGE_RING_BYTES = 2 * 1024 * 1024;
+const MESSAGE_RING_STRIDE = MESSAGE_RING.RECORDS_WORD * 4 + MESSAGE_RING_BYTES;
 
 // ---- Limits ---------------------------------------------------------------------------------------------------------
 
@@ -222,10 +275,13 @@ export interface ArenaShape {
   readonly jumboCount: number;
   /** Room for the messages that each shard keeps, a multiple of 1024; none without transactions. */
   readonly keptBytes?: number;
+  /** There are sockets of streams. */
+  readonly hasStreams?: boolean;
 }
 
 export interface ArenaMap extends ArenaShape {
   readonly keptBytes: number;
+  readonly hasStreams: boolean;
   readonly totalBytes: number;
   /** A power of two that holds every slot number at once, so that a ring is never the reason to lose one. */
   readonly ringCapacity: number;
@@ -242,6 +298,7 @@ export interface ArenaMap extends ArenaShape {
   readonly egress: number;
   readonly scratch: number;
   readonly kept: number;
+  readonly streams: number;
 }
 
 function roundUp(value: number, step: number): number {
@@ -250,7 +307,7 @@ function roundUp(value: number, step: number): number {
 
 /** Where everything lies in an arena of this shape. Pure: every thread computes the same map. */
 export function mapArena(shape: ArenaShape): ArenaMap {
-  const { shardCount, slotCount, jumboCount, keptBytes = 0 } = shape;
+  const { shardCount, slotCount, jumboCount, keptBytes = 0, hasStreams = false } = shape;
   assert(shardCount >= 1 && shardCount <= MAX_SHARDS, 'shardCount out of range');
   assert(slotCount >= 2 * RECEIVE_BATCH, 'slotCount too small');
   assert(jumboCount >= 1, 'jumboCount too small');
@@ -263,7 +320,7 @@ export function mapArena(shape: ArenaShape): ArenaMap {
   const plan = dispatcher + DISPATCHER_BYTES;
   const shards = plan + roundUp(RECEIVE_BATCH * 4, PADDING_BYTES);
   const counters = shards + shardCount * shardBytes;
-  const threadCount = shardCount + 2;
+  const threadCount = shardCount + EXTRA_THREADS;
   const histograms = counters + threadCount * COUNTERS_PER_THREAD * 8;
   const spill = roundUp(histograms + threadCount * HISTOGRAMS_PER_THREAD * HISTOGRAM_DOUBLES * 8, PAGE_BYTES);
   const slots = spill + RECEIVE_BATCH * SPILL_BYTES;
@@ -271,13 +328,15 @@ export function mapArena(shape: ArenaShape): ArenaMap {
   const egress = roundUp(jumbos + jumboCount * JUMBO_STRIDE_BYTES, PAGE_BYTES);
   const scratch = roundUp(egress + shardCount * EGRESS_BYTES, PAGE_BYTES);
   const kept = roundUp(scratch + shardCount * SCRATCH_BYTES, PAGE_BYTES);
-  const totalBytes = roundUp(kept + shardCount * keptBytes, PAGE_BYTES);
+  const streams = roundUp(kept + shardCount * keptBytes, PAGE_BYTES);
+  const totalBytes = roundUp(streams + (hasStreams ? (shardCount + 1) * MESSAGE_RING_STRIDE : 0), PAGE_BYTES);
   assert(totalBytes < 2 ** 31, 'an arena must be smaller than 2 GiB');
   return {
     shardCount,
     slotCount,
     jumboCount,
     keptBytes,
+    hasStreams,
     totalBytes,
     ringCapacity,
     ringBytes,
@@ -293,6 +352,7 @@ export function mapArena(shape: ArenaShape): ArenaMap {
     egress,
     scratch,
     kept,
+    streams,
   };
 }
 
@@ -316,7 +376,17 @@ export function returnRingOffset(map: ArenaMap, shard: number): number {
   return shardOffset(map, shard) + SHARD_CONTROL_BYTES + map.ringBytes;
 }
 
-/** Offset of a thread's counters: the shards' first, then the dispatcher's, then the main thread's. */
+/** The ring from the thread of the streams to the intake. */
+export function streamInboundOffset(map: ArenaMap): number {
+  return map.streams;
+}
+
+/** The ring from a shard to the thread of the streams. */
+export function streamOutboundOffset(map: ArenaMap, shard: number): number {
+  return map.streams + (shard + 1) * MESSAGE_RING_STRIDE;
+}
+
+/** Offset of a thread's counters: the shards' first, then the dispatcher's, the main thread's and that of the streams. */
 export function countersOffset(map: ArenaMap, thread: number): number {
   return map.counters + thread * COUNTERS_PER_THREAD * 8;
 }

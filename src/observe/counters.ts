@@ -2,7 +2,7 @@
  *  own thread only, as plain Float64 additions (aligned, so never torn), and read by anyone. Hot: `count` is one add. */
 
 import type { Arena } from '../memory/arena.ts';
-import { COUNTERS_PER_THREAD, countersOffset } from '../memory/layout.ts';
+import { COUNTERS_PER_THREAD, countersOffset, EXTRA_THREADS } from '../memory/layout.ts';
 
 /** Name and help of every counter; the position is the id. Names follow Prometheus: base units, `_total`. */
 const REGISTRY = {
@@ -109,12 +109,33 @@ const REGISTRY = {
   shard_crashes_total: 'Crashes of shards',
   live_pages_refused_total: 'Live pages turned away because too many were open',
   live_pages_cut_off_total: 'Live pages cut off because they did not read what was sent',
+  stream_accepted_total: 'Connections accepted',
+  stream_opened_total: 'Connections opened to others',
+  stream_refused_total: 'Connections turned away because there are too many, in all or from one address',
+  // By reason, in the order of CLOSE_REASONS.
+  stream_closed_peer_total: 'Connections closed by the peer',
+  stream_closed_idle_total: 'Connections closed because nothing was sent or heard for long',
+  stream_closed_slow_total: 'Connections closed because a message did not become whole in time',
+  stream_closed_unread_total: 'Connections closed because the peer does not read what it is sent',
+  stream_closed_fault_total: 'Connections closed because the end of a message could not be known, or it was too long',
+  stream_closed_junk_total: 'Connections closed because what came was not SIP',
+  stream_closed_error_total: 'Connections that broke',
+  stream_closed_unconnected_total: 'Connections that could not be opened',
+  stream_closed_stop_total: 'Connections closed because their thread ended',
+  stream_bytes_received_total: 'Bytes read from connections',
+  stream_bytes_sent_total: 'Bytes written to connections',
+  stream_messages_received_total: 'Messages read from connections',
+  stream_messages_sent_total: 'Messages written to connections',
+  stream_pings_total: 'Keep-alives on connections answered (RFC 5626 4.4.1)',
+  stream_undelivered_total: 'Messages that could not be written to a connection',
+  stream_stalls_total: 'Times that a connection was not read on because shards were behind',
 } as const;
 
 export type CounterName = keyof typeof REGISTRY;
 
-/** Threads that count: the shards, who has the intake (the dispatcher, or the only shard), the main thread. */
-export type CountingThread = 'shard' | 'intake' | 'main';
+/** Threads that count: the shards, who has the intake (the dispatcher, or the only shard), the main thread, that of the
+ *  streams. */
+export type CountingThread = 'shard' | 'intake' | 'main' | 'streams';
 
 /** Who counts what the shards do not count, or not alone. */
 const COUNTED_BY: { readonly [name in CounterName]?: readonly CountingThread[] } = {
@@ -142,7 +163,7 @@ const COUNTED_BY: { readonly [name in CounterName]?: readonly CountingThread[] }
 
 /** The threads that count `name`: elsewhere it stays zero. */
 export function countingThreads(name: CounterName): readonly CountingThread[] {
-  return COUNTED_BY[name] ?? ['shard'];
+  return COUNTED_BY[name] ?? [name.startsWith('stream_') ? 'streams' : 'shard'];
 }
 
 export const COUNTER_NAMES = Object.keys(REGISTRY) as readonly CounterName[];
@@ -156,7 +177,8 @@ export function counterHelp(name: CounterName): string {
   return REGISTRY[name];
 }
 
-/** One thread's block. `thread`: a shard's index, then the dispatcher's (shardCount), then main's (shardCount + 1). */
+/** One thread's block. `thread`: a shard's index, then the dispatcher's (shardCount), main's (shardCount + 1) and that of the
+ *  streams (shardCount + 2). */
 export class Counters {
   readonly #doubles: Float64Array<SharedArrayBuffer>;
   readonly #first: number;
@@ -174,6 +196,10 @@ export class Counters {
     this.#doubles[this.#first + id]! += amount;
   }
 
+  valueOf(id: number): number {
+    return this.#doubles[this.#first + id]!;
+  }
+
   /** Brings `id` up to `other`: what `other` has counted more is over for another reason, such as a crash. */
   level(id: number, other: number): void {
     this.#doubles[this.#first + id] = this.#doubles[this.#first + other]!;
@@ -185,10 +211,32 @@ export class Counters {
   }
 }
 
+/** Why connections end, as counters and metrics have it. */
+export const CLOSE_REASONS = [
+  'peer',
+  'idle',
+  'slow',
+  'unread',
+  'fault',
+  'junk',
+  'error',
+  'unconnected',
+  'stop',
+] as const;
+
+/** Connections that are open, or being opened. Cold. */
+export function connectionCount(arena: Arena): number {
+  const counters = new Counters(arena, arena.map.shardCount + 2);
+  let over = 0;
+  // In this order: one that begins and ends in between must not make it negative.
+  for (const reason of CLOSE_REASONS) over += counters.valueOf(COUNTER[`stream_closed_${reason}_total`]);
+  return counters.valueOf(COUNTER.stream_accepted_total) + counters.valueOf(COUNTER.stream_opened_total) - over;
+}
+
 /** Sums over all threads, by name. Cold. */
 export function readCounters(arena: Arena): Record<CounterName, number> {
   const sums = {} as Record<CounterName, number>;
-  const threadCount = arena.map.shardCount + 2;
+  const threadCount = arena.map.shardCount + EXTRA_THREADS;
   for (const [id, name] of COUNTER_NAMES.entries()) {
     let sum = 0;
     for (let thread = 0; thread < threadCount; thread++) {

@@ -1,4 +1,4 @@
-/** The typed face of the native addon (native/README.md): batched UDP, eventfds, scheduling. Any thread; each thread that
+/** The typed face of the native addon (native/README.md): batched UDP, sockets that listen, eventfds, scheduling. Any thread; each thread that
  *  imports it has state of its own (attached arena, sockets, watchers), which ends with the thread. File descriptors are
  *  the process's: who opened one closes it.
  *
@@ -26,6 +26,14 @@ export interface UdpSocketOptions {
   readonly reusePort: boolean;
   /** A socket that is open and bound already, given by another process, to be set up like one that is opened here. */
   readonly fd?: number;
+}
+
+/** As in UdpSocketOptions. */
+export type TcpListenOptions = Pick<UdpSocketOptions, 'host' | 'port' | 'family' | 'dualStack' | 'dscp' | 'fd'>;
+
+export interface TcpListener {
+  readonly fd: number;
+  readonly port: number;
 }
 
 export interface UdpSocket {
@@ -71,6 +79,8 @@ export interface UnixDatagram {
 interface Addon {
   attach(bytes: Uint8Array<SharedArrayBuffer>): void;
   openUdp(options: UdpSocketOptions): UdpSocket;
+  openTcp(options: TcpListenOptions): TcpListener;
+  duplicate(fd: number): number;
   close(fd: number): void;
   addSocket(index: number, fd: number, family: 4 | 6, wildcard: boolean): void;
   removeSocket(index: number): void;
@@ -106,6 +116,13 @@ export const attach = addon.attach;
 /** Opens and binds a non-blocking socket. A wildcard one (`0.0.0.0`, `::`) is set up to tell each datagram's local address;
  *  pass `wildcard: true` to `addSocket` then. Throws a SystemError, `code` EADDRINUSE, EADDRNOTAVAIL, EACCES … */
 export const openUdp = addon.openUdp;
+
+/** Opens, binds and listens (SO_REUSEADDR, non-blocking). Connections wait in the kernel until some thread accepts them. Throws
+ *  as `openUdp` does. */
+export const openTcp = addon.openTcp;
+
+/** Another descriptor of the same socket, for a thread that closes what it has. */
+export const duplicate = addon.duplicate;
 
 /** Closes a socket or eventfd. Close its watch first. */
 export const close = addon.close;
@@ -187,7 +204,8 @@ export const watch = addon.watch;
 /** Sends egress entries `first` … `first + count − 1` of a shard and returns how many failed. RESULT of each becomes 0 or
  *  a (positive) errno; one that fails never stops the others. Entries to one destination leave in their order. A full send buffer is waited for, 5 ms at most per call.
  *  ICMP errors of earlier datagrams are counted (`socketErrors`), not laid at the door of these. An entry that is itself
- *  wrong (no such socket, a span outside of the arena …) throws a RangeError before anything is sent. */
+ *  wrong (no such socket, a span outside of the arena …) throws a RangeError before anything is sent. Entries with the bit
+ *  ELSEWHERE (layout.ts) in their socket are passed over, and their RESULT stays. */
 export const sendBatch = addon.sendBatch;
 
 /** Scheduling of the calling thread: SCHED_BATCH or the ordinary class, and how exact its sleeps are. */

@@ -13,6 +13,7 @@ import {
   EGRESS_ENTRIES,
   EGRESS_SPANS,
   EGRESS_STRIDE_BYTES,
+  EXTRA_THREADS,
   HEADER,
   HEADER_BYTES,
   HISTOGRAM_DOUBLES,
@@ -23,6 +24,8 @@ import {
   JUMBO_STRIDE_BYTES,
   MAX_DATAGRAM_BYTES,
   MAX_SHARDS,
+  MESSAGE_RING,
+  MESSAGE_RING_BYTES,
   mapArena,
   PADDING_BYTES,
   RECEIVE_BATCH,
@@ -38,6 +41,8 @@ import {
   SPILL_BYTES,
   shardOffset,
   slotOffset,
+  streamInboundOffset,
+  streamOutboundOffset,
 } from '../../src/memory/layout.ts';
 
 const CACHE_LINE_BYTES = 64;
@@ -46,7 +51,7 @@ const PAGE_BYTES = 4096;
 const SHAPES: readonly ArenaShape[] = [
   { shardCount: 1, slotCount: 2 * RECEIVE_BATCH, jumboCount: 1 },
   { shardCount: 2, slotCount: 16_384, jumboCount: 64 },
-  { shardCount: 3, slotCount: 1000, jumboCount: 7 },
+  { shardCount: 3, slotCount: 1000, jumboCount: 7, hasStreams: true },
   { shardCount: 7, slotCount: 8192, jumboCount: 1 },
   { shardCount: MAX_SHARDS, slotCount: 65_536, jumboCount: 255 },
 ];
@@ -82,7 +87,7 @@ function regionsOf(shape: ArenaShape): Region[] {
       region(`egress of shard ${shard}`, map.egress + shard * EGRESS_BYTES, EGRESS_BYTES),
       region(`scratch of shard ${shard}`, map.scratch + shard * SCRATCH_BYTES, SCRATCH_BYTES),
     ]),
-    ...each(shape.shardCount + 2, (thread) => [
+    ...each(shape.shardCount + EXTRA_THREADS, (thread) => [
       region(`counters of thread ${thread}`, countersOffset(map, thread), COUNTERS_PER_THREAD * 8),
       region(
         `histograms of thread ${thread}`,
@@ -90,6 +95,22 @@ function regionsOf(shape: ArenaShape): Region[] {
         HISTOGRAMS_PER_THREAD * HISTOGRAM_DOUBLES * 8,
       ),
     ]),
+    ...(shape.hasStreams === true
+      ? [
+          region(
+            'ring of what streams bring',
+            streamInboundOffset(map),
+            MESSAGE_RING.RECORDS_WORD * 4 + MESSAGE_RING_BYTES,
+          ),
+          ...each(shape.shardCount, (shard) => [
+            region(
+              `ring of shard ${shard} to the streams`,
+              streamOutboundOffset(map, shard),
+              MESSAGE_RING.RECORDS_WORD * 4 + MESSAGE_RING_BYTES,
+            ),
+          ]),
+        ]
+      : []),
     ...each(RECEIVE_BATCH, (i) => [region(`spill ${i}`, map.spill + i * SPILL_BYTES, SPILL_BYTES)]),
     ...each(shape.slotCount, (i) => [region(`slot ${i}`, slotOffset(map, i), SLOT_STRIDE_BYTES)]),
     ...each(shape.jumboCount, (i) => [region(`jumbo ${i}`, slotOffset(map, shape.slotCount + i), JUMBO_STRIDE_BYTES)]),
@@ -111,7 +132,7 @@ describe.each(SHAPES)('an arena of $shardCount shards, $slotCount slots, $jumboC
     for (let shard = 0; shard < shape.shardCount; shard++) {
       offsets.push(shardOffset(map, shard), ingressRingOffset(map, shard), returnRingOffset(map, shard));
     }
-    for (let thread = 0; thread < shape.shardCount + 2; thread++) {
+    for (let thread = 0; thread < shape.shardCount + EXTRA_THREADS; thread++) {
       offsets.push(countersOffset(map, thread), histogramsOffset(map, thread));
     }
     expect(offsets.filter((offset) => offset % PADDING_BYTES !== 0)).toEqual([]);
@@ -160,8 +181,8 @@ describe('strides', () => {
 describe('words', () => {
   /** Each field with the words it takes: four for an address, one for everything else. */
   function wordsOf(fields: Readonly<Record<string, number>>, addresses: readonly string[] = []): number[] {
-    // A connection number is another name of the word that datagrams have the IPv6 zone in.
-    const { CONNECTION_WORD: _, ...ownFields } = fields;
+    // Of streams, other names of words that datagrams have too: of the IPv6 zone, and of the size class of kept blocks.
+    const { CONNECTION_WORD: _, FAULT_WORD: __, ...ownFields } = fields;
     return Object.entries(ownFields).flatMap(([name, word]) =>
       addresses.includes(name) ? [word, word + 1, word + 2, word + 3] : [word],
     );
@@ -181,6 +202,13 @@ describe('words', () => {
 
   it('of an egress entry leave room for all spans', () => {
     expect(EGRESS.SPANS_WORD + 2 * EGRESS_SPANS).toBeLessThanOrEqual(EGRESS_STRIDE_BYTES / 4);
+  });
+
+  it('of a message ring keep producer, consumer, the notice and records on pairs of cache lines of their own', () => {
+    const { TAIL_WORD, HEAD_WORD, NOTIFIED_WORD, RECORDS_WORD } = MESSAGE_RING;
+    const pairs = [TAIL_WORD, HEAD_WORD, NOTIFIED_WORD, RECORDS_WORD].map((word) => (word * 4) / PADDING_BYTES);
+    expect(pairs).toEqual([0, 1, 2, 3]);
+    expect(MESSAGE_RING_BYTES / 2).toBeGreaterThanOrEqual(SLOT_HEADER_BYTES + MAX_DATAGRAM_BYTES);
   });
 
   it('of a ring keep producer, consumer and entries on pairs of cache lines of their own', () => {

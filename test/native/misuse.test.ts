@@ -39,6 +39,7 @@ const addon = face as unknown as Record<string, Misused>;
 /** Each numeric argument of each function, with good values in the other places. */
 const NUMERIC_ARGUMENTS: [name: string, good: unknown[], position: number][] = [
   ['close', [1], 0],
+  ['duplicate', [1], 0],
   ['addSocket', [0, 1 << 20, 4, false], 0],
   ['addSocket', [0, 1 << 20, 4, false], 1],
   ['addSocket', [0, 1 << 20, 4, false], 2],
@@ -105,6 +106,24 @@ describe('arguments', () => {
     for (const garbage of [undefined, null, 1, {}, 'f']) expect(() => addon['watch']!(1, garbage)).toThrow(TypeError);
   });
 
+  it('refuses broken options of openTcp', () => {
+    const { receiveBufferBytes: _, sendBufferBytes: __, reusePort: ___, ...good } = OPEN_OPTIONS;
+    for (const garbage of NOT_OPTIONS) expect(() => addon['openTcp']!(garbage)).toThrow(TypeError);
+    for (const key of ['port', 'family', 'dscp']) {
+      for (const garbage of NOT_NUMBERS)
+        expect(() => addon['openTcp']!({ ...good, [key]: garbage })).toThrow(TypeError);
+      for (const garbage of NOT_COUNTS)
+        expect(() => addon['openTcp']!({ ...good, [key]: garbage })).toThrow(RangeError);
+    }
+    for (const garbage of NOT_BOOLEANS) {
+      expect(() => addon['openTcp']!({ ...good, dualStack: garbage })).toThrow(TypeError);
+    }
+    for (const host of [undefined, 4, 'localhost', '127.0.0.1\0.x']) {
+      expect(() => addon['openTcp']!({ ...good, host })).toThrow(TypeError);
+    }
+    expect(() => addon['openTcp']!({ ...good, dualStack: true })).toThrow(RangeError);
+  });
+
   it('refuses broken options of openUdp and scheduleThread', () => {
     for (const garbage of NOT_OPTIONS) {
       expect(() => addon['openUdp']!(garbage)).toThrow(TypeError);
@@ -146,6 +165,7 @@ describe('arguments', () => {
     const closed = face.createEventFd();
     face.close(closed);
     expect(() => face.close(1 << 20)).toThrow(expect.objectContaining({ code: 'EBADF', syscall: 'close' }));
+    expect(() => face.duplicate(1 << 20)).toThrow(expect.objectContaining({ code: 'EBADF', syscall: 'fcntl' }));
     expect(() => face.signal(1 << 20)).toThrow(expect.objectContaining({ code: 'EBADF', syscall: 'write' }));
   });
 });

@@ -2,16 +2,19 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
-import { EGRESS_SPANS, RECEIVE_BATCH, SLOT_PAYLOAD_BYTES } from '../../src/memory/layout.ts';
+import { EGRESS_SPANS, ELSEWHERE, RECEIVE_BATCH, SLOT_PAYLOAD_BYTES } from '../../src/memory/layout.ts';
 import {
   addSocket,
   close,
   createEventFd,
+  duplicate,
   nap,
+  openTcp,
   receiveBatch,
   receiveDrops,
   removeSocket,
@@ -166,6 +169,56 @@ describe('openUdp', () => {
       execFileSync('python3', ['-c', text], { stdio: ['ignore', 'pipe', 'inherit', fd], encoding: 'utf8' }).trim();
     expect(optionsOf(four.fd, script.replace(', s.getsockopt(41, 67)', ''))).toBe(`${46 << 2}`);
     expect(optionsOf(six.fd)).toBe(`${26 << 2} ${26 << 2}`);
+  });
+});
+
+describe('openTcp', () => {
+  const options = { host: '127.0.0.1', port: 0, family: 4, dualStack: false, dscp: 26 } as const;
+
+  it('listens, and says so of a port that is taken', async () => {
+    const { fd, port } = openTcp(options);
+    const peer = connect(port, '127.0.0.1');
+    await once(peer, 'connect');
+    expect(() => openTcp({ ...options, port })).toThrow(
+      expect.objectContaining({
+        code: 'EADDRINUSE',
+        syscall: 'bind',
+        message: `bind tcp:127.0.0.1:${port}: EADDRINUSE, address already in use`,
+      }),
+    );
+    peer.destroy();
+    close(fd);
+  });
+
+  it.skipIf(!hasIpv6)('takes IPv4 on an IPv6 wildcard if asked for it, and not otherwise', async () => {
+    for (const [dualStack, event] of [
+      [true, 'connect'],
+      [false, 'error'],
+    ] as const) {
+      const { fd, port } = openTcp({ ...options, host: '::', family: 6, dualStack });
+      const peer = connect(port, '127.0.0.1').on('error', () => undefined);
+      await once(peer, event);
+      peer.destroy();
+      close(fd);
+    }
+  });
+
+  it('reports an address that is not ours, and takes numeric ones only', () => {
+    expect(() => openTcp({ ...options, host: '192.0.2.1' })).toThrow(
+      expect.objectContaining({ code: 'EADDRNOTAVAIL' }),
+    );
+    expect(() => openTcp({ ...options, host: 'localhost' })).toThrow(TypeError);
+  });
+
+  it('can be had twice: one descriptor is closed, the other listens on', async () => {
+    const { fd, port } = openTcp(options);
+    const other = duplicate(fd);
+    expect(other).not.toBe(fd);
+    close(other);
+    const peer = connect(port, '127.0.0.1');
+    await once(peer, 'connect');
+    peer.destroy();
+    close(fd);
   });
 });
 
@@ -329,6 +382,19 @@ describe('sendBatch', () => {
       const arrived = [0, 1, 2, 3, 4, 5].map(received).filter(({ port }) => port === clients[client]!.port);
       expect(arrived.map(({ payload }) => payload.toString()).join('')).toBe(sent);
     }
+  });
+
+  it('passes over what has gone elsewhere', () => {
+    const server = open();
+    const client = open();
+    for (let i = 0; i < 3; i++) {
+      const socket = i === 1 ? ELSEWHERE | client.index : client.index;
+      putEgress(i, { socket, port: server.port, spans: [`${i}`] });
+    }
+    expect(sendBatch(0, 0, 3)).toBe(0);
+    expect(receiveBatch(RECEIVE_BATCH, PATIENCE_MS)).toBe(2);
+    expect([0, 1].map((i) => received(i).payload.toString())).toEqual(['0', '2']);
+    expect([0, 1, 2].map(resultOf)).toEqual([0, -1, 0]);
   });
 
   it('passes over what cannot be sent and says why', () => {
