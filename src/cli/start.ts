@@ -190,10 +190,11 @@ export function explainStartError(error: unknown, config: Config): string {
   if (adminListen !== undefined) return explainAdminError(code, adminListen, error.message);
   const text = listen ?? config.listen.map((point) => point.text).join(' or ');
   const point = config.listen.find((candidate) => candidate.text === text) ?? config.listen[0]!;
-  const another = 'choose another with --listen udp:ADDRESS:PORT';
+  const isUdp = point.transport === 'udp';
+  const another = `choose another with --listen ${point.transport}:ADDRESS:PORT`;
   switch (code) {
     case 'EADDRINUSE':
-      return `${text} is taken by another program; "ss -lunp sport = :${point.port}" shows which: stop it, or ${another}`;
+      return `${text} is taken by another program; "ss -l${isUdp ? 'u' : 't'}np sport = :${point.port}" shows which: stop it, or ${another}`;
     case 'EACCES':
     case 'EPERM':
       if (point.port === 0 || point.port >= 1024) break;

@@ -4,7 +4,14 @@
 import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import * as z from 'zod';
-import { MAX_SHARDS, MAX_SOCKETS, RECEIVE_BATCH, SLOT_PAYLOAD_BYTES, SLOT_STRIDE_BYTES } from '../memory/layout.ts';
+import {
+  MAX_DATAGRAM_BYTES,
+  MAX_SHARDS,
+  MAX_SOCKETS,
+  RECEIVE_BATCH,
+  SLOT_PAYLOAD_BYTES,
+  SLOT_STRIDE_BYTES,
+} from '../memory/layout.ts';
 import { parseAdminAddress } from './admin-address.ts';
 import { parseCidr } from './cidr.ts';
 import { isHostName, type ListenPoint, overlap, parseAdvertised, parseListenEntry } from './listen-point.ts';
@@ -735,6 +742,56 @@ const settings = z.strictObject({
       })
       .prefault({}),
     { help: 'Kernel buffers of the sockets.', reload: 'restart' },
+  ),
+  streams: about(
+    z
+      .strictObject({
+        connections: about(z.int().min(1).max(1_000_000).default(20_000), {
+          help: 'Connections at once, in all. Beyond, new ones are turned away. Each takes a file descriptor: `ulimit -n` allows so many, and the server raises its own soft limit to the hard one.',
+          reload: 'restart',
+        }),
+        connectionsPerSource: about(z.int().min(1).max(1_000_000).default(1000), {
+          help: 'Accepted connections at once from one address.',
+          reload: 'restart',
+        }),
+        messageBytes: about(z.int().min(1300).max(MAX_DATAGRAM_BYTES).default(MAX_DATAGRAM_BYTES), {
+          help: 'Longest message, headers and body together. A longer one is answered 413, and its connection is closed.',
+          reload: 'restart',
+        }),
+        messageSec: about(z.int().min(1).max(3600).default(10), {
+          help: 'How long a message may take from its first byte to its last.',
+          reload: 'restart',
+        }),
+        silentSec: about(z.int().min(1).max(86_400).default(60), {
+          help: 'How long an accepted connection may take to bring its first message or keep-alive.',
+          reload: 'restart',
+        }),
+        idleSec: about(z.int().min(1).max(604_800).default(3900), {
+          help: 'How long a connection stays open on which nothing is sent or heard; the default outlasts the hour in which phones register again. RFC 3261 18 wants it to be as long as a transaction at least.',
+          reload: 'restart',
+        }),
+        keepAliveSec: about(z.int().min(1).max(32_767).default(120), {
+          help: 'After so long without traffic the kernel asks the peer whether it is still there (SO_KEEPALIVE).',
+          reload: 'restart',
+        }),
+        connectMs: about(z.int().min(100).max(120_000).default(5000), {
+          help: 'How long opening a connection may take.',
+          reload: 'restart',
+        }),
+        queueBytes: about(
+          z
+            .int()
+            .min(65_536)
+            .max(64 * 1024 * 1024)
+            .default(1024 * 1024),
+          {
+            help: 'What may wait for a peer that reads slowly. Beyond, its connection is closed, and what waited counts as undeliverable.',
+            reload: 'restart',
+          },
+        ),
+      })
+      .prefault({}),
+    { help: 'Connections (TCP).', reload: 'restart' },
   ),
   dns: about(
     z

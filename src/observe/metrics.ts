@@ -4,7 +4,7 @@
  *  part of the name. */
 
 import { METHOD_NAMES } from '../sip/methods.ts';
-import { COUNTER_NAMES, type CounterName, counterHelp, countingThreads } from './counters.ts';
+import { CLOSE_REASONS, COUNTER_NAMES, type CounterName, counterHelp, countingThreads } from './counters.ts';
 import type { MetricHead } from './exposition.ts';
 
 const PREFIX = 'strowger_';
@@ -16,12 +16,14 @@ export interface Metric extends MetricHead {
 
 /** Labels and what their values are. */
 export const LABELS: Readonly<Record<string, string>> = {
-  thread: '`shard-0`, `shard-1` …, `dispatcher` (where there is one: `dispatcher.thread`) or `main`: who counted',
+  thread:
+    '`shard-0`, `shard-1` …, `dispatcher` (where there is one: `dispatcher.thread`), `streams` (where there are any) or `main`: who counted',
   socket: 'a socket as `listen` has it, with the port it got: `udp:192.0.2.10:5060`',
   method: 'the method, `other` for those that the server has no name for',
   class: '`1xx` to `6xx`',
   side: '`server` or `client`',
   kind: '`invite` or `other`',
+  reason: 'why: `peer`, `idle`, `slow`, `unread`, `fault`, `junk`, `error`, `unconnected` or `stop`',
   state: 'the state; the one that holds is 1, the others 0',
   version: 'of Strowger',
   node: 'version of Node.js',
@@ -53,6 +55,20 @@ export const METRIC = {
     `${PREFIX}socket_receive_buffer_bytes`,
     'Receive buffer that the kernel gave to a socket',
     'socket',
+  ),
+
+  connections: metric('gauge', `${PREFIX}stream_connections`, 'Connections that are open, or being opened'),
+  connectionsLimit: metric(
+    'gauge',
+    `${PREFIX}stream_connections_limit`,
+    'Connections that there may be at once (streams.connections)',
+  ),
+  connectionsClosed: metric(
+    'counter',
+    `${PREFIX}stream_connections_closed_total`,
+    'Connections that are over: the peer closed it; nothing was sent or heard for long; a message did not become whole in time; the peer does not read; the end of a message could not be known; it was not SIP; it broke; it could not be opened; its thread ended',
+    'reason',
+    'thread',
   ),
 
   transit: metric(
@@ -168,6 +184,10 @@ const LABELLED = new Map<CounterName, LabelledCounter>([
     `responses_${digit}xx_total` as CounterName,
     { metric: METRIC.responses, label: 'class', value: `${digit}xx` },
   ]),
+  ...CLOSE_REASONS.map((reason): [CounterName, LabelledCounter] => [
+    `stream_closed_${reason}_total`,
+    { metric: METRIC.connectionsClosed, label: 'reason', value: reason },
+  ]),
 ]);
 
 /** Counters that are shown from a better source than the arena, or whose sum by a label is another one. */
@@ -243,7 +263,7 @@ ${rows.join('\n')}
 /** Where a thread's counters lie, by its index in the arena. */
 export function threadName(thread: number, shardCount: number): string {
   if (thread < shardCount) return `shard-${thread}`;
-  return thread === shardCount ? 'dispatcher' : 'main';
+  return ['dispatcher', 'main', 'streams'][thread - shardCount]!;
 }
 
 /** Indices of the threads that count `name`, ascending. Without a dispatcher the only shard has the intake. */
@@ -251,6 +271,7 @@ export function threadsCounting(name: CounterName, shardCount: number, hasDispat
   const indices = countingThreads(name).flatMap((thread) => {
     if (thread === 'shard') return Array.from({ length: shardCount }, (_, shard) => shard);
     if (thread === 'main') return [shardCount + 1];
+    if (thread === 'streams') return [shardCount + 2];
     return [hasDispatcher ? shardCount : 0];
   });
   return [...new Set(indices)].sort((a, b) => a - b);

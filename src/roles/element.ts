@@ -6,7 +6,7 @@ import type { LocationTable } from '../location/location-table.ts';
 import type { FeedProducer } from '../location/store-feed.ts';
 import type { Arena } from '../memory/arena.ts';
 import { KeptMessages } from '../memory/kept-messages.ts';
-import { SLOT, SLOT_HEADER_BYTES, slotOffset } from '../memory/layout.ts';
+import { EGRESS_MARK_SHIFT, MAX_SOCKETS, SLOT, SLOT_HEADER_BYTES, slotOffset, UNDELIVERED } from '../memory/layout.ts';
 import { COUNTER, type Counters } from '../observe/counters.ts';
 import { Histograms } from '../observe/histograms.ts';
 import type { CallTrace } from '../observe/trace/call-trace.ts';
@@ -14,7 +14,9 @@ import { HEADER_ID } from '../sip/header-table.ts';
 import { MessageEdits } from '../sip/message-edits.ts';
 import { METHOD } from '../sip/methods.ts';
 import { Outbound, TRACE_MARK } from '../sip/outbound.ts';
-import { MESSAGE_ERROR, parseMessage } from '../sip/parse-message.ts';
+import { errorOfFault, MESSAGE_ERROR, parseMessage } from '../sip/parse-message.ts';
+import { FRAME_FAULT } from '../sip/stream-framing.ts';
+import { TRANSPORT } from '../sip/transport.ts';
 import { parseVia } from '../sip/via.ts';
 import { ACCESS } from './authentication.ts';
 import type { BoundSocket } from './bound-socket.ts';
@@ -99,6 +101,8 @@ export class Element {
   readonly #answers: StoredAnswers | null;
   readonly #feed: FeedProducer | null;
   readonly #kept: KeptMessages;
+  /** By socket. */
+  readonly #isStream = new Uint8Array(MAX_SOCKETS);
   readonly #clock: ElementClock = { nowMs: 0, nowUs: 0 };
   /** (tag, errno, cookie of a client transaction) of requests the kernel refused, to be dealt with once their flush is over: by
    *  then the record may be another transaction's. Two, since dealing with one may bring others. */
@@ -115,6 +119,7 @@ export class Element {
     const isWaiting = feed !== null && config.location.acknowledge === 'stored';
     const clock = this.#clock;
     this.#arena = arena;
+    for (const { socket, transport } of sockets) this.#isStream[socket] = Number(transport !== TRANSPORT.UDP);
     this.#ports = ports;
     this.#trace = ports.trace ?? null;
     this.#counters = counters;
@@ -262,7 +267,8 @@ export class Element {
     const start = offset + SLOT_HEADER_BYTES;
     const end = start + words[slotWord + SLOT.LENGTH_WORD]!;
     if (end === start) {
-      this.noteUnreachable(words, slotWord + SLOT.FAMILY_WORD);
+      if (words[slotWord + SLOT.FAMILY_WORD] === 0) this.#noteUndelivered(slotWord);
+      else this.noteUnreachable(words, slotWord + SLOT.FAMILY_WORD);
       return true;
     }
     this.#clock.nowUs = words[slotWord + SLOT.TIME_WORD]!;
@@ -272,10 +278,14 @@ export class Element {
       return true;
     }
     const request = this.#request;
-    const error = parseMessage(bytes, words, start, end, request.index);
+    let error = parseMessage(bytes, words, start, end, request.index);
     if (error === MESSAGE_ERROR.NOT_SIP) {
       this.#counters.count(COUNTER.junk_datagrams_total);
       return true;
+    }
+    if (this.#isStream[words[slotWord + SLOT.SOCKET_WORD]!] === 1) {
+      const fault = words[slotWord + SLOT.FAULT_WORD]!;
+      if (fault !== FRAME_FAULT.NONE) error = errorOfFault(fault, error);
     }
     if (this.#trace !== null) this.#outbound.traceMark = this.#trace.received(request.index, slotWord, isNew);
     if (request.index.isRequest) return this.#serveRequest(slot, slotWord, error, mayPark, isNew);
@@ -384,6 +394,21 @@ export class Element {
       this.#undelivered[at + 1] = errno;
       this.#undelivered[at + 2] = (tag & CLIENT_TAG) === 0 ? 0 : this.#layer!.cookieOf(tag);
     }
+  }
+
+  /** A message could not be delivered over a stream: the slot at `slotWord` says which (UNDELIVERED of layout.ts). One whose
+   *  transaction is over by now, or that is of none, is only counted. Cold. */
+  #noteUndelivered(slotWord: number): void {
+    const { words } = this.#arena;
+    this.#counters.count(COUNTER.send_errors_total);
+    const tag = words[slotWord + UNDELIVERED.TAG_WORD]!;
+    if ((tag & CLIENT_TAG) === 0 || this.#layer === null || this.#undeliveredCount === MAX_UNDELIVERED) return;
+    const cookie = this.#layer.cookieOf(tag);
+    if (((cookie << EGRESS_MARK_SHIFT) ^ words[slotWord + UNDELIVERED.FLAGS_WORD]!) >>> EGRESS_MARK_SHIFT !== 0) return;
+    const at = this.#undeliveredCount++ * UNDELIVERED_WORDS;
+    this.#undelivered[at] = tag;
+    this.#undelivered[at + 1] = words[slotWord + UNDELIVERED.ERRNO_WORD]!;
+    this.#undelivered[at + 2] = cookie;
   }
 
   /** Section 16.9: a transport error counts as a 503, which a proxy passes on as 500. Cold. */

@@ -29,6 +29,8 @@ export const REJECT = {
   contentLength: malformed('Malformed Content-Length Header'),
   severalContentLengths: malformed('Several Content-Length Headers'),
   shortBody: malformed('Body Shorter Than Content-Length'),
+  missingContentLength: malformed('Missing Content-Length Header'),
+  entityTooLarge: malformed('Request Entity Too Large', 413),
   missingFrom: malformed('Missing From Header'),
   severalFrom: malformed('Several From Headers'),
   malformedFrom: malformed('Malformed From Header'),

@@ -20,3 +20,8 @@ export function boundSocketOf(point: ListenPoint, socket: number, port: number =
     advertisedPort: point.advertisedPort,
   };
 }
+
+/** Taken and sent by the addon; the others are the thread of the streams' (streams/stream-thread.ts). */
+export function isDatagramSocket({ transport }: Pick<BoundSocket, 'transport'>): boolean {
+  return transport === TRANSPORT.UDP;
+}

@@ -28,6 +28,7 @@ import {
 
 export interface DispatcherTask {
   readonly arena: SharedArrayBuffer;
+  /** Those of datagrams. */
   readonly sockets: readonly (BoundSocket & { readonly fd: number })[];
   readonly wakeFd: number;
   readonly shardFds: readonly number[];

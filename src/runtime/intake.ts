@@ -18,7 +18,9 @@ import {
   SPILL_BYTES,
   shardOffset,
   slotOffset,
+  streamInboundOffset,
 } from '../memory/layout.ts';
+import { MessageConsumer } from '../memory/message-ring.ts';
 import { RingConsumer, RingProducer } from '../memory/slot-ring.ts';
 import { COUNTER, type Counters } from '../observe/counters.ts';
 import { TopSourcesWriter } from '../observe/top-sources.ts';
@@ -43,6 +45,11 @@ export interface IntakeOptions {
   readonly topSources: SharedArrayBuffer | null;
 }
 
+/** Messages of streams taken in a round at the most. */
+const STREAM_BATCH = RECEIVE_BATCH;
+/** Pause when there was no slot for the next of them. */
+const STREAM_RETRY_MS = 1;
+
 export class Intake {
   readonly #arena: Arena;
   readonly #shardFds: readonly number[];
@@ -65,6 +72,10 @@ export class Intake {
   #isFull = false;
   /** null: nobody is banned. */
   #bans: BanTable | null = null;
+  /** What connections have brought; null: there are no streams. */
+  readonly #streams: MessageConsumer | null;
+  /** Some of it was left for the next round. */
+  #hasStreamed = false;
 
   /** The arena must be attached to the calling thread, and its sockets added. */
   constructor({ arena, counters, shardFds, overloadMark, topSources }: IntakeOptions) {
@@ -80,6 +91,7 @@ export class Intake {
     this.#returned = new Int32Array(map.ringCapacity);
     this.#freeSlots = new Int32Array(map.slotCount);
     this.#freeJumbos = new Int32Array(map.jumboCount);
+    this.#streams = map.hasStreams ? new MessageConsumer(words, streamInboundOffset(map)) : null;
     for (let shard = 0; shard < map.shardCount; shard++) {
       this.#rings.push(new RingProducer(words, ingressRingOffset(map, shard), map.ringCapacity));
       this.#returns.push(new RingConsumer(words, returnRingOffset(map, shard), map.ringCapacity));
@@ -90,7 +102,7 @@ export class Intake {
     }
   }
 
-  /** The last batch was as large as there was room for: more may wait in the kernel. */
+  /** The last batch was as large as there was room for: more may wait. */
   get isFull(): boolean {
     return this.#isFull;
   }
@@ -100,11 +112,13 @@ export class Intake {
     this.#bans = bans;
   }
 
-  /** One round. Waits `waitMs` for the first datagram (−1: without limit, 0: not at all). Returns how many came, or
-   *  OUT_OF_SLOTS. */
+  /** One round. Waits `waitMs` for the first datagram (−1: without limit, 0: not at all). Returns how many came, messages of
+   *  streams included, or OUT_OF_SLOTS. */
   receive(waitMs: number): number {
     const { words } = this.#arena;
     this.#collectReturns();
+    const streams = this.#streams;
+    const streamed = streams !== null && (streams.isNotified() || this.#hasStreamed) ? this.#takeStreamed(streams) : 0;
     while (this.#planned < RECEIVE_BATCH && this.#freeSlotCount > 0) {
       words[this.#plan + this.#planned++] = this.#freeSlots[--this.#freeSlotCount]!;
     }
@@ -115,13 +129,59 @@ export class Intake {
       this.#isFull = false;
       return OUT_OF_SLOTS;
     }
-    const count = receiveBatch(this.#planned, waitMs);
-    this.#isFull = count === this.#planned;
-    if (count === 0) return 0;
+    const mayWait = streamed === 0 && waitMs !== 0;
+    const count = receiveBatch(this.#planned, mayWait ? (this.#hasStreamed ? STREAM_RETRY_MS : waitMs) : 0);
+    this.#isFull = count === this.#planned || this.#hasStreamed;
+    if (count === 0) return streamed;
     this.#dispatch(count);
     this.#planned -= count;
     words.copyWithin(this.#plan, this.#plan + count, this.#plan + count + this.#planned);
+    return count + streamed;
+  }
+
+  /** Messages of streams: each is copied into a slot, as if recvmmsg had brought it. Returns how many. Where there is no slot for
+   *  one, it waits in its ring; when that is full, connections are not read on. */
+  #takeStreamed(streams: MessageConsumer): number {
+    let count = 0;
+    let offset = streams.next();
+    try {
+      for (; offset !== -1 && count < STREAM_BATCH; offset = streams.next()) {
+        const slot = this.#slotFor(this.#arena.words[offset >> 2]!);
+        if (slot === -1) break;
+        const length = this.#copyRecord(offset, slot);
+        // Released before anything is done with it: should this thread die of it, its successor does not meet it.
+        streams.release();
+        count++;
+        if (length > 0) this.#give(slot);
+        else this.#giveFate(slot);
+      }
+    } finally {
+      this.#publish();
+    }
+    this.#hasStreamed = offset !== -1;
     return count;
+  }
+
+  /** A free slot for so many bytes, −1: there is none. A batch is left to datagrams, which cannot wait. */
+  #slotFor(length: number): number {
+    if (length > SLOT_PAYLOAD_BYTES) return this.#freeJumboCount > 0 ? this.#freeJumbos[--this.#freeJumboCount]! : -1;
+    return this.#freeSlotCount > RECEIVE_BATCH ? this.#freeSlots[--this.#freeSlotCount]! : -1;
+  }
+
+  /** Copies a record into a slot, its owner included. Returns the length of its payload. */
+  #copyRecord(offset: number, slot: number): number {
+    const { bytes, words, map } = this.#arena;
+    const length = words[(offset >> 2) + SLOT.LENGTH_WORD]!;
+    const at = slotOffset(map, slot);
+    bytes.copyWithin(at, offset, offset + SLOT_HEADER_BYTES + length);
+    return length;
+  }
+
+  /** What became of a message that a shard has sent over a stream: that shard's. */
+  #giveFate(slot: number): void {
+    const shard = this.#arena.words[this.#ownerWord(slot)]!;
+    this.#rings[shard]!.offer(slot);
+    this.#touched[shard] = 1;
   }
 
   #dispatch(count: number): void {
@@ -175,22 +235,23 @@ export class Intake {
   }
 
   #dispatchOne(slot: number, position: number): void {
+    const { words, map } = this.#arena;
+    const length = words[(slotOffset(map, slot) >> 2) + SLOT.LENGTH_WORD]!;
+    const taken = length > SLOT_PAYLOAD_BYTES ? this.#moveToJumbo(slot, position) : slot;
+    if (taken !== -1) this.#give(taken);
+  }
+
+  /** Gives what a slot has to the shard of its Call-ID, or drops it and keeps the slot. */
+  #give(taken: number): void {
     const { bytes, words, map } = this.#arena;
-    let taken = slot;
-    let offset = slotOffset(map, slot);
+    const offset = slotOffset(map, taken);
     if (this.#bans?.hasSource(words, offset >> 2) === true) {
       this.#counters.count(COUNTER.banned_datagrams_total);
-      this.#keep(slot);
+      this.#keep(taken);
       return;
     }
-    const length = words[(offset >> 2) + SLOT.LENGTH_WORD]!;
-    if (length > SLOT_PAYLOAD_BYTES) {
-      taken = this.#moveToJumbo(slot, position);
-      if (taken === -1) return;
-      offset = slotOffset(map, taken);
-    }
     const start = offset + SLOT_HEADER_BYTES;
-    const end = start + length;
+    const end = start + words[(offset >> 2) + SLOT.LENGTH_WORD]!;
     const kind = classifyDatagram(bytes, start, end);
     if (kind > DATAGRAM.STUN) {
       this.#counters.count(kind === DATAGRAM.KEEPALIVE ? COUNTER.keepalives_total : COUNTER.junk_datagrams_total);

@@ -7,12 +7,12 @@ import { type Config, shardCountOf } from '../config/schema.ts';
 import { STORE_STATE } from '../location/store-feed.ts';
 import { type Arena, createArena } from '../memory/arena.ts';
 import { type ArenaShape, OWNER_DISPATCHER, SHARD, SLOT, shardOffset, slotOffset } from '../memory/layout.ts';
-import { COUNTER, Counters, readCounters } from '../observe/counters.ts';
+import { COUNTER, Counters, connectionCount, readCounters } from '../observe/counters.ts';
 import { createTopSources } from '../observe/top-sources.ts';
 import type { BoundSocket } from '../roles/bound-socket.ts';
 import { BanList } from './bans/ban-list.ts';
 import { protectedBlocks } from './bans/protected-blocks.ts';
-import { boundSocketOf } from './bound-socket.ts';
+import { boundSocketOf, isDatagramSocket } from './bound-socket.ts';
 import { Drain } from './drain.ts';
 import { GivenSockets } from './given-sockets.ts';
 import { liveViewOf } from './live/live-view.ts';
@@ -26,17 +26,24 @@ import { Supervisor } from './supervisor.ts';
 import { ThreadLoads } from './thread-loads.ts';
 import { TraceService } from './trace/trace-service.ts';
 import { TroubleWatch } from './trouble.ts';
-import { addSocket, attach, close, createEventFd, openUdp, receiveDrops } from './udp-socket.ts';
+import { addSocket, attach, close, createEventFd, openTcp, openUdp, receiveDrops } from './udp-socket.ts';
 import { UserFiles } from './user-directory/user-files.ts';
 import { UserTable } from './user-directory/user-table.ts';
 
 const TROUBLE_CHECK_MS = 5000;
+/** For a port that is free for UDP and for TCP. */
+const MAX_PAIR_ATTEMPTS = 16;
 /** By STORE_STATE. */
 const STATE_WORDS = ['off', 'running', 'failed'] as const;
 /** For targets that registered, until they are sent to, and for answers that wait to be stored. */
 const STATELESS_MESSAGE_MEMORY_MIB = 64;
 
-type OpenSocket = BoundSocket & { readonly fd: number; readonly text: string; readonly receiveBufferBytes: number };
+type OpenSocket = BoundSocket & {
+  readonly fd: number;
+  readonly text: string;
+  /** Of a socket of datagrams. */
+  readonly receiveBufferBytes: number;
+};
 
 export interface StartOptions {
   readonly version?: string;
@@ -55,13 +62,14 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
   const userTable = userFiles.shared === null ? null : new UserTable(userFiles.shared);
   const sockets = openSockets(config, given);
   for (const text of given.closeRest()) log.warn(`${text} was given to this server and is nowhere in listen: closed`);
-  const arena = createArena(arenaShapeOf(config));
+  const datagramSockets = sockets.filter(isDatagramSocket);
+  const arena = createArena(arenaShapeOf(config, datagramSockets.length < sockets.length));
   for (let slot = 0; slot < arena.map.slotCount + arena.map.jumboCount; slot++) {
     arena.words[(slotOffset(arena.map, slot) >> 2) + SLOT.OWNER_WORD] = OWNER_DISPATCHER;
   }
   const mainCounters = new Counters(arena, arena.map.shardCount + 1);
   attach(arena.bytes);
-  for (const socket of sockets) addSocket(socket.socket, socket.fd, socket.family, socket.isWildcard);
+  for (const socket of datagramSockets) addSocket(socket.socket, socket.fd, socket.family, socket.isWildcard);
   const addresses = localAddresses();
   const location = new LocationService({
     config,
@@ -119,7 +127,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     supervisor.useUsers(users);
   });
   const refresh = () => {
-    mainCounters.set(COUNTER.kernel_drops_total, sumOf(sockets, receiveDrops));
+    mainCounters.set(COUNTER.kernel_drops_total, sumOf(datagramSockets, receiveDrops));
     mainCounters.set(COUNTER.users_reloads_total, userFiles.reloads);
     mainCounters.set(COUNTER.users_reload_failures_total, userFiles.failedReloads);
     mainCounters.set(COUNTER.trace_lost_total, trace?.lost ?? 0);
@@ -154,7 +162,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
   const shown = {
     arena,
     config,
-    sockets: sockets.map(({ socket, text, receiveBufferBytes }) => ({
+    sockets: datagramSockets.map(({ socket, text, receiveBufferBytes }) => ({
       text,
       receiveBufferBytes,
       drops: () => receiveDrops(socket),
@@ -216,7 +224,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
       listening: sockets.map((socket) => socket.text),
       mode: config.mode,
       shards: arena.map.shardCount,
-      receiveBufferNotes: sockets.flatMap((socket) => clampNote(socket, config.socket.receiveBufferBytes)),
+      receiveBufferNotes: datagramSockets.flatMap((socket) => clampNote(socket, config.socket.receiveBufferBytes)),
     }),
     stats,
     metrics: () => metrics.render(),
@@ -226,6 +234,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
       uptimeSec: Math.floor((Date.now() - startedAt) / 1000),
       mode: config.mode,
       listening: sockets.map((socket) => socket.text),
+      connections: connectionCount(arena),
       addressesOfRecord: location.aorCount,
       locationStore: STATE_WORDS[store.state],
       drain: drain.status(),
@@ -253,7 +262,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
 }
 
 /** The memory that is kept for messages is shared out among the shards. */
-function arenaShapeOf(config: Config): ArenaShape {
+function arenaShapeOf(config: Config, hasStreams: boolean): ArenaShape {
   const shardCount = shardCountOf(config);
   const keptMib = config.mode === 'stateful' ? config.limits.messageMemoryMiB : STATELESS_MESSAGE_MEMORY_MIB;
   const keptKib = Math.floor((keptMib * 1024) / shardCount);
@@ -262,6 +271,7 @@ function arenaShapeOf(config: Config): ArenaShape {
     slotCount: config.limits.slots,
     jumboCount: config.limits.jumboSlots,
     keptBytes: keptKib * 1024,
+    hasStreams,
   };
 }
 
@@ -298,10 +308,22 @@ function threadIdsOf({ words, map }: Arena): number[] {
 /** Opens every listen point, or none. */
 function openSockets(config: Config, given: GivenSockets): OpenSocket[] {
   const sockets: OpenSocket[] = [];
-  try {
-    for (const point of config.listen) {
-      if (point.transport === 'udp') sockets.push(openSocket(point, sockets.length, config, given));
+  const openAll = (attempt: number): void => {
+    for (const point of config.listen.slice(sockets.length)) {
+      try {
+        sockets.push(openSocket(point, sockets, config, given));
+      } catch (error) {
+        const isPairRefused = point.hasPortOfPrevious && point.port === 0 && attempt < MAX_PAIR_ATTEMPTS;
+        if (!isPairRefused || (error as ListenError).code !== 'EADDRINUSE') throw error;
+        // The kernel chose a port for UDP that TCP cannot have: it is asked for another.
+        close(sockets.pop()!.fd);
+        openAll(attempt + 1);
+        return;
+      }
     }
+  };
+  try {
+    openAll(1);
     return sockets;
   } catch (error) {
     for (const socket of sockets) close(socket.fd);
@@ -309,29 +331,39 @@ function openSockets(config: Config, given: GivenSockets): OpenSocket[] {
   }
 }
 
-function openSocket(point: ListenPoint, index: number, config: Config, given: GivenSockets): OpenSocket {
-  const { fd: givenFd } = given.take(point) ?? {};
+function openSocket(
+  point: ListenPoint,
+  earlier: readonly OpenSocket[],
+  config: Config,
+  given: GivenSockets,
+): OpenSocket {
+  const givenFd = given.take(point)?.fd ?? -1;
   try {
-    const { fd, port, receiveBufferBytes } = openUdp({
-      host: point.host,
-      port: point.port,
-      family: point.family,
-      dualStack: point.dualStack,
-      receiveBufferBytes: config.socket.receiveBufferBytes,
-      sendBufferBytes: config.socket.sendBufferBytes,
-      dscp: point.dscp,
-      reusePort: false,
-      ...(givenFd === undefined ? {} : { fd: givenFd }),
-    });
+    const { fd, port, receiveBufferBytes } =
+      point.transport === 'udp'
+        ? openDatagramSocket(point, config, givenFd)
+        : openStreamSocket(point, earlier, givenFd);
     return {
       fd,
       receiveBufferBytes,
-      ...boundSocketOf(point, index, port),
+      ...boundSocketOf(point, earlier.length, port),
       text: point.text.replace(/:\d+$/, `:${port}`),
     };
   } catch (error) {
     throw Object.assign(error as ListenError, { listen: point.text });
   }
+}
+
+/** `fd`: of a socket that was given; −1: it is to be opened. */
+function openDatagramSocket({ host, port, family, dualStack, dscp }: ListenPoint, config: Config, fd: number) {
+  const { receiveBufferBytes, sendBufferBytes } = config.socket;
+  return openUdp({ host, port, family, dualStack, receiveBufferBytes, sendBufferBytes, dscp, reusePort: false, fd });
+}
+
+function openStreamSocket(point: ListenPoint, earlier: readonly OpenSocket[], fd: number) {
+  const { host, family, dualStack, dscp } = point;
+  const port = point.hasPortOfPrevious && point.port === 0 ? earlier.at(-1)!.port : point.port;
+  return { ...openTcp({ host, port, family, dualStack, dscp, fd }), receiveBufferBytes: 0 };
 }
 
 /** Without CAP_NET_ADMIN the kernel grants no more than net.core.rmem_max. */

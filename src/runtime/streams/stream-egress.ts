@@ -1,0 +1,101 @@
+/** What a shard sends over streams: takes those messages out of a flush and copies them into the ring of the thread that has the
+ *  connections. Runs on the shard. Hot where there are streams: once per flush and once per message sent, allocates nothing. */
+
+import { constants } from 'node:os';
+import type { Arena } from '../../memory/arena.ts';
+import {
+  EGRESS,
+  EGRESS_BYTES,
+  EGRESS_STRIDE_BYTES,
+  ELSEWHERE,
+  MAX_DATAGRAM_BYTES,
+  MAX_SOCKETS,
+  RECORD,
+  SLOT,
+  SLOT_HEADER_BYTES,
+  streamOutboundOffset,
+} from '../../memory/layout.ts';
+import { MessageProducer } from '../../memory/message-ring.ts';
+import type { BoundSocket } from '../../roles/bound-socket.ts';
+import { ROUTE_WORDS } from '../../sip/outbound.ts';
+import { TRANSPORT } from '../../sip/transport.ts';
+import { signal } from '../udp-socket.ts';
+
+const ENTRY_WORDS = EGRESS_STRIDE_BYTES >> 2;
+
+export interface StreamEgressParts {
+  readonly arena: Arena;
+  readonly shard: number;
+  readonly sockets: readonly BoundSocket[];
+  /** Wakes the thread of the streams. */
+  readonly wakeFd: number;
+}
+
+export class StreamEgress {
+  readonly #arena: Arena;
+  readonly #ring: MessageProducer;
+  readonly #entries: number;
+  readonly #isStream = new Uint8Array(MAX_SOCKETS);
+  readonly #wakeFd: number;
+  /** Of the last flush: messages that went over streams, and those that did not because there was no room, or they are too long. */
+  taken = 0;
+  failed = 0;
+
+  constructor({ arena, shard, sockets, wakeFd }: StreamEgressParts) {
+    this.#arena = arena;
+    this.#ring = new MessageProducer(arena.words, streamOutboundOffset(arena.map, shard));
+    this.#entries = (arena.map.egress + shard * EGRESS_BYTES) >> 2;
+    this.#wakeFd = wakeFd;
+    for (const { socket, transport } of sockets) this.#isStream[socket] = Number(transport !== TRANSPORT.UDP);
+  }
+
+  /** Takes the messages for streams among the first `count` of the egress table; what is left is for sendmmsg, which passes
+   *  over those taken. */
+  take(count: number): void {
+    const { words } = this.#arena;
+    this.taken = this.failed = 0;
+    for (let i = 0, entry = this.#entries; i < count; i++, entry += ENTRY_WORDS) {
+      if (this.#isStream[words[entry + EGRESS.SOCKET_WORD]!] === 1) this.#takeOne(entry);
+    }
+    if (this.taken > 0 && this.#ring.publish()) signal(this.#wakeFd);
+  }
+
+  /** What was taken is over: all entries name their sockets again. */
+  forget(count: number): void {
+    const { words } = this.#arena;
+    for (let i = 0, entry = this.#entries; i < count; i++, entry += ENTRY_WORDS) {
+      words[entry + EGRESS.SOCKET_WORD]! &= ~ELSEWHERE;
+    }
+  }
+
+  #takeOne(entry: number): void {
+    const { bytes, words } = this.#arena;
+    const pieces = words[entry + EGRESS.SPAN_COUNT_WORD]!;
+    const spans = entry + EGRESS.SPANS_WORD;
+    let length = 0;
+    for (let i = 0; i < pieces; i++) length += words[spans + 2 * i + 1]!;
+    this.taken++;
+    const isTooLong = length > MAX_DATAGRAM_BYTES;
+    const offset = isTooLong ? -1 : this.#ring.claim(length);
+    if (offset === -1) {
+      this.failed++;
+      words[entry + EGRESS.RESULT_WORD] = isTooLong ? constants.errno.EMSGSIZE : constants.errno.ENOBUFS;
+      words[entry + EGRESS.SOCKET_WORD]! |= ELSEWHERE;
+      return;
+    }
+    const record = offset >> 2;
+    for (let i = 0; i < ROUTE_WORDS; i++) words[record + SLOT.SOCKET_WORD + i] = words[entry + EGRESS.SOCKET_WORD + i]!;
+    words[record + RECORD.TAG_WORD] = words[entry + EGRESS.TAG_WORD]!;
+    words[record + RECORD.FLAGS_WORD] = words[entry + EGRESS.FLAGS_WORD]!;
+    let at = offset + SLOT_HEADER_BYTES;
+    for (let i = 0; i < pieces; i++) {
+      const start = words[spans + 2 * i]!;
+      const end = start + words[spans + 2 * i + 1]!;
+      bytes.copyWithin(at, start, end);
+      at += end - start;
+    }
+    this.#ring.commit();
+    words[entry + EGRESS.RESULT_WORD] = 0;
+    words[entry + EGRESS.SOCKET_WORD]! |= ELSEWHERE;
+  }
+}

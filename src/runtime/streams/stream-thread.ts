@@ -1,0 +1,390 @@
+/** The thread of the streams: accepts connections, opens others, and carries messages between them and the shards, over message
+ *  rings. An ordinary Node event loop. What a shard sends wakes it by its eventfd; what it reads wakes whoever has the intake.
+ *  Hot: once per message, in so far as Node's own streams are.
+ *
+ *  One turn: what the shards sent is handed to the connections, each of which writes once; what connections brought is
+ *  published once. Where a message cannot be delivered, its shard hears of it over the same ring. */
+
+import { randomInt } from 'node:crypto';
+import { connect, createServer, type Server, type Socket, type TcpNetConnectOpts } from 'node:net';
+import { constants } from 'node:os';
+import { parentPort, workerData } from 'node:worker_threads';
+import type { Config } from '../../config/schema.ts';
+import { type Arena, openArena } from '../../memory/arena.ts';
+import {
+  EGRESS_FLAG,
+  OWNER_DISPATCHER,
+  RECORD,
+  SLOT,
+  SLOT_HEADER_BYTES,
+  streamInboundOffset,
+  streamOutboundOffset,
+  UNDELIVERED,
+} from '../../memory/layout.ts';
+import { MessageConsumer, MessageProducer } from '../../memory/message-ring.ts';
+import { COUNTER, Counters, connectionCount } from '../../observe/counters.ts';
+import type { BoundSocket } from '../../roles/bound-socket.ts';
+import { duplicate, signal, type Watch, watch } from '../udp-socket.ts';
+import { addressText, addressWords, NO_ADDRESS } from './address-words.ts';
+import { type CloseReason, Connection, type ConnectionHost } from './connection.ts';
+import { ConnectionTable } from './connection-table.ts';
+
+export interface StreamTask {
+  readonly arena: SharedArrayBuffer;
+  /** The listening points that are streams; their descriptors stay the main thread's. */
+  readonly sockets: readonly (BoundSocket & { readonly fd: number })[];
+  /** Wakes this thread. */
+  readonly wakeFd: number;
+  /** Wakes whoever has the intake. */
+  readonly intakeFd: number;
+  readonly settings: Config['streams'];
+}
+
+/** From the supervisor. `quiet`: no new connections. `stop`: what waits is sent, and all are closed. `crash`: in tests. */
+export type StreamCommand = 'quiet' | 'stop' | 'crash';
+
+const SWEEP_MS = 500;
+/** While some connection waits for room in the ring. */
+const STALL_RETRY_MS = 2;
+/** Messages of the shards between two turns of the event loop. */
+const TURN_MESSAGES = 1024;
+/** A stop takes no longer. */
+const STOP_MS = 500;
+/** Connections that the kernel keeps until they are accepted; it takes no more than net.core.somaxconn. */
+const BACKLOG = 4096;
+
+class StreamThread implements ConnectionHost {
+  readonly settings: Config['streams'];
+  readonly counters: Counters;
+  readonly #task: StreamTask;
+  readonly #arena: Arena;
+  readonly #inbound: MessageProducer;
+  readonly #outbound: MessageConsumer[];
+  readonly #sockets: (BoundSocket | undefined)[] = [];
+  readonly #connections = new ConnectionTable<Connection>(randomInt(2 ** 32));
+  readonly #servers: Server[] = [];
+  /** Connections with something to flush in this turn. */
+  readonly #dirty: Connection[] = [];
+  readonly #stalled = new Set<Connection>();
+  readonly #watch: Watch;
+  /** The clock of the slots' receive time less performance.now(), in microseconds. */
+  readonly #monotonicUs = Number(process.hrtime.bigint() / 1000n) - performance.now() * 1000;
+  readonly #sweeper: NodeJS.Timeout;
+  #isPublishDue = false;
+  #isTurnDue = false;
+  #isQuiet = false;
+  #isStopping = false;
+  /** errno of the last message that found no connection. */
+  #errno = 0;
+  readonly #onPublish = (): void => {
+    this.#isPublishDue = false;
+    this.#publish();
+  };
+  readonly #onTurn = (): void => {
+    this.#isTurnDue = false;
+    this.#sendWaiting();
+  };
+
+  constructor(task: StreamTask) {
+    const arena = openArena(task.arena);
+    const { map, words } = arena;
+    this.#task = task;
+    this.#arena = arena;
+    this.settings = task.settings;
+    this.counters = new Counters(arena, map.shardCount + 2);
+    this.#inbound = new MessageProducer(words, streamInboundOffset(map));
+    this.#outbound = Array.from(
+      { length: map.shardCount },
+      (_, shard) => new MessageConsumer(words, streamOutboundOffset(map, shard)),
+    );
+    for (const socket of task.sockets) this.#sockets[socket.socket] = socket;
+    this.#buryPredecessor();
+    this.#watch = watch(task.wakeFd, () => this.#sendWaiting());
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
+    for (const socket of task.sockets) this.#listen(socket);
+    // A predecessor may have been told of messages that it did not send.
+    this.#sendWaiting();
+  }
+
+  nowMs(): number {
+    return performance.now();
+  }
+
+  obey(command: StreamCommand): void {
+    if (command === 'crash') throw new Error('crash on request');
+    this.#quiet();
+    if (command === 'stop') this.#stop();
+  }
+
+  deliver(connection: Connection, bytes: Uint8Array, start: number, end: number, fault: number): boolean {
+    const { words } = this.#arena;
+    const offset = this.#inbound.claim(end - start);
+    if (offset === -1) {
+      this.#publish();
+      this.#stalled.add(connection);
+      if (this.#stalled.size === 1) setTimeout(() => this.#retryStalled(), STALL_RETRY_MS);
+      return false;
+    }
+    const at = offset >> 2;
+    const { local } = connection;
+    words[at + SLOT.SOCKET_WORD] = connection.socketIndex;
+    words[at + SLOT.FAMILY_WORD] = connection.family;
+    words[at + SLOT.PORT_WORD] = connection.port;
+    words[at + SLOT.SOURCE_WORD] = connection.a0;
+    words[at + SLOT.SOURCE_WORD + 1] = connection.a1;
+    words[at + SLOT.SOURCE_WORD + 2] = connection.a2;
+    words[at + SLOT.SOURCE_WORD + 3] = connection.a3;
+    words[at + SLOT.LOCAL_WORD] = local.a0;
+    words[at + SLOT.LOCAL_WORD + 1] = local.a1;
+    words[at + SLOT.LOCAL_WORD + 2] = local.a2;
+    words[at + SLOT.LOCAL_WORD + 3] = local.a3;
+    words[at + SLOT.CONNECTION_WORD] = connection.number;
+    words[at + SLOT.TIME_WORD] = (performance.now() * 1000 + this.#monotonicUs) | 0;
+    words[at + SLOT.OWNER_WORD] = OWNER_DISPATCHER;
+    words[at + SLOT.FAULT_WORD] = fault;
+    this.#arena.bytes.set(
+      start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end),
+      offset + SLOT_HEADER_BYTES,
+    );
+    this.#inbound.commit();
+    this.counters.count(COUNTER.stream_messages_received_total);
+    this.#publishSoon();
+    return true;
+  }
+
+  noteOutput(connection: Connection): void {
+    this.#dirty.push(connection);
+    this.#publishSoon();
+  }
+
+  /** Without room in the ring the shard finds out by its timers. */
+  undelivered(shard: number, tag: number, flags: number, errno: number): void {
+    this.counters.count(COUNTER.stream_undelivered_total);
+    if (tag === 0) return;
+    const offset = this.#inbound.claim(0);
+    if (offset === -1) return;
+    const { words } = this.#arena;
+    const at = offset >> 2;
+    words[at + SLOT.FAMILY_WORD] = 0;
+    words[at + SLOT.OWNER_WORD] = shard;
+    words[at + UNDELIVERED.TAG_WORD] = tag;
+    words[at + UNDELIVERED.FLAGS_WORD] = flags;
+    words[at + UNDELIVERED.ERRNO_WORD] = errno;
+    this.#inbound.commit();
+    this.#publishSoon();
+  }
+
+  closed(connection: Connection, reason: CloseReason): void {
+    this.#connections.remove(connection);
+    this.#stalled.delete(connection);
+    if (connection.source !== null) this.#connections.dismiss(connection.source);
+    this.counters.count(COUNTER[`stream_closed_${reason}_total`]);
+    if (this.#isStopping && this.#connections.count === 0) this.#end();
+  }
+
+  /** Connections of a thread that crashed are gone with it. */
+  #buryPredecessor(): void {
+    this.counters.add(COUNTER.stream_closed_stop_total, connectionCount(this.#arena));
+  }
+
+  #listen(socket: BoundSocket & { readonly fd: number }): void {
+    const server = createServer(
+      {
+        allowHalfOpen: true,
+        noDelay: true,
+        keepAlive: true,
+        keepAliveInitialDelay: this.settings.keepAliveSec * 1000,
+      },
+      (accepted) => this.#accept(accepted, socket),
+    );
+    server.listen({ fd: duplicate(socket.fd), backlog: BACKLOG });
+    this.#servers.push(server);
+  }
+
+  #accept(socket: Socket, point: BoundSocket): void {
+    const peer = addressWords(socket.remoteAddress);
+    const source = socket.remoteAddress ?? '';
+    const isAdmitted =
+      peer.family !== 0 &&
+      !this.#isQuiet &&
+      this.#connections.count < this.settings.connections &&
+      this.#connections.admit(source, this.settings.connectionsPerSource);
+    if (!isAdmitted) {
+      this.counters.count(COUNTER.stream_refused_total);
+      // One that was reset before it was accepted has errors of its own.
+      socket.on('error', () => undefined);
+      socket.resetAndDestroy();
+      return;
+    }
+    this.counters.count(COUNTER.stream_accepted_total);
+    const identity = {
+      number: this.#connections.newNumber(),
+      socket: point.socket,
+      transport: point.transport,
+      peer,
+      port: socket.remotePort!,
+      local: point.isWildcard ? addressWords(socket.localAddress) : NO_ADDRESS,
+      source,
+    };
+    this.#connections.add(new Connection(socket, identity, this));
+  }
+
+  /** Hands over what the shards have sent. */
+  #sendWaiting(): void {
+    let left = TURN_MESSAGES;
+    for (let shard = 0; shard < this.#outbound.length; shard++) {
+      const ring = this.#outbound[shard]!;
+      // Cleared before the look; the look is unconditional, since a turn may have ended early.
+      ring.isNotified();
+      for (let offset = ring.next(); offset !== -1 && left > 0; offset = ring.next(), left--) {
+        this.#sendRecord(ring, offset, shard);
+      }
+    }
+    this.#flush();
+    if (left > 0 || this.#isTurnDue) return;
+    this.#isTurnDue = true;
+    setImmediate(this.#onTurn);
+  }
+
+  #sendRecord(ring: MessageConsumer, offset: number, shard: number): void {
+    const { words, bytes } = this.#arena;
+    const at = offset >> 2;
+    const length = words[at + SLOT.LENGTH_WORD]!;
+    const tag = words[at + RECORD.TAG_WORD]!;
+    const flags = words[at + RECORD.FLAGS_WORD]!;
+    const message = Buffer.allocUnsafe(length);
+    message.set(bytes.subarray(offset + SLOT_HEADER_BYTES, offset + SLOT_HEADER_BYTES + length));
+    const connection = this.#connectionFor(at);
+    // Released before anything is done with it: should this thread die of it, its successor does not meet it.
+    ring.release();
+    if (connection === null) this.undelivered(shard, tag, flags, this.#errno);
+    else connection.send(message, shard, tag, flags);
+  }
+
+  /** The connection that the record at word `at` goes over: the one it names, else any to the same place, else a new one. null:
+   *  there is none to be had, and #errno says why. */
+  #connectionFor(at: number): Connection | null {
+    const { words } = this.#arena;
+    const number = words[at + SLOT.CONNECTION_WORD]!;
+    const named = number === 0 ? undefined : this.#connections.byNumber(number);
+    if (named?.isOpen) return named;
+    if ((words[at + RECORD.FLAGS_WORD]! & EGRESS_FLAG.ONLY_CONNECTION) !== 0) {
+      this.#errno = constants.errno.ENOTCONN;
+      return null;
+    }
+    const point = this.#sockets[words[at + SLOT.SOCKET_WORD]!];
+    if (point === undefined || this.#isStopping) {
+      this.#errno = constants.errno.ENETDOWN;
+      return null;
+    }
+    const source = at + SLOT.SOURCE_WORD;
+    const other = this.#connections.byPeer(
+      point.transport,
+      words[at + SLOT.FAMILY_WORD]!,
+      words[at + SLOT.PORT_WORD]!,
+      words[source]!,
+      words[source + 1]!,
+      words[source + 2]!,
+      words[source + 3]!,
+    );
+    return other ?? this.#open(point, at);
+  }
+
+  #open(point: BoundSocket, at: number): Connection | null {
+    const { words } = this.#arena;
+    const family = words[at + SLOT.FAMILY_WORD]!;
+    const port = words[at + SLOT.PORT_WORD]!;
+    if (this.#connections.count >= this.settings.connections) {
+      this.counters.count(COUNTER.stream_refused_total);
+      this.#errno = constants.errno.EMFILE;
+      return null;
+    }
+    if (port === 0) {
+      this.#errno = constants.errno.EADDRNOTAVAIL;
+      return null;
+    }
+    const host = addressText(words, at + SLOT.SOURCE_WORD, family);
+    const isLocalKnown = [0, 1, 2, 3].some((i) => words[at + SLOT.LOCAL_WORD + i] !== 0);
+    const localText = point.isWildcard
+      ? isLocalKnown
+        ? addressText(words, at + SLOT.LOCAL_WORD, family)
+        : null
+      : point.address;
+    const options: TcpNetConnectOpts = {
+      host,
+      port,
+      family,
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: this.settings.keepAliveSec * 1000,
+      autoSelectFamily: false,
+      ...(localText === null ? {} : { localAddress: localText }),
+    };
+    this.counters.count(COUNTER.stream_opened_total);
+    const identity = {
+      number: this.#connections.newNumber(),
+      socket: point.socket,
+      transport: point.transport,
+      peer: addressWords(host),
+      port,
+      local: point.isWildcard && localText !== null ? addressWords(localText) : NO_ADDRESS,
+      source: null,
+    };
+    const connection = new Connection(connect(options), identity, this);
+    this.#connections.add(connection);
+    return connection;
+  }
+
+  #flush(): void {
+    for (const connection of this.#dirty) connection.flush();
+    this.#dirty.length = 0;
+  }
+
+  /** At the end of this turn of the event loop: what several connections have brought costs one signal. */
+  #publishSoon(): void {
+    if (this.#isPublishDue) return;
+    this.#isPublishDue = true;
+    setImmediate(this.#onPublish);
+  }
+
+  #publish(): void {
+    this.#flush();
+    if (this.#inbound.publish()) signal(this.#task.intakeFd);
+  }
+
+  #retryStalled(): void {
+    const stalled = [...this.#stalled];
+    this.#stalled.clear();
+    for (const connection of stalled) connection.readOn();
+  }
+
+  #sweep(): void {
+    const nowMs = this.nowMs();
+    for (const connection of this.#connections) connection.sweep(nowMs);
+  }
+
+  #quiet(): void {
+    if (this.#isQuiet) return;
+    this.#isQuiet = true;
+    for (const server of this.#servers) server.close();
+  }
+
+  #stop(): void {
+    if (this.#isStopping) return;
+    this.#sendWaiting();
+    this.#isStopping = true;
+    for (const connection of this.#connections) connection.close('stop');
+    if (this.#connections.count === 0) this.#end();
+    else setTimeout(() => this.#end(), STOP_MS);
+  }
+
+  #end(): void {
+    this.#watch.close();
+    clearInterval(this.#sweeper);
+    process.exit(0);
+  }
+}
+
+const thread = new StreamThread(workerData as StreamTask);
+parentPort!.on('message', (command: StreamCommand) => thread.obey(command));
