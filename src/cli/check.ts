@@ -4,6 +4,7 @@ import { loadConfig } from '../config/load.ts';
 import { nextHopsByDomain } from '../config/next-hops-by-domain.ts';
 import { type Config, type DomainEntry, shardCountOf } from '../config/schema.ts';
 import { DomainServices } from '../roles/domain-services.ts';
+import { readToken } from '../runtime/control/token-gate.ts';
 import { createLog } from '../runtime/log.ts';
 import { UserFiles, UserFilesError } from '../runtime/user-directory/user-files.ts';
 import type { Arguments } from './arguments.ts';
@@ -22,6 +23,12 @@ export function check({ config: file, flags, sets }: Arguments): number {
   const problem = usersProblem(config);
   if (problem !== null) {
     console.error(problem);
+    return 1;
+  }
+  const { tokenFile } = config.control;
+  const read = tokenFile === undefined ? null : readToken(tokenFile);
+  if (read !== null && 'problem' in read) {
+    console.error(`control.tokenFile: ${read.problem}`);
     return 1;
   }
   const shards = shardCountOf(config);
@@ -82,6 +89,9 @@ export function warningsOf(config: Config): string[] {
     warnings.push(
       `no next hop and no registrar for ${which}${deadEnds.length > SHOWN_DOMAINS ? ', …' : ''}: give --next-hop, nextHops or registrar: on`,
     );
+  }
+  if (config.control.tokenFile !== undefined && config.admin.listen === 'off') {
+    warnings.push('control.tokenFile is for control over HTTP, and admin.listen is off');
   }
   if (config.trusted.some((block) => block.endsWith('/0'))) {
     warnings.push('trusted covers the whole Internet: this is an open relay');

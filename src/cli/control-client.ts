@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { loadConfig } from '../config/load.ts';
 import { controlDirectories, findControlSockets, isControlSocketAlive } from '../runtime/control.ts';
 import { INVALID_PARAMS, REFUSED } from '../runtime/request-error.ts';
-import type { Arguments } from './arguments.ts';
+import { type Arguments, UsageError } from './arguments.ts';
 
 const ANSWER_LIMIT_MS = 5000;
 
@@ -24,7 +24,7 @@ export interface ControlClient {
 export async function asking(args: Arguments, ask: (client: ControlClient) => Promise<void>): Promise<number> {
   let client: ControlClient | null = null;
   try {
-    client = await openControlClient(await locateControlSocket(args));
+    client = await openClient(args);
     await ask(client);
     return 0;
   } catch (error) {
@@ -34,6 +34,17 @@ export async function asking(args: Arguments, ask: (client: ControlClient) => Pr
   } finally {
     client?.close();
   }
+}
+
+/** Over HTTP where `--admin` says so, else over the control socket. */
+async function openClient(args: Arguments): Promise<ControlClient> {
+  const [url, tokenFile] = [args.valueFor('admin'), args.valueFor('token-file')];
+  if (url === undefined && tokenFile === undefined) return openControlClient(await locateControlSocket(args));
+  if (url === undefined) throw new UsageError('--token-file goes with --admin URL');
+  if (tokenFile === undefined) throw new UsageError('--admin URL needs a token: --token-file FILE');
+  if (args.flags.control !== undefined) throw new UsageError('--admin and --control exclude each other');
+  const { openHttpClient } = await import('./http-client.ts');
+  return openHttpClient(url, tokenFile);
 }
 
 /** Where the server in question has its socket: told, derived from its configuration, or the only one there is. */
@@ -77,7 +88,7 @@ export async function openControlClient(path: string): Promise<ControlClient> {
   };
 }
 
-function resultOf(line: string, path: string): unknown {
+export function resultOf(line: string, path: string): unknown {
   let answer: { result?: unknown; error?: { code?: unknown; message?: unknown } } | null;
   try {
     answer = JSON.parse(line);

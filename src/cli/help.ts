@@ -83,7 +83,8 @@ function renderExamples(examples: readonly (readonly [string, string])[]): strin
 }
 
 const WHOM = `Asks over the control socket: the one of --control, or that of the server that
---listen or --config describe, or else the only one there is.`;
+--listen or --config describe, or else the only one there is. With --admin and
+--token-file it asks over HTTP, from wherever the server can be reached.`;
 const AOR = `AOR is the user's address-of-record: alice@example.org, with or without sip:.`;
 
 function isVerb(name: string): name is VerbName {
@@ -106,8 +107,9 @@ const TEXTS: { readonly [name in OwnName]: string } = {
 SIGTERM and SIGINT stop the server in order (exit 0); SIGUSR2 prints the counters to stderr.`,
   check: `Takes the flags of start. Prints "ok" and a summary, or FILE:LINE:COLUMN: PATH: PROBLEM for each problem (exit 1).
 Nothing is opened or bound.`,
-  stats: `Asks over the control socket: the one of --control, or that of the server --listen or --config describe, or
-else the only one there is. Counters at zero are left out unless --all or --json.`,
+  stats: `Counters at zero are left out unless --all or --json.
+
+${WHOM}`,
   status: WHOM,
   drain: `From now on /readyz says 503, and what begins something new is answered 503 with Retry-After, or passed on to
 drain.peer; running transactions finish. The server ends (exit 0) once nothing has been pending for T2 (4 s), at

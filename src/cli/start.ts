@@ -6,9 +6,11 @@ import { parseListenAddress } from '../config/listen-point.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { DistinctErrors } from '../observe/distinct-errors.ts';
-import type { AdminListenError, AdminListener } from '../runtime/admin-http.ts';
+import type { AdminListenError, AdminListener, PageOptions } from '../runtime/admin-http.ts';
+import type { Calls } from '../runtime/control/json-rpc.ts';
 import type { ProcessOperations } from '../runtime/control/method.ts';
 import { callsOf } from '../runtime/control/methods.ts';
+import { readToken } from '../runtime/control/token-gate.ts';
 import { controlPath, openControlSocket } from '../runtime/control.ts';
 import type { GivenSockets } from '../runtime/given-sockets.ts';
 import { createLog } from '../runtime/log.ts';
@@ -25,6 +27,11 @@ import { renderCounters } from './table.ts';
 const SAME_SIGNAL_MS = 200;
 /** The server promises to stop within 2 s; a process that hangs for longer is ended all the same. */
 const STOP_LIMIT_MS = 5000;
+
+/** What one line says. */
+class StartError extends Error {
+  readonly code = 'START';
+}
 
 export type StartServer = (config: Config, log: Logger, options: StartOptions) => Promise<RunningServer>;
 
@@ -53,24 +60,30 @@ export async function start({ config: file, flags, sets }: Arguments, version: s
   }
   const recentErrors = (limit: number) => errors.recent(limit);
   const call = firstCallOf(server.describe().listening);
-  admin?.serve(server, {
+  const operations: ProcessOperations = { logs: { recentErrors } };
+  const calls = callsOf(server, operations);
+  const page: PageOptions = {
     recentErrors,
     firstCall: call === null ? [] : [call.uas, call.uac],
     onError: (error) => log.error({ err: error }, 'the live page failed'),
-  });
-  const operations: ProcessOperations = { logs: { recentErrors } };
+  };
+  admin?.serve(server, page, { calls, log, onUnauthorized: () => server.noteUnauthorized() });
   status = statusOf(server);
-  const surroundings = { log, version, adminUrl: admin?.url ?? null, operations, notifier, status };
+  const surroundings = { log, version, adminUrl: admin?.url ?? null, calls, notifier, status };
   const code = await runUntilEnd(server, config, surroundings);
   await admin?.close();
   return code;
 }
 
 /** Imported late: who has none needs no HTTP server. */
-async function openAdminOf({ admin }: Config): Promise<AdminListener | null> {
+async function openAdminOf({ admin, control }: Config): Promise<AdminListener | null> {
   if (admin.listen === 'off') return null;
   const { openAdmin } = await import('../runtime/admin-http.ts');
-  return openAdmin(admin.listen);
+  if (control.tokenFile !== undefined) {
+    const read = readToken(control.tokenFile);
+    if ('problem' in read) throw new StartError(`control.tokenFile: ${read.problem}`);
+  }
+  return openAdmin(admin.listen, control.tokenFile);
 }
 
 /** Imported late: `--help` and `check` need neither the addon nor the threads. */
@@ -100,18 +113,18 @@ interface Surroundings {
   readonly log: Logger;
   readonly version: string;
   readonly adminUrl: string | null;
-  readonly operations: ProcessOperations;
+  readonly calls: Calls;
   readonly notifier: ServiceNotifier;
   readonly status: string;
 }
 
 async function runUntilEnd(server: RunningServer, config: Config, surroundings: Surroundings): Promise<number> {
-  const { log, version, adminUrl, operations, notifier, status } = surroundings;
+  const { log, version, adminUrl, calls, notifier, status } = surroundings;
   const ended = endOf(server, config.drain.signalDeadlineMs, log, notifier);
   process.on('SIGUSR2', () => process.stderr.write(`${renderCounters(server.stats())}\n`));
   const description = server.describe();
   const path = controlPath(config.control.socket, firstPort(description.listening, config));
-  const control = path === null ? null : await openControlSocket(path, callsOf(server, operations), log);
+  const control = path === null ? null : await openControlSocket(path, calls, log);
   console.log(
     renderBanner({
       version,

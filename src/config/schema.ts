@@ -944,15 +944,20 @@ const settings = z.strictObject({
           reload: 'restart',
           accepted: 'auto, off, or a path of at most 107 bytes',
         }),
+        tokenFile: about(checkedString(filePathProblem).optional(), {
+          help: 'File with the token that control over HTTP (`POST /rpc` on `admin.listen`, docs/control.md) asks for: a word of 16 characters or more, for instance from `openssl rand -hex 32`. It is read again for each request. Without it, there is no control over HTTP.',
+          reload: 'restart',
+          accepted: 'a path',
+        }),
       })
       .prefault({}),
-    { help: 'The control socket.', reload: 'restart' },
+    { help: 'How a running server is asked and told.', reload: 'restart' },
   ),
   admin: about(
     z
       .strictObject({
         listen: about(checkedString(adminListenProblem).default('off'), {
-          help: 'HTTP listener for the live page (`/`), `/metrics` (Prometheus), `/healthz` and `/readyz`. It has no password: whoever reaches it reads what is there. Off unless it is named, as in Kamailio and Envoy, so that two servers on one machine never fight for a port. docs/metrics.md lists the metrics.',
+          help: 'HTTP listener for the live page (`/`), `/metrics` (Prometheus), `/healthz`, `/readyz` and, with a token, control (`POST /rpc`, see `control.tokenFile`). The rest has no password: whoever reaches it reads what is there. Off unless it is named, as in Kamailio and Envoy, so that two servers on one machine never fight for a port. docs/metrics.md lists the metrics.',
           reload: 'restart',
           accepted: 'off, or ADDRESS:PORT such as 127.0.0.1:9560, [::1]:9560 or, with allowWildcard, *:9560',
         }),
@@ -964,7 +969,7 @@ const settings = z.strictObject({
       .superRefine(({ listen, allowWildcard }, context) => {
         const address = listen === 'off' ? null : parseAdminAddress(listen);
         if (address === null || typeof address === 'string' || !address.isWildcard || allowWildcard) return;
-        const message = `${JSON.stringify(listen)} is every interface of this machine, and there is no password: name one address, or add admin.allowWildcard=true`;
+        const message = `${JSON.stringify(listen)} is every interface of this machine, and what is read there has no password: name one address, or add admin.allowWildcard=true (control over HTTP needs a token all the same)`;
         context.addIssue({ code: 'custom', message, path: ['listen'] });
       })
       .prefault({}),

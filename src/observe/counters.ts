@@ -107,6 +107,7 @@ const REGISTRY = {
   traced_messages_total: 'Messages kept in the ring of recent ones (trace)',
   trace_lost_total: 'Messages that were overwritten before those who watched them had them',
   shard_crashes_total: 'Crashes of shards',
+  control_unauthorized_total: 'Requests for control over HTTP without the right token, refused',
   live_pages_refused_total: 'Live pages turned away because too many were open',
   live_pages_cut_off_total: 'Live pages cut off because they did not read what was sent',
   stream_accepted_total: 'Connections accepted',
@@ -157,6 +158,7 @@ const COUNTED_BY: { readonly [name in CounterName]?: readonly CountingThread[] }
   users_reload_failures_total: ['main'],
   trace_lost_total: ['main'],
   shard_crashes_total: ['main'],
+  control_unauthorized_total: ['main'],
   live_pages_refused_total: ['main'],
   live_pages_cut_off_total: ['main'],
 };

@@ -1,22 +1,24 @@
-/** The admin HTTP listener: /metrics, /healthz, /readyz and the live page (live/). Main thread, cold. It is open before the
+/** The admin HTTP listener: /metrics, /healthz, /readyz, the live page (live/) and control (control/http-routes.ts). Main thread, cold. It is open before the
  *  server serves, so that whoever probes is told that it is not ready yet instead of finding nobody. */
 
 import { isIPv6 } from 'node:net';
 import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
 import { type AdminAddress, parseAdminAddress } from '../config/admin-address.ts';
 import { CONTENT_TYPE } from '../observe/exposition.ts';
+import { addControlRoutes, type ControlServed, RPC_PATH } from './control/http-routes.ts';
+import { TokenGate } from './control/token-gate.ts';
 import { LiveFeed, type LiveFeedOptions } from './live/live-feed.ts';
 import { addLiveRoutes, isNamedByAddress, LIVE_PATHS, type Refusal } from './live/live-routes.ts';
 import { readPageFiles } from './live/page-files.ts';
 import type { RunningServer } from './running-server.ts';
 
-/** A request has a few hundred bytes, and no body. */
+/** A request has a few hundred bytes, and no body but for control. */
 const MAX_BODY_BYTES = 1024;
 const MAX_CONNECTIONS = 64;
 const REQUEST_LIMIT_MS = 5000;
 const IDLE_LIMIT_MS = 75_000;
 
-const PATHS = [...LIVE_PATHS, '/metrics', '/healthz', '/readyz'] as const;
+const PATHS = [...LIVE_PATHS, '/metrics', '/healthz', '/readyz', RPC_PATH] as const;
 
 const FOREIGN_NAME: Refusal = {
   status: 403,
@@ -30,7 +32,7 @@ export interface AdminListener {
   /** Where it listens, e.g. `http://127.0.0.1:9560`. */
   readonly url: string;
   /** From now on there is something to tell. */
-  serve(server: RunningServer, page: PageOptions): void;
+  serve(server: RunningServer, page: PageOptions, control?: ControlServed): void;
   close(): Promise<void>;
 }
 
@@ -41,8 +43,9 @@ export interface AdminListenError extends Error {
   readonly adminListen: string;
 }
 
-/** Opens the listener at `listen` (setting admin.listen, checked before). Rejects with an AdminListenError. */
-export async function openAdmin(listen: string): Promise<AdminListener> {
+/** Opens the listener at `listen` (setting admin.listen, checked before); `tokenFile`: control.tokenFile. Rejects with an
+ *  AdminListenError. */
+export async function openAdmin(listen: string, tokenFile?: string): Promise<AdminListener> {
   const address = parseAdminAddress(listen) as AdminAddress;
   const app = fastify({
     bodyLimit: MAX_BODY_BYTES,
@@ -54,6 +57,7 @@ export async function openAdmin(listen: string): Promise<AdminListener> {
   app.server.maxConnections = MAX_CONNECTIONS;
   let server: RunningServer | null = null;
   let feed: LiveFeed | null = null;
+  let control: ControlServed | null = null;
   const files = readPageFiles();
   addRoutes(app, () => server);
   const isLoopback = address.host === '::1' || address.host.startsWith('127.');
@@ -61,6 +65,13 @@ export async function openAdmin(listen: string): Promise<AdminListener> {
     files,
     feed: () => feed,
     refusal: ({ headers }) => (isLoopback && !isNamedByAddress(headers.host) ? FOREIGN_NAME : null),
+  });
+  // Only control takes anything, and only as JSON.
+  app.removeAllContentTypeParsers();
+  addControlRoutes(app, {
+    gate: tokenFile === undefined ? null : new TokenGate(tokenFile),
+    served: () => control,
+    isOwnHost: (name) => !isLoopback || isNamedByAddress(name),
   });
   try {
     await app.listen({ host: address.host, port: address.port, ipv6Only: isIPv6(address.host) && listen[0] !== '*' });
@@ -73,8 +84,9 @@ export async function openAdmin(listen: string): Promise<AdminListener> {
   const host = address.isWildcard ? 'localhost' : isIPv6(address.host) ? `[${address.host}]` : address.host;
   return {
     url: `http://${host}:${port}`,
-    serve: (running, page) => {
+    serve: (running, page, controlled) => {
       server = running;
+      control = controlled ?? null;
       feed = new LiveFeed({ ...page, view: running.live, pageVersion: files.version });
     },
     close: () => {

@@ -246,6 +246,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     bans,
     isAlive: () => supervisor.allTurn(),
     shards,
+    noteUnauthorized: () => mainCounters.count(COUNTER.control_unauthorized_total),
     drain: ({ deadlineMs = config.drain.deadlineSec * 1000, lingerMs = config.timers.t2Ms } = {}) => {
       seenMessages = countMessages(stats());
       drain.begin({ deadlineMs, lingerMs });

@@ -25,6 +25,8 @@ const ADVICE: { readonly [name in CounterName]?: string } = {
   unresolvable_total: 'next hops could not be resolved: check their names, and that dns.servers answer',
   junk_datagrams_total:
     'datagrams that are not SIP were dropped: if it goes on, find their sender or keep it out by firewall',
+  control_unauthorized_total:
+    'somebody asks for control over HTTP without the right token: find out who, or let admin.listen be an address they do not reach',
   icmp_errors_total:
     'datagrams came back as undeliverable (ICMP): a next hop or a client does not listen where it should',
 };

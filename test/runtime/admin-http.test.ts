@@ -56,7 +56,7 @@ describe('the admin listener', () => {
   it('says what there is, where there is nothing', async () => {
     const admin = await open();
     const { status, text } = await get(`${admin.url}/metric`);
-    expect([status, text]).toEqual([404, 'there are /, /live.json, /metrics, /healthz, /readyz\n']);
+    expect([status, text]).toEqual([404, 'there are /, /live.json, /metrics, /healthz, /readyz, /rpc\n']);
   });
 
   it('ends at once although a scraper keeps its connection', async () => {

@@ -53,6 +53,7 @@ const server: RunningServer = {
     transactions: async () => ({ transactions: [], cursor: null }),
     hops: async () => [],
   },
+  noteUnauthorized: () => undefined,
   stop: async () => undefined,
   finished: new Promise(() => undefined),
 };

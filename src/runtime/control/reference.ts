@@ -20,6 +20,34 @@ echo '{"jsonrpc":"2.0","id":1,"method":"status"}' | nc -UN /run/strowger-5060.so
 
 The socket belongs to the user that runs the server, and to nobody else. A line has ${MAX_REQUEST_BYTES} bytes at the most.
 
+## Over HTTP
+
+\`POST /rpc\` on the admin listener (\`admin.listen\`) does the same for whoever has the token. There is none by default, and then no
+control over HTTP:
+
+\`\`\`sh
+openssl rand -hex 32 > /etc/strowger/token && chmod 600 /etc/strowger/token
+strowger --admin 127.0.0.1:9560 --set control.tokenFile=/etc/strowger/token
+curl -H "Authorization: Bearer $(cat /etc/strowger/token)" -H 'Content-Type: application/json' \\
+  -d '{"jsonrpc":"2.0","id":1,"method":"status"}' http://127.0.0.1:9560/rpc
+strowger status --admin http://127.0.0.1:9560 --token-file /etc/strowger/token
+\`\`\`
+
+| answer | when |
+|---|---|
+| 200 | an answer of JSON-RPC, an error of it included |
+| 204 | there were notifications only |
+| 401 | no token, or another one |
+| 403 | there is no token to give; or a browser sends this for a page from elsewhere (\`Origin\`, \`Sec-Fetch-Site\`), or under a name that is not the listener's (\`Host\`, where it is loopback) |
+| 413, 415 | more than ${MAX_REQUEST_BYTES} bytes; not \`application/json\` |
+| 429 | ten wrong tokens of one address within a minute: it is heard again after \`Retry-After\` |
+| 503 | the server is starting, or the file of the token cannot be used |
+
+Wrong tokens are counted (\`strowger_control_unauthorized_total\`) and in \`strowger error list\`. The file is read again for each request, so
+a token is exchanged by writing another. HTTP carries it as it is: beyond loopback, let a TLS proxy stand in front.
+
+## Requests
+
 Batches and notifications are as in the specification; parameters go by name. Errors beside those of the specification have the
 code 1: the server understood, and says no.
 

@@ -70,7 +70,7 @@ describe('the files of the page', () => {
       const response = await fetch(url + path);
       expect([response.status, await response.text()]).toEqual([
         404,
-        'there are /, /live.json, /metrics, /healthz, /readyz\n',
+        'there are /, /live.json, /metrics, /healthz, /readyz, /rpc\n',
       ]);
     },
   );
