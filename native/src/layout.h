@@ -149,6 +149,7 @@ namespace UNDELIVERED {
 constexpr int32_t TAG_WORD = 4;
 constexpr int32_t FLAGS_WORD = 5;
 constexpr int32_t ERRNO_WORD = 6;
+constexpr int32_t PLACE_WORD = 7;
 }  // namespace UNDELIVERED
 
 }  // namespace strowger::layout

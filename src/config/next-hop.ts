@@ -46,8 +46,8 @@ function uriProblem(text: string, noun: string): string | null {
   }
   if (view.scheme === SCHEME.SIPS) return `${shown}: sips needs TLS, which is not there yet; use sip:`;
   if (view.scheme !== SCHEME.SIP) return `${shown} is not a SIP URI`;
-  if (view.transport !== TRANSPORT.NONE && view.transport !== TRANSPORT.UDP) {
-    return `${shown}: only UDP is there yet; leave the transport parameter out`;
+  if (view.transport > TRANSPORT.TCP) {
+    return `${shown}: only udp and tcp are there yet; use one of them, or leave the transport parameter out`;
   }
   if (view.headersStart >= 0) return `${shown}: ${noun} cannot carry headers (?…)`;
   if (view.hostKind === HOST_KIND.NAME && /^[\d.]+$/.test(text.slice(view.hostStart, view.hostEnd))) {

@@ -596,6 +596,10 @@ const settings = z.strictObject({
     help: 'Requests that get a Record-Route when they may begin a dialog, so that the rest of the dialog comes through here too; an empty list: none. In stateful mode.',
     accepted: 'a list of methods in capitals, such as [INVITE, SUBSCRIBE]',
   }),
+  maxUdpRequestBytes: about(z.union([z.literal('off'), z.int().min(512).max(65_507)]).default(1300), {
+    help: 'Longer requests leave by TCP instead of UDP, and by UDP all the same where nobody takes TCP (RFC 3261 18.1.1); `off`: all leave by UDP. Only where this server listens on both.',
+    reload: 'live',
+  }),
   maxBreadth: about(z.int().min(1).max(255).default(60), {
     help: 'Max-Breadth given to requests that came without: how many branches a request may have at once, counted over all proxies on its way (RFC 5393 5.3.3). In stateful mode.',
     reload: 'live',

@@ -5,6 +5,7 @@
  *  quiescent point of this thread. */
 
 import { SLOT } from '../memory/layout.ts';
+import { isReliable, TRANSPORT } from '../sip/transport.ts';
 import { BINDING, LINE_SHIFT, MAX_RECORD_WORDS, MAX_TEXT_BYTES, NO_RECORD, RECORD } from './table-layout.ts';
 
 type Bytes = Uint8Array<SharedArrayBuffer>;
@@ -17,6 +18,9 @@ export interface TextSource {
 }
 
 const FAMILY_SHIFT = 16;
+const FAMILY_MASK = 15;
+const TRANSPORT_SHIFT = 20;
+const TRANSPORT_MASK = 15;
 const SOCKET_SHIFT = 24;
 const IPV6 = 6;
 const COUNT_SHIFT = 16;
@@ -38,7 +42,7 @@ export function areBindings(words: Words, from: number, end: number, count: numb
   let at = from;
   for (let left = count; left > 0; left--) {
     if (end - at < BINDING.ADDRESSES_WORD) return false;
-    const family = (words[at + BINDING.RECEIVED_WORD]! >> FAMILY_SHIFT) & 0xff;
+    const family = (words[at + BINDING.RECEIVED_WORD]! >> FAMILY_SHIFT) & FAMILY_MASK;
     if (family !== 4 && family !== IPV6) return false;
     let textBytes = 0;
     for (const word of [BINDING.CONTACT_WORD, BINDING.PATH_WORD, BINDING.USER_AGENT_WORD]) {
@@ -122,9 +126,9 @@ export class BindingView {
     return this.#words[this.#at + BINDING.Q_WORD]!;
   }
 
-  /** A set of bits as it was put in. */
-  get methods(): number {
-    return this.#words[this.#at + BINDING.METHODS_WORD]!;
+  /** The connection that the REGISTER came by, 0 if it came by UDP. */
+  get connection(): number {
+    return this.#words[this.#at + BINDING.CONNECTION_WORD]!;
   }
 
   /** 0: none. */
@@ -148,7 +152,12 @@ export class BindingView {
 
   /** 4 or 6. */
   get family(): number {
-    return (this.#words[this.#at + BINDING.RECEIVED_WORD]! >> FAMILY_SHIFT) & 0xff;
+    return (this.#words[this.#at + BINDING.RECEIVED_WORD]! >> FAMILY_SHIFT) & FAMILY_MASK;
+  }
+
+  /** One of TRANSPORT. Records from before there was another than UDP say NONE. */
+  get transport(): number {
+    return (this.#words[this.#at + BINDING.RECEIVED_WORD]! >> TRANSPORT_SHIFT) & TRANSPORT_MASK || TRANSPORT.UDP;
   }
 
   get socket(): number {
@@ -258,11 +267,12 @@ export class NewBinding {
   updatedMs = 0;
   cseq = 0;
   q = 1000;
-  methods = 0;
+  connection = 0;
   regId = 0;
   flags = 0;
   transaction = 0;
   family = 4;
+  transport: number = TRANSPORT.UDP;
   port = 0;
   socket = 0;
   scope = 0;
@@ -283,10 +293,11 @@ export class NewBinding {
 
   /** As if new. */
   clear(): void {
-    this.expiresMs = this.updatedMs = this.cseq = this.methods = this.regId = this.port = this.socket = this.scope = 0;
-    this.flags = this.transaction = 0;
+    this.expiresMs = this.updatedMs = this.cseq = this.regId = this.port = this.socket = this.scope = 0;
+    this.connection = this.flags = this.transaction = 0;
     this.q = 1000;
     this.family = 4;
+    this.transport = TRANSPORT.UDP;
     this.source.fill(0);
     this.local.fill(0);
     this.contactStart = this.contactEnd = this.callIdStart = this.callIdEnd = 0;
@@ -294,12 +305,15 @@ export class NewBinding {
     this.userAgentStart = this.userAgentEnd = this.paramsStart = this.paramsEnd = 0;
   }
 
-  /** Takes where the REGISTER came from, and to, from the header of its slot. */
-  receivedIn(words: Words, slotWord: number): void {
+  /** Takes where the REGISTER came from, and to, from the header of its slot; `transport` is that of the socket. */
+  receivedIn(words: Words, slotWord: number, transport: number): void {
+    const isStream = isReliable(transport);
+    this.transport = transport;
     this.family = words[slotWord + SLOT.FAMILY_WORD]!;
     this.port = words[slotWord + SLOT.PORT_WORD]!;
     this.socket = words[slotWord + SLOT.SOCKET_WORD]!;
-    this.scope = words[slotWord + SLOT.SCOPE_WORD]!;
+    this.scope = isStream ? 0 : words[slotWord + SLOT.SCOPE_WORD]!;
+    this.connection = isStream ? words[slotWord + SLOT.CONNECTION_WORD]! : 0;
     for (let i = 0; i < 4; i++) {
       this.source[i] = words[slotWord + SLOT.SOURCE_WORD + i]!;
       this.local[i] = words[slotWord + SLOT.LOCAL_WORD + i]!;
@@ -390,9 +404,10 @@ export class RecordDraft {
     this.#putTime(at + BINDING.UPDATED_WORD, binding.updatedMs);
     words[at + BINDING.CSEQ_WORD] = binding.cseq;
     words[at + BINDING.Q_WORD] = binding.q;
-    words[at + BINDING.METHODS_WORD] = binding.methods;
+    words[at + BINDING.CONNECTION_WORD] = binding.connection;
     words[at + BINDING.REG_ID_WORD] = binding.regId;
-    words[at + BINDING.RECEIVED_WORD] = binding.port | (family << FAMILY_SHIFT) | (binding.socket << SOCKET_SHIFT);
+    const place = (family << FAMILY_SHIFT) | (binding.transport << TRANSPORT_SHIFT) | (binding.socket << SOCKET_SHIFT);
+    words[at + BINDING.RECEIVED_WORD] = binding.port | place;
     words[at + BINDING.CONTACT_WORD] = contactBytes | (callIdBytes << COUNT_SHIFT);
     words[at + BINDING.PATH_WORD] = pathBytes | (instanceBytes << COUNT_SHIFT);
     words[at + BINDING.USER_AGENT_WORD] = userAgentBytes | (paramsBytes << COUNT_SHIFT);

@@ -111,7 +111,7 @@ export const RECORD = {
 
 /** ```
  *  word 0 length in words | 1, 2 expiry, ms | 3, 4 last update, ms (low word first) | 5 CSeq | 6 q × 1000
- *       7 methods | 8 reg-id | 9 port, family << 16, socket << 24 | 10 length of contact, of Call-ID << 16
+ *       7 connection | 8 reg-id | 9 port, family << 16, transport << 20, socket << 24 | 10 length of contact, of Call-ID << 16
  *       11 of Path, of instance << 16 | 12 of User-Agent, of parameters << 16 | 13 which transaction it is of
  *       14 BINDING_FLAG | 15… IPv4: source, local address; IPv6: four words of each, scope id
  *       … the texts in the order of their lengths, back to back, padded
@@ -122,7 +122,7 @@ export const BINDING = {
   UPDATED_WORD: 3,
   CSEQ_WORD: 5,
   Q_WORD: 6,
-  METHODS_WORD: 7,
+  CONNECTION_WORD: 7,
   REG_ID_WORD: 8,
   RECEIVED_WORD: 9,
   CONTACT_WORD: 10,

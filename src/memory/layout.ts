@@ -87,6 +87,8 @@ export const UNDELIVERED = {
   /** Its EGRESS.FLAGS_WORD, with the mark of the sender. */
   FLAGS_WORD: 5,
   ERRNO_WORD: 6,
+  /** Where it was to go: family, port, four words of the address. */
+  PLACE_WORD: 7,
 } as const;
 export const SLOT_HEADER_BYTES = 64;
 

@@ -24,7 +24,7 @@ import type { MessageEdits } from '../sip/message-edits.ts';
 import type { MessageIndex } from '../sip/message-index.ts';
 import { METHOD, METHOD_NAMES } from '../sip/methods.ts';
 import type { Outbound } from '../sip/outbound.ts';
-import { parseUri, SCHEME, UriView } from '../sip/uri.ts';
+import { parseUri, SCHEME, transportAskedBy, UriView } from '../sip/uri.ts';
 import type { OwnAddresses } from './own-addresses.ts';
 import type { ReceivedRequest } from './received-request.ts';
 import { REJECT, type Rejection } from './rejection.ts';
@@ -212,7 +212,7 @@ export class Authentication {
     const { arena, own } = this.#parts;
     const uri = this.#from;
     if (parseUri(arena.bytes, from.uriStart, from.uriEnd, uri) < 0) return UNREADABLE;
-    return uri.scheme > SCHEME.SIPS ? -1 : own.domainOf(uri, uri.port, slotWord);
+    return uri.scheme > SCHEME.SIPS ? -1 : own.domainOf(uri, uri.port, transportAskedBy(uri), slotWord);
   }
 
   #verify(request: ReceivedRequest, domain: number, header: number, matchesUri: boolean): number {

@@ -6,7 +6,15 @@ import type { LocationTable } from '../location/location-table.ts';
 import type { FeedProducer } from '../location/store-feed.ts';
 import type { Arena } from '../memory/arena.ts';
 import { KeptMessages } from '../memory/kept-messages.ts';
-import { EGRESS_MARK_SHIFT, MAX_SOCKETS, SLOT, SLOT_HEADER_BYTES, slotOffset, UNDELIVERED } from '../memory/layout.ts';
+import {
+  EGRESS_FLAG,
+  EGRESS_MARK_SHIFT,
+  MAX_SOCKETS,
+  SLOT,
+  SLOT_HEADER_BYTES,
+  slotOffset,
+  UNDELIVERED,
+} from '../memory/layout.ts';
 import { COUNTER, type Counters } from '../observe/counters.ts';
 import { Histograms } from '../observe/histograms.ts';
 import type { CallTrace } from '../observe/trace/call-trace.ts';
@@ -32,6 +40,7 @@ import { SERVED } from './proxy/served.ts';
 import { TargetBlocks } from './proxy/target-blocks.ts';
 import { TransactionLayer } from './proxy/transaction-layer.ts';
 import type { TransactionPage, TransactionQuestion } from './proxy/transaction-list.ts';
+import { UnreachablePlaces } from './proxy/unreachable.ts';
 import { ReceivedRequest } from './received-request.ts';
 import { RecentRegisters } from './registrar/recent-registers.ts';
 import { StoredAnswers } from './registrar/stored-answers.ts';
@@ -103,6 +112,8 @@ export class Element {
   readonly #kept: KeptMessages;
   /** By socket. */
   readonly #isStream = new Uint8Array(MAX_SOCKETS);
+  /** Who takes no TCP. */
+  readonly #withoutTcp: UnreachablePlaces;
   readonly #clock: ElementClock = { nowMs: 0, nowUs: 0 };
   /** (tag, errno, cookie of a client transaction) of requests the kernel refused, to be dealt with once their flush is over: by
    *  then the record may be another transaction's. Two, since dealing with one may bring others. */
@@ -118,6 +129,8 @@ export class Element {
     const kept = new KeptMessages(arena, shard);
     const isWaiting = feed !== null && config.location.acknowledge === 'stored';
     const clock = this.#clock;
+    const withoutTcp = new UnreachablePlaces(clock);
+    this.#withoutTcp = withoutTcp;
     this.#arena = arena;
     for (const { socket, transport } of sockets) this.#isStream[socket] = Number(transport !== TRANSPORT.UDP);
     this.#ports = ports;
@@ -140,13 +153,14 @@ export class Element {
       returns: new Destination(bytes, words, sockets, ports.resolver),
       marker: new ViaMarker(arena, outbound),
       kept,
-      targetBlocks: new TargetBlocks(arena, kept),
+      targetBlocks: new TargetBlocks(arena, kept, sockets),
       location,
       located: new LocatedUser(arena, outbound, location, feed, wallMs),
       feed,
       answers: this.#answers,
       recentRegisters: new RecentRegisters(),
       hops: this.#hops,
+      withoutTcp,
       clock,
       wallMs,
       whenResolved: (resume) => ports.defer(resume, this.#whenResolved()),
@@ -158,6 +172,7 @@ export class Element {
             arena,
             clock,
             counters,
+            withoutTcp,
             own: new OwnAddresses(bytes, words, sockets, localAddresses, []),
             templates: newTemplates(parts, config),
             transactions: config.limits.transactions,
@@ -389,10 +404,7 @@ export class Element {
       this.#counters.count(isCongestion ? COUNTER.send_congested_total : COUNTER.send_errors_total);
       const tag = outbound.tagOf(entry);
       if (tag === 0 || isCongestion || this.#undeliveredCount === MAX_UNDELIVERED) continue;
-      const at = this.#undeliveredCount++ * UNDELIVERED_WORDS;
-      this.#undelivered[at] = tag;
-      this.#undelivered[at + 1] = errno;
-      this.#undelivered[at + 2] = (tag & CLIENT_TAG) === 0 ? 0 : this.#layer!.cookieOf(tag);
+      this.#noteFailure(tag, errno, (tag & CLIENT_TAG) === 0 ? 0 : this.#layer!.cookieOf(tag));
     }
   }
 
@@ -402,12 +414,22 @@ export class Element {
     const { words } = this.#arena;
     this.#counters.count(COUNTER.send_errors_total);
     const tag = words[slotWord + UNDELIVERED.TAG_WORD]!;
+    const flags = words[slotWord + UNDELIVERED.FLAGS_WORD]!;
+    const errno = words[slotWord + UNDELIVERED.ERRNO_WORD]!;
+    // Without transactions this is how the retransmission of a request that is too long for UDP goes by UDP (18.1.1).
+    const isStateless = this.#layer === null && errno !== EAGAIN && (flags & EGRESS_FLAG.ONLY_CONNECTION) === 0;
+    if (isStateless) this.#withoutTcp.note(words, slotWord + UNDELIVERED.PLACE_WORD);
     if ((tag & CLIENT_TAG) === 0 || this.#layer === null || this.#undeliveredCount === MAX_UNDELIVERED) return;
     const cookie = this.#layer.cookieOf(tag);
-    if (((cookie << EGRESS_MARK_SHIFT) ^ words[slotWord + UNDELIVERED.FLAGS_WORD]!) >>> EGRESS_MARK_SHIFT !== 0) return;
+    if (((cookie << EGRESS_MARK_SHIFT) ^ flags) >>> EGRESS_MARK_SHIFT !== 0) return;
+    this.#noteFailure(tag, errno, cookie);
+  }
+
+  #noteFailure(tag: number, errno: number, cookie: number): void {
+    this.#layer?.noteIfWithoutTcp(tag, errno);
     const at = this.#undeliveredCount++ * UNDELIVERED_WORDS;
     this.#undelivered[at] = tag;
-    this.#undelivered[at + 1] = words[slotWord + UNDELIVERED.ERRNO_WORD]!;
+    this.#undelivered[at + 1] = errno;
     this.#undelivered[at + 2] = cookie;
   }
 
@@ -446,8 +468,8 @@ export class Element {
 
   /** The look-up that the destination waits for. */
   #whenResolved(): Promise<void> {
-    const { pendingHost, pendingPort } = this.#destination;
-    return this.#ports.resolver.whenResolved(pendingHost, pendingPort);
+    const { pendingHost, pendingPort, pendingTransport } = this.#destination;
+    return this.#ports.resolver.whenResolved(pendingHost, pendingPort, pendingTransport);
   }
 
   #readTopVia(): boolean {

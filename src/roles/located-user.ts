@@ -85,6 +85,7 @@ export class LocatedUser {
     const flow = this.#lostFlow;
     if (view.regId === 0 || view.family !== words[flow + SLOT.FAMILY_WORD]) return false;
     if (view.port !== words[flow + SLOT.PORT_WORD] || view.socket !== words[flow + SLOT.SOCKET_WORD]) return false;
+    if (view.connection !== 0 && view.connection !== words[flow + SLOT.CONNECTION_WORD]) return false;
     for (let i = 0; i < 4; i++) if (view.sourceWord(i) !== words[flow + SLOT.SOURCE_WORD + i]) return false;
     return true;
   }

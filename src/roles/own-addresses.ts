@@ -3,13 +3,12 @@
 
 import { SLOT } from '../memory/layout.ts';
 import { parseIpAddress } from '../sip/ip-address.ts';
-import { HOST_KIND, type UriView } from '../sip/uri.ts';
+import { defaultPortOf, TRANSPORT } from '../sip/transport.ts';
+import { HOST_KIND, transportAskedBy, type UriView } from '../sip/uri.ts';
 import type { BoundSocket } from './bound-socket.ts';
 
 type Bytes = Uint8Array<SharedArrayBuffer>;
 type Words = Int32Array<SharedArrayBuffer>;
-
-export const DEFAULT_PORT = 5060;
 
 /** `domainOf`: not ours, or ours by address without being a configured domain. */
 export const FOREIGN = -1;
@@ -27,23 +26,28 @@ export interface HostSpan {
 interface OwnName {
   readonly text: Uint8Array;
   readonly port: number;
+  /** Bit 1 << TRANSPORT of each transport it is advertised for. */
+  readonly transports: number;
 }
 
-/** Words of an address in `#addresses`: family, port, four of the address itself. */
-const ADDRESS_STRIDE = 6;
+/** Words of an address in `#addresses`: family, port, four of the address itself, transports as in OwnName. */
+const ADDRESS_STRIDE = 7;
+const TRANSPORTS = 6;
+/** Words of a domain that is an address: family, domain, four of the address. */
+const DOMAIN_STRIDE = 6;
+/** What names no transport is at home with any. */
+const ANY_TRANSPORT = -1;
 
 export class OwnAddresses {
   readonly #bytes: Bytes;
   readonly #words: Words;
-  /** (family, port, four words) of each address. */
   readonly #addresses: Int32Array;
   /** Port of a wildcard socket by socket number, 0 for others. */
   readonly #wildcardPorts: Int32Array;
-  /** Port of each socket. */
-  readonly #portOf: readonly number[];
+  readonly #sockets: readonly BoundSocket[];
   readonly #advertised: readonly OwnName[];
   readonly #domains: readonly Uint8Array[];
-  /** Domains that are addresses: (family, domain, four words). */
+  /** Domains that are addresses. */
   readonly #domainAddresses: Int32Array;
   readonly #ports: readonly number[];
   /** The address compared last. */
@@ -60,33 +64,11 @@ export class OwnAddresses {
   ) {
     this.#bytes = bytes;
     this.#words = words;
-    const addresses: number[] = [];
-    const wildcardPorts: number[] = [];
-    const advertised: OwnName[] = [];
-    const add = (literal: string, port: number) => {
-      const address = literalWords(literal);
-      if (address !== null) addresses.push(address[0]!, port, ...address.slice(1));
-    };
-    for (const socket of sockets) {
-      wildcardPorts[socket.socket] = socket.isWildcard ? socket.port : 0;
-      if (socket.isWildcard) {
-        for (const literal of localAddresses) {
-          const isIpv6 = literal.includes(':');
-          if (isIpv6 ? socket.family === 6 : socket.family === 4 || socket.isDualStack) add(literal, socket.port);
-        }
-      } else {
-        add(socket.address, socket.port);
-      }
-      if (socket.advertisedHost !== null) {
-        const port = socket.advertisedPort ?? socket.port;
-        if (literalWords(socket.advertisedHost) !== null) add(socket.advertisedHost, port);
-        else advertised.push({ text: new TextEncoder().encode(socket.advertisedHost.toLowerCase()), port });
-      }
-    }
-    this.#addresses = Int32Array.from(addresses);
-    this.#portOf = sockets.map(({ port }) => port);
-    this.#wildcardPorts = Int32Array.from(wildcardPorts, (port) => port ?? 0);
-    this.#advertised = advertised;
+    this.#sockets = sockets;
+    const { addresses, names } = placesOf(sockets, localAddresses);
+    this.#addresses = addresses;
+    this.#advertised = names;
+    this.#wildcardPorts = Int32Array.from(sockets, ({ isWildcard, port }) => (isWildcard ? port : 0));
     this.#domains = domains.map((name) => new TextEncoder().encode(name));
     this.#domainAddresses = Int32Array.from(
       domains.flatMap((name, domain) => {
@@ -97,61 +79,75 @@ export class OwnAddresses {
     this.#ports = [...new Set(sockets.flatMap((s) => [s.port, s.advertisedPort ?? s.port]))];
   }
 
-  /** True if host and port (−1: default) are a place where this server listens or that it advertises. An address at which
-   *  the datagram of `slotWord` arrived on a wildcard socket counts even if the interface is new. */
-  isOwnAddress(span: HostSpan, port: number, slotWord: number): boolean {
-    const effectivePort = port === -1 ? DEFAULT_PORT : port;
+  /** True if host and port (−1: default) are a place where this server listens by `transport`, or that it advertises; NONE: by
+   *  any. An address at which the message of `slotWord` arrived on a wildcard socket counts even if the interface is new. */
+  isOwnAddress(span: HostSpan, port: number, transport: number, slotWord: number): boolean {
+    const effectivePort = port === -1 ? defaultPortOf(transport) : port;
     if (span.hostKind === HOST_KIND.NAME) {
+      const wanted = bitOf(transport);
       for (const name of this.#advertised) {
-        if (name.port === effectivePort && this.#isName(span, name.text)) return true;
+        if (name.port === effectivePort && (name.transports & wanted) !== 0 && this.#isName(span, name.text))
+          return true;
       }
       return false;
     }
     const family = this.#readHost(span);
-    return family !== 0 && this.#isListening(family, effectivePort, slotWord);
+    return family !== 0 && this.#isListening(family, effectivePort, transport, slotWord);
   }
 
-  /** True if the datagram came from a socket of ours: we sent it to ourselves. The kernel lets nobody else say so (a source
-   *  address of this machine does not come in from outside). */
+  /** True if the message came from a socket of ours: we sent it to ourselves. The kernel lets nobody else say so (a source
+   *  address of this machine does not come in from outside). Not of a stream, whose source port is any: false. */
   isOwnSource(slotWord: number): boolean {
     const words = this.#words;
     const host = this.#host;
     for (let i = 0; i < 4; i++) host[i] = words[slotWord + SLOT.SOURCE_WORD + i]!;
-    return this.#isListening(words[slotWord + SLOT.FAMILY_WORD]!, words[slotWord + SLOT.PORT_WORD]!, slotWord);
+    const { transport } = this.#sockets[words[slotWord + SLOT.SOCKET_WORD]!]!;
+    return this.#isListening(
+      words[slotWord + SLOT.FAMILY_WORD]!,
+      words[slotWord + SLOT.PORT_WORD]!,
+      transport,
+      slotWord,
+    );
   }
 
-  /** True if a maddr parameter names this server and the port of its URI is the one the request came to (section 16.4). */
+  /** True if a maddr parameter names this server and the request came to the port and by the transport of its URI (16.4). */
   isOwnMaddr(uri: UriView, slotWord: number): boolean {
-    const port = uri.port === -1 ? DEFAULT_PORT : uri.port;
-    return port === this.#portOf[this.#words[slotWord + SLOT.SOCKET_WORD]!] && this.isMaddrOurs(uri, slotWord);
+    const asked = transportAskedBy(uri);
+    const transport = asked === TRANSPORT.NONE ? TRANSPORT.UDP : asked;
+    const port = uri.port === -1 ? defaultPortOf(transport) : uri.port;
+    const ingress = this.#sockets[this.#words[slotWord + SLOT.SOCKET_WORD]!]!;
+    return transport === ingress.transport && port === ingress.port && this.isMaddrOurs(uri, slotWord);
   }
 
-  /** True if a maddr parameter is an address or a domain of ours, at the port of its URI. Cold. */
+  /** True if a maddr parameter is an address or a domain of ours, at the port and transport of its URI. Cold. */
   isMaddrOurs(uri: UriView, slotWord: number): boolean {
-    const port = uri.port === -1 ? DEFAULT_PORT : uri.port;
+    const transport = transportAskedBy(uri);
+    const port = uri.port === -1 ? defaultPortOf(transport) : uri.port;
     const family = parseIpAddress(this.#bytes, uri.maddrStart, uri.maddrEnd, this.#host, 0);
-    if (family !== 0) return this.#isListening(family, port, slotWord);
+    if (family !== 0) return this.#isListening(family, port, transport, slotWord);
     const span = { hostStart: uri.maddrStart, hostEnd: uri.maddrEnd, hostKind: HOST_KIND.NAME, hostWord: 0 };
-    return this.domainOf(span, port, slotWord) !== FOREIGN && this.#ports.includes(port);
+    return this.domainOf(span, port, transport, slotWord) !== FOREIGN && this.#ports.includes(port);
   }
 
-  /** The index of the domain that host and port stand for, OWN_ADDRESS or FOREIGN. A domain name is ours whatever the
-   *  port; an address only with a port of ours, for its other ports belong to others. */
-  domainOf(span: HostSpan, port: number, slotWord: number): number {
+  /** The index of the domain that host and port stand for, OWN_ADDRESS or FOREIGN. A domain name is ours whatever the port and the
+   *  transport; an address only with a port of ours, for its other ports belong to others, and by a transport (NONE: any) by
+   *  which we listen there. */
+  domainOf(span: HostSpan, port: number, transport: number, slotWord: number): number {
     if (span.hostKind === HOST_KIND.NAME) {
       const domains = this.#domains;
       for (let i = 0; i < domains.length; i++) if (this.#isName(span, domains[i]!)) return i;
-      return this.isOwnAddress(span, port, slotWord) ? OWN_ADDRESS : FOREIGN;
+      return this.isOwnAddress(span, port, transport, slotWord) ? OWN_ADDRESS : FOREIGN;
     }
     const family = this.#readHost(span);
     if (family === 0) return FOREIGN;
     if (port === -1 || this.#ports.includes(port)) {
       const addresses = this.#domainAddresses;
-      for (let at = 0; at < addresses.length; at += ADDRESS_STRIDE) {
+      for (let at = 0; at < addresses.length; at += DOMAIN_STRIDE) {
         if (addresses[at] === family && this.#isAddress(addresses, at + 2)) return addresses[at + 1]!;
       }
     }
-    return this.#isListening(family, port === -1 ? DEFAULT_PORT : port, slotWord) ? OWN_ADDRESS : FOREIGN;
+    const effectivePort = port === -1 ? defaultPortOf(transport) : port;
+    return this.#isListening(family, effectivePort, transport, slotWord) ? OWN_ADDRESS : FOREIGN;
   }
 
   /** Puts the address into `#host` and returns its family, 0 if it is none. */
@@ -164,17 +160,22 @@ export class OwnAddresses {
     return 4;
   }
 
-  /** The address in `#host`: do we listen there? */
-  #isListening(family: number, port: number, slotWord: number): boolean {
+  /** The address in `#host`: do we listen there, by this transport? */
+  #isListening(family: number, port: number, transport: number, slotWord: number): boolean {
     const addresses = this.#addresses;
+    const wanted = bitOf(transport);
     for (let at = 0; at < addresses.length; at += ADDRESS_STRIDE) {
-      if (addresses[at] === family && addresses[at + 1] === port && this.#isAddress(addresses, at + 2)) return true;
+      if (addresses[at + 1] !== port || addresses[at] !== family || (addresses[at + TRANSPORTS]! & wanted) === 0)
+        continue;
+      if (this.#isAddress(addresses, at + 2)) return true;
     }
     const words = this.#words;
-    if (this.#wildcardPorts[words[slotWord + SLOT.SOCKET_WORD]!] !== port) return false;
+    const ingress = words[slotWord + SLOT.SOCKET_WORD]!;
+    if (this.#wildcardPorts[ingress] !== port) return false;
     // Where the kernel did not say to which address the datagram came, all four words are zero.
     const host = this.#host;
     if ((host[0]! | host[1]! | host[2]! | host[3]!) === 0) return false;
+    if ((bitOf(this.#sockets[ingress]!.transport) & wanted) === 0) return false;
     return words[slotWord + SLOT.FAMILY_WORD] === family && this.#isLocal(slotWord + SLOT.LOCAL_WORD);
   }
 
@@ -202,6 +203,40 @@ export class OwnAddresses {
     }
     return true;
   }
+}
+
+/** NONE stands for all of them. */
+function bitOf(transport: number): number {
+  return transport === TRANSPORT.NONE ? ANY_TRANSPORT : 1 << transport;
+}
+
+/** Where the sockets listen and what they advertise, each place once with all its transports. Cold. */
+function placesOf(
+  sockets: readonly BoundSocket[],
+  localAddresses: readonly string[],
+): { addresses: Int32Array; names: OwnName[] } {
+  const addresses = new Map<string, number[]>();
+  const names = new Map<string, OwnName>();
+  for (const { transport, address, port, family, isDualStack, isWildcard, advertisedHost, advertisedPort } of sockets) {
+    const add = (literal: string, at: number) => {
+      const words = literalWords(literal);
+      if (words === null) return;
+      const place = [words[0]!, at, ...words.slice(1), 0];
+      const known = addresses.get(place.join()) ?? place;
+      addresses.set(place.join(), known);
+      known[TRANSPORTS]! |= 1 << transport;
+    };
+    const isReached = (literal: string) => (literal.includes(':') ? family === 6 : family === 4 || isDualStack);
+    for (const literal of isWildcard ? localAddresses.filter(isReached) : [address]) add(literal, port);
+    if (advertisedHost === null) continue;
+    const at = advertisedPort ?? port;
+    add(advertisedHost, at);
+    if (literalWords(advertisedHost) !== null) continue;
+    const text = advertisedHost.toLowerCase();
+    const transports = (names.get(`${text}:${at}`)?.transports ?? 0) | (1 << transport);
+    names.set(`${text}:${at}`, { text: new TextEncoder().encode(text), port: at, transports });
+  }
+  return { addresses: Int32Array.from([...addresses.values()].flat()), names: [...names.values()] };
 }
 
 /** Family and four words of an address literal, IPv6 with or without brackets; null if it is a name. Cold. */

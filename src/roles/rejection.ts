@@ -59,6 +59,7 @@ export const REJECT = {
   unknownUser: rejection(404, 'Not Found', COUNTER.requests_answered_total),
   noTransaction: rejection(481, 'Call/Transaction Does Not Exist', COUNTER.requests_answered_total),
   noTarget: rejection(480, 'Temporarily Unavailable', COUNTER.requests_answered_total),
+  flowFailed: rejection(430, 'Flow Failed', COUNTER.requests_answered_total),
   unresolvable: rejection(500, 'Next Hop Unresolvable', COUNTER.unresolvable_total),
   unsupportedTransport: rejection(500, 'Next Hop Transport Not Available', COUNTER.unsupported_transport_total),
   noRoom: rejection(503, 'Service Unavailable', COUNTER.parked_exhausted_total),

@@ -12,9 +12,10 @@ import type { MessageEdits } from '../sip/message-edits.ts';
 import type { MessageIndex } from '../sip/message-index.ts';
 import { NameAddrView, parseNameAddr } from '../sip/name-addr.ts';
 import type { Outbound } from '../sip/outbound.ts';
+import { defaultPortOf, isReliable } from '../sip/transport.ts';
 import { RPORT_ABSENT } from '../sip/via.ts';
+import type { BoundSocket } from './bound-socket.ts';
 import type { Destination } from './destination.ts';
-import { DEFAULT_PORT } from './own-addresses.ts';
 import { FOUND } from './ports.ts';
 import type { ReceivedRequest } from './received-request.ts';
 import type { Rejection } from './rejection.ts';
@@ -41,6 +42,7 @@ export class Responder {
   readonly #edits: MessageEdits;
   readonly #marker: ViaMarker;
   readonly #destination: Destination;
+  readonly #sockets: readonly BoundSocket[];
   readonly #server: Uint8Array;
   /** What ends a response without headers of its own. */
   readonly #trailer: Uint8Array;
@@ -53,6 +55,7 @@ export class Responder {
     edits: MessageEdits,
     marker: ViaMarker,
     destination: Destination,
+    sockets: readonly BoundSocket[],
     server: string,
   ) {
     this.#arena = arena;
@@ -60,6 +63,7 @@ export class Responder {
     this.#edits = edits;
     this.#marker = marker;
     this.#destination = destination;
+    this.#sockets = sockets;
     this.#server = ascii(server === '' ? '' : `Server: ${server}\r\n`);
     this.#trailer = Uint8Array.from([...this.#server, ...CONTENT_LENGTH_0]);
   }
@@ -260,22 +264,30 @@ export class Responder {
     else this.#outbound.keepText(CRLF);
   }
 
-  /** Section 18.2.2 and RFC 3581 section 4: to the maddr, else to the source; to its port if rport was asked for, else to
-   *  that of the sent-by. From the socket and address at which the request arrived. Of the message begun. */
+  /** Section 18.2.2 and RFC 3581 section 4. Over UDP to the maddr, else to the source; to its port if rport was asked for, else to
+   *  that of the sent-by. Over a stream by the connection of the request, or a new one to the source and the sent-by's port.
+   *  From the socket and address at which the request arrived. Of the message begun. */
   address(request: ReceivedRequest): void {
     const { topVia: via, slotWord } = request;
+    const { words } = this.#arena;
     const outbound = this.#outbound;
     const destination = this.#destination;
-    const sentByPort = via.port === -1 ? DEFAULT_PORT : via.port;
-    if (via.maddrStart !== -1 && destination.find(via.maddrStart, via.maddrEnd, sentByPort, 0) === FOUND) {
-      const ingress = this.#arena.words[slotWord + SLOT.SOCKET_WORD]!;
+    const ingress = words[slotWord + SLOT.SOCKET_WORD]!;
+    const { transport } = this.#sockets[ingress]!;
+    const sentByPort = via.port === -1 ? defaultPortOf(transport) : via.port;
+    if (isReliable(transport)) {
+      outbound.toSource(slotWord, sentByPort);
+      return;
+    }
+    const { maddrStart, maddrEnd } = via;
+    if (maddrStart !== -1 && destination.find(maddrStart, maddrEnd, sentByPort, transport, 0) === FOUND) {
       const socket = destination.socketFrom(ingress);
       const { family, port, a0, a1, a2, a3, scope } = destination;
       outbound.to(socket === -1 ? ingress : socket, family, port, a0, a1, a2, a3, scope);
       return;
     }
     const isSymmetric = via.rport !== RPORT_ABSENT;
-    outbound.toSource(slotWord, isSymmetric ? this.#arena.words[slotWord + SLOT.PORT_WORD]! : sentByPort);
+    outbound.toSource(slotWord, isSymmetric ? words[slotWord + SLOT.PORT_WORD]! : sentByPort);
   }
 }
 

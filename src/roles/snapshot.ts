@@ -28,6 +28,7 @@ import { StatelessProxy } from './proxy/stateless.ts';
 import type { TargetBlocks } from './proxy/target-blocks.ts';
 import { NextHops } from './proxy/target-set.ts';
 import type { TransactionLayer } from './proxy/transaction-layer.ts';
+import type { UnreachablePlaces } from './proxy/unreachable.ts';
 import { type FileUsers, Users } from './proxy/users.ts';
 import { ViaTemplates } from './proxy/via-templates.ts';
 import { Redirect } from './redirect/redirect.ts';
@@ -68,6 +69,8 @@ export interface SnapshotParts {
   readonly answers: StoredAnswers | null;
   readonly recentRegisters: RecentRegisters;
   readonly hops: KnownHops;
+  /** Who takes no TCP (3261 18.1.1). */
+  readonly withoutTcp: UnreachablePlaces;
   readonly clock: ElementClock;
   readonly wallMs: () => number;
   readonly whenResolved: (resume: () => void) => boolean;
@@ -103,7 +106,7 @@ export class Snapshot {
     const users = new Users(config, fileUsers);
     const hasSameTemplates = before !== null && before.config.maxBreadth === config.maxBreadth;
     const templates = hasSameTemplates ? before.templates : newTemplates(parts, config);
-    const responder = new Responder(arena, outbound, edits, parts.marker, parts.returns, config.server.name);
+    const responder = new Responder(arena, outbound, edits, parts.marker, parts.returns, sockets, config.server.name);
     const authentication =
       auth === null
         ? null
@@ -133,10 +136,12 @@ export class Snapshot {
         ? (domain, selector) => nextHops.first(domain, selector, health, clock.nowMs)
         : (domain, selector) => nextHops.choose(domain, selector),
     });
-    const forwarding = new RequestForwarding(arena, outbound, edits, parts.marker, templates, authentication, {
+    const { marker, withoutTcp } = parts;
+    const forwarding = new RequestForwarding(arena, withoutTcp, outbound, edits, marker, templates, authentication, {
       maxForwards: config.maxForwards,
       maxBreadth: config.maxBreadth,
       recordRoute: isStateful ? config.recordRoute : [],
+      maxUdpRequestBytes: config.maxUdpRequestBytes === 'off' ? Number.POSITIVE_INFINITY : config.maxUdpRequestBytes,
     });
     this.config = config;
     this.responder = responder;
@@ -186,7 +191,7 @@ export class Snapshot {
 /** Those of the first snapshot are needed before there is one. */
 export function newTemplates(
   { arena, sockets, localAddresses }: Pick<SnapshotParts, 'arena' | 'sockets' | 'localAddresses'>,
-  { maxBreadth }: Config,
+  { maxBreadth, mode }: Config,
 ): ViaTemplates {
-  return new ViaTemplates(arena, sockets, localAddresses, maxBreadth);
+  return new ViaTemplates(arena, sockets, localAddresses, maxBreadth, mode === 'stateless');
 }

@@ -15,7 +15,7 @@ import { type FileUsers, USER, Users } from '../roles/proxy/users.ts';
 import { ADDRESS_OF_RECORD_GROWTH_BYTES, writeAddressOfRecord } from '../sip/address-of-record.ts';
 import { formatIpAddress, MAX_ADDRESS_BYTES } from '../sip/ip-address.ts';
 import { Q_ONE } from '../sip/q-value.ts';
-import { parseUri, SCHEME, UriView } from '../sip/uri.ts';
+import { parseUri, SCHEME, TRANSPORT, UriView } from '../sip/uri.ts';
 import { equalUris } from '../sip/uri-equality.ts';
 import { INVALID_PARAMS, REFUSED, RequestError } from './request-error.ts';
 import type {
@@ -352,7 +352,7 @@ export class LocationService implements LocationOperations {
   #ownDomainOf(aor: Span): number {
     const uri = this.#readUri(aor);
     for (const port of [-1, ...this.#parts.sockets.map((socket) => socket.port)]) {
-      const domain = this.#own.domainOf(uri, port, 0);
+      const domain = this.#own.domainOf(uri, port, TRANSPORT.NONE, 0);
       if (domain !== FOREIGN) return domain;
     }
     return FOREIGN;

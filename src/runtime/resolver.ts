@@ -1,17 +1,18 @@
-/** Locating SIP servers (RFC 3263 4) over UDP: host names to addresses, through NAPTR, SRV, A and AAAA records. One per
+/** Locating SIP servers (RFC 3263 4): host names to addresses and transports, through NAPTR, SRV, A and AAAA records. One per
  *  shard, on its event loop; nothing here blocks. `find` is hot (once per message to a named host): it looks into caches
  *  and allocates nothing but the canonical spelling of a name written in capitals. The rest is cold.
  *
- *  A name with a port is an address look-up. For a name without one, its NAPTR records say what to look up for SIP over
- *  UDP (4.1; what counts among them is in `resolver/service-records.ts`). Without any, that is SRV `_sip._udp.NAME`; and
- *  where there is no SRV record either, the addresses of NAME, port 5060 (4.2). The NAPTR and the SRV question leave
- *  together, so a domain without NAPTR records waits no longer than if it were not asked for them.
+ *  A name with a port is an address look-up. For a name with a transport and without a port, SRV `_sip._udp.NAME`, `_sip._tcp.NAME`
+ *  or `_sips._tcp.NAME` (4.2). For a name with neither, its NAPTR records say which transport and what to look up (4.1; what
+ *  counts among them is in `resolver/service-records.ts`). Without any, that is SRV `_sip._udp.NAME`, then `_sip._tcp.NAME`;
+ *  and where there is no SRV record either, the addresses of NAME and the transport's default port (4.2). The NAPTR and the
+ *  SRV questions leave together, so a domain without NAPTR records waits no longer than if it were not asked for them.
  *
  *  A NAPTR question without an answer, in time or at all, counts as no NAPTR records: name servers exist that never
  *  answer it, and a domain "MUST maintain SRV records for the domain of the original query" (4.1) anyway.
  *
- *  Departs from RFC 3263 4.1, transport given: NAPTR records are asked for although a URI or a Via (5) names UDP, where
- *  SRV records would do; whoever asks here does not say whether it does.
+ *  Departs from RFC 3263 4.1, sips URIs without a transport: NAPTR records are not asked for. Of what they may say only TLS over
+ *  TCP is there, whose SRV records the domain has to have anyway.
  *
  *  The same destination each time (RFC 3263 4.4): no choice is random, see `resolver/service-records.ts`. Load is still
  *  spread by weight over transactions, and each transaction stays with its server while the records stay as they are.
@@ -27,6 +28,7 @@
 
 import { assert } from '../base/assert.ts';
 import { FOUND, NOT_FOUND, PENDING, type ResolvedAddress, type ResolverPort } from '../roles/ports.ts';
+import { defaultPortOf, TRANSPORT } from '../sip/transport.ts';
 import { type Address, canonicalName, LocalNames } from './resolver/host-addresses.ts';
 import { NameServer } from './resolver/name-server.ts';
 import { KIND, KNOWN, type Known, RecordCache, type RecordSet } from './resolver/record-cache.ts';
@@ -39,8 +41,6 @@ import {
   scale,
   selectSrvTarget,
 } from './resolver/service-records.ts';
-
-const SIP_PORT = 5060;
 
 /** Names kept per kind of record; the least recently used go first. */
 const MAX_NAMES = 4096;
@@ -59,6 +59,8 @@ export interface ResolverOptions {
   readonly naptr: boolean;
   /** What there are sockets for. */
   readonly families: 4 | 6 | 'both';
+  /** The same: one of TRANSPORT each, the first being what nothing else says. */
+  readonly transports: readonly number[];
   /** Milliseconds of a clock that never goes back. */
   readonly now?: () => number;
   readonly hostsFile?: string;
@@ -88,14 +90,15 @@ export class Resolver implements ResolverPort {
 
   /** Throws if a server's address is malformed. */
   constructor(options: ResolverOptions) {
-    const { servers, timeoutMs, negativeTtlSec, maxNames = MAX_NAMES, maxQueries = MAX_QUERIES } = options;
+    const { servers, timeoutMs, negativeTtlSec, transports } = options;
+    const { maxNames = MAX_NAMES, maxQueries = MAX_QUERIES } = options;
     // What is being asked for is never dropped, so there must be room for something else.
     assert(maxQueries < maxNames, 'maxQueries must be smaller than maxNames');
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
-    this.#nameServer = new NameServer({ servers, timeoutMs, negativeTtlSec, maxQueries, now: this.#now });
+    this.#nameServer = new NameServer({ servers, timeoutMs, negativeTtlSec, transports, maxQueries, now: this.#now });
     this.#localNames = new LocalNames(options.hostsFile ?? '/etc/hosts');
-    this.#domains = new RecordCache(KIND.NAPTR, maxNames);
+    this.#domains = new RecordCache(KIND.NAPTR, maxNames, transports);
     this.#services = new RecordCache(KIND.SRV, maxNames);
     this.#ipv4 = new RecordCache(KIND.A, maxNames);
     this.#ipv6 = new RecordCache(KIND.AAAA, maxNames);
@@ -107,18 +110,25 @@ export class Resolver implements ResolverPort {
     return { queries, failures, refused, evicted: caches.reduce((sum, { evicted }) => sum + evicted, 0) };
   }
 
-  find(host: string, port: number, selector: number, out: ResolvedAddress): number {
-    return this.#find(host, port, selector, out, null);
+  find(host: string, port: number, transport: number, selector: number, out: ResolvedAddress): number {
+    return this.#find(host, port, transport, selector, out, null);
   }
 
-  findNext(host: string, port: number, selector: number, attempt: number, out: ResolvedAddress): number {
-    return this.#find(host, port, selector, out, attempt === 0 ? null : new Passed(attempt));
+  findNext(
+    host: string,
+    port: number,
+    transport: number,
+    selector: number,
+    attempt: number,
+    out: ResolvedAddress,
+  ): number {
+    return this.#find(host, port, transport, selector, out, attempt === 0 ? null : new Passed(attempt));
   }
 
-  async whenResolved(host: string, port: number): Promise<void> {
+  async whenResolved(host: string, port: number, transport: number): Promise<void> {
     const name = canonicalName(host);
     for (let round = 0; round < MAX_ROUNDS; round++) {
-      const queries = this.#queriesFor(name, port);
+      const queries = this.#queriesFor(name, port, transport);
       if (queries.length === 0) return;
       await Promise.all(queries);
     }
@@ -132,11 +142,19 @@ export class Resolver implements ResolverPort {
   // ---- Hot: from what is known to a destination. A verdict of NOT_FOUND goes on to the next rule, target or address,
   // so `passed` needs no walk of its own: it makes NOT_FOUND of what was tried before.
 
-  #find(host: string, port: number, selector: number, out: ResolvedAddress, passed: Passed | null): number {
+  #find(
+    host: string,
+    port: number,
+    transport: number,
+    selector: number,
+    out: ResolvedAddress,
+    passed: Passed | null,
+  ): number {
     const nowMs = this.#now();
     const name = canonicalName(host);
-    if (port >= 0) return this.#findAddress(name, port, selector, nowMs, out, passed);
+    if (port >= 0) return this.#findAddress(name, port, this.#orUsual(transport), selector, nowMs, out, passed);
     const domain = this.#setOf(this.#domains, name);
+    if (transport !== TRANSPORT.NONE) return this.#findByTransport(domain, transport, selector, nowMs, out, passed);
     switch (this.#evaluate(domain, nowMs)) {
       case KNOWN.NOTHING:
         this.#askAhead(domain, nowMs);
@@ -147,6 +165,26 @@ export class Resolver implements ResolverPort {
       default:
         return this.#findByRules(domain, selector, nowMs, out, passed);
     }
+  }
+
+  /** Without NAPTR records, for a transport that somebody has named. */
+  #findByTransport(
+    domain: RecordSet,
+    transport: number,
+    selector: number,
+    nowMs: number,
+    out: ResolvedAddress,
+    passed: Passed | null,
+  ): number {
+    domain.isUsed = true;
+    if (!domain.isLocal) {
+      const service = this.#setOf(this.#services, domain.serviceNames[transport]!);
+      const known = this.#evaluate(service, nowMs);
+      if (known === KNOWN.NOTHING) return PENDING;
+      if (known === KNOWN.PRESENT) return this.#findService(service.targets, transport, selector, nowMs, out, passed);
+      if (known !== KNOWN.ABSENT) return NOT_FOUND;
+    }
+    return this.#findAddress(domain.name, defaultPortOf(transport), transport, selector, nowMs, out, passed);
   }
 
   /** By the domain's rules, one after the other. "If no SRV records were found", by its addresses (RFC 3263 4.2): that is
@@ -161,25 +199,35 @@ export class Resolver implements ResolverPort {
     let isWithoutServices = rules.length > 0;
     for (let i = 0; i < rules.length; i++) {
       const rule = rules[i]!;
+      const transport = this.#orUsual(rule.transport);
       let verdict: number = NOT_FOUND;
       if (rule.isService) {
         const service = this.#setOf(this.#services, rule.name);
         const known = this.#evaluate(service, nowMs);
         if (known === KNOWN.NOTHING) return PENDING;
         if (known === KNOWN.ABSENT) continue;
-        if (known === KNOWN.PRESENT) verdict = this.#findService(service.targets, selector, nowMs, out, passed);
+        if (known === KNOWN.PRESENT) {
+          verdict = this.#findService(service.targets, transport, selector, nowMs, out, passed);
+        }
       } else {
-        verdict = this.#findAddress(rule.name, SIP_PORT, selector, nowMs, out, passed);
+        verdict = this.#findAddress(rule.name, defaultPortOf(transport), transport, selector, nowMs, out, passed);
       }
       // A failure is not "no SRV records": the address would send this transaction elsewhere than its others.
       isWithoutServices = false;
       if (verdict !== NOT_FOUND) return verdict;
     }
-    return isWithoutServices ? this.#findAddress(name, SIP_PORT, selector, nowMs, out, passed) : NOT_FOUND;
+    if (!isWithoutServices) return NOT_FOUND;
+    const transport = this.#orUsual(TRANSPORT.NONE);
+    return this.#findAddress(name, defaultPortOf(transport), transport, selector, nowMs, out, passed);
+  }
+
+  #orUsual(transport: number): number {
+    return transport === TRANSPORT.NONE ? (this.#options.transports[0] ?? TRANSPORT.UDP) : transport;
   }
 
   #findService(
     targets: readonly SrvTarget[],
+    transport: number,
     selector: number,
     nowMs: number,
     out: ResolvedAddress,
@@ -187,12 +235,12 @@ export class Resolver implements ResolverPort {
   ): number {
     if (targets.length === 0) return NOT_FOUND;
     const chosen = targets[selectSrvTarget(targets, 0, endOfPriority(targets, 0), selector)]!;
-    const verdict = this.#findAddress(chosen.name, chosen.port, selector, nowMs, out, passed);
+    const verdict = this.#findAddress(chosen.name, chosen.port, transport, selector, nowMs, out, passed);
     if (verdict !== NOT_FOUND) return verdict;
     // A target without an address is passed over. Only its own transactions move, and they all move alike.
     for (const target of orderSrvTargets(targets, selector)) {
       if (target === chosen) continue;
-      const next = this.#findAddress(target.name, target.port, selector, nowMs, out, passed);
+      const next = this.#findAddress(target.name, target.port, transport, selector, nowMs, out, passed);
       if (next !== NOT_FOUND) return next;
     }
     return NOT_FOUND;
@@ -205,6 +253,7 @@ export class Resolver implements ResolverPort {
   #findAddress(
     name: string,
     port: number,
+    transport: number,
     selector: number,
     nowMs: number,
     out: ResolvedAddress,
@@ -214,13 +263,13 @@ export class Resolver implements ResolverPort {
     if (families !== 6) {
       const ipv4 = this.#setOf(this.#ipv4, name);
       const known = this.#evaluate(ipv4, nowMs);
-      if (known === KNOWN.PRESENT) return choose(out, ipv4.addresses, port, selector, passed);
+      if (known === KNOWN.PRESENT) return choose(out, ipv4.addresses, port, transport, selector, passed);
       if (known === KNOWN.NOTHING) return PENDING;
       if (families === 4) return NOT_FOUND;
     }
     const ipv6 = this.#setOf(this.#ipv6, name);
     const known = this.#evaluate(ipv6, nowMs);
-    if (known === KNOWN.PRESENT) return choose(out, ipv6.addresses, port, selector, passed);
+    if (known === KNOWN.PRESENT) return choose(out, ipv6.addresses, port, transport, selector, passed);
     return known === KNOWN.NOTHING ? PENDING : NOT_FOUND;
   }
 
@@ -246,7 +295,9 @@ export class Resolver implements ResolverPort {
     const { kind } = set;
     const addresses = kind === KIND.SRV ? null : this.#localNames.addressesOf(name);
     if (kind === KIND.NAPTR) {
-      if (addresses !== null) set.learnForGood({ known: KNOWN.PRESENT, rules: [{ isService: false, name }] });
+      set.isLocal = addresses !== null;
+      const rules = [{ isService: false, name, transport: TRANSPORT.NONE }];
+      if (addresses !== null) set.learnForGood({ known: KNOWN.PRESENT, rules });
       else if (!this.#options.naptr) set.learnForGood({ known: KNOWN.ABSENT });
     } else if (addresses !== null) {
       const ofKind = addresses.filter(({ family }) => family === (kind === KIND.A ? 4 : 6));
@@ -261,7 +312,7 @@ export class Resolver implements ResolverPort {
   }
 
   /** The queries that an answer for `name` waits for, after starting those that are due. */
-  #queriesFor(name: string, port: number): Promise<void>[] {
+  #queriesFor(name: string, port: number, transport: number): Promise<void>[] {
     const nowMs = this.#now();
     const queries: Promise<void>[] = [];
     const want = (set: RecordSet): Known => {
@@ -274,24 +325,32 @@ export class Resolver implements ResolverPort {
       const ipv4 = families === 6 ? KNOWN.ABSENT : want(this.#setOf(this.#ipv4, of));
       if (families !== 4 && ipv4 !== KNOWN.PRESENT && ipv4 !== KNOWN.NOTHING) want(this.#setOf(this.#ipv6, of));
     };
-    const wantService = (of: string): boolean => {
+    const wantService = (of: string): Known => {
       const service = this.#setOf(this.#services, of);
       const known = want(service);
       if (known === KNOWN.PRESENT) for (const target of service.targets) wantAddresses(target.name);
-      return known === KNOWN.ABSENT;
+      return known;
     };
     if (port >= 0) {
       wantAddresses(name);
       return queries;
     }
     const domain = this.#setOf(this.#domains, name);
+    if (transport !== TRANSPORT.NONE) {
+      const known = domain.isLocal ? KNOWN.ABSENT : wantService(domain.serviceNames[transport]!);
+      if (known === KNOWN.ABSENT) wantAddresses(name);
+      return queries;
+    }
     const known = want(domain);
     if (known === KNOWN.NOTHING) this.#askAhead(domain, nowMs);
     if (known === KNOWN.NOTHING || known === KNOWN.REFUSED) return queries;
     let isWithoutServices = domain.rules.length > 0;
     for (const rule of domain.rules) {
+      const ofRule = rule.isService ? wantService(rule.name) : KNOWN.PRESENT;
       if (!rule.isService) wantAddresses(rule.name);
-      isWithoutServices = rule.isService && wantService(rule.name) && isWithoutServices;
+      isWithoutServices = ofRule === KNOWN.ABSENT && isWithoutServices;
+      // Without NAPTR records, the transports that come later are for when this one fails.
+      if (known !== KNOWN.PRESENT && ofRule === KNOWN.PRESENT) break;
     }
     if (isWithoutServices) wantAddresses(name);
     return queries;
@@ -308,8 +367,8 @@ class Passed {
   }
 
   /** True if this one is next: as many others as there were attempts lie before it. */
-  isNext(address: Address, port: number): boolean {
-    const destination = `${address.words.join(' ')} ${address.family} ${port}`;
+  isNext(address: Address, port: number, transport: number): boolean {
+    const destination = `${address.words.join(' ')} ${address.family} ${port} ${transport}`;
     if (this.#seen.has(destination)) return false;
     this.#seen.add(destination);
     return this.#left-- === 0;
@@ -322,21 +381,23 @@ function choose(
   out: ResolvedAddress,
   addresses: readonly Address[],
   port: number,
+  transport: number,
   selector: number,
   passed: Passed | null,
 ): number {
   let draw = addressDraw(selector);
-  if (passed === null) return fill(out, addresses[scale(draw, addresses.length)]!, port);
+  if (passed === null) return fill(out, addresses[scale(draw, addresses.length)]!, port, transport);
   for (const left = [...addresses]; left.length > 0; draw = nextDraw(draw)) {
     const [address] = left.splice(scale(draw, left.length), 1);
-    if (passed.isNext(address!, port)) return fill(out, address!, port);
+    if (passed.isNext(address!, port, transport)) return fill(out, address!, port, transport);
   }
   return NOT_FOUND;
 }
 
-function fill(out: ResolvedAddress, { family, words }: Address, port: number): number {
+function fill(out: ResolvedAddress, { family, words }: Address, port: number, transport: number): number {
   out.family = family;
   out.port = port;
+  out.transport = transport;
   out.words[0] = words[0]!;
   out.words[1] = words[1]!;
   out.words[2] = words[2]!;

@@ -211,7 +211,11 @@ class Shard {
         ? null
         : new StreamEgress({ arena, shard: task.shard, sockets: task.sockets, wakeFd: task.streamFd });
     this.#rejectAbove = rejectMarkOf(map.slotCount, task.config.limits.rejectMark);
-    this.#resolver = new Resolver({ ...task.config.dns, families: familiesOf(task.sockets) });
+    this.#resolver = new Resolver({
+      ...task.config.dns,
+      families: familiesOf(task.sockets),
+      transports: transportsOf(task.sockets),
+    });
     this.#users = new ShardUsers(task.users, task.config, task.shard);
     this.#location = new LocationTable(task.location, task.shard, arena);
     this.#element = new Element(arena, task.shard, {
@@ -657,6 +661,11 @@ function secretWords(): () => number {
     }
     return words[--left]!;
   };
+}
+
+/** Each once, UDP first if it is there (RFC 3263 4.1: what is used where nothing says which). */
+function transportsOf(sockets: readonly BoundSocket[]): number[] {
+  return [...new Set(sockets.map(({ transport }) => transport))].sort((a, b) => a - b);
 }
 
 function familiesOf(sockets: readonly BoundSocket[]): 4 | 6 | 'both' {

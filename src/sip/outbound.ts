@@ -9,6 +9,8 @@ import {
   EGRESS,
   EGRESS_BYTES,
   EGRESS_ENTRIES,
+  EGRESS_FLAG,
+  EGRESS_MARK_SHIFT,
   EGRESS_SPANS,
   EGRESS_STRIDE_BYTES,
   MAX_DATAGRAM_BYTES,
@@ -41,6 +43,8 @@ export interface ViaTemplate {
   readonly bytes: Uint8Array;
   /** Where in `bytes` the changing part of the branch begins. */
   readonly branchAt: number;
+  /** Where the eight digits of the connection that the request came by; −1: the Via does not say it. */
+  readonly connectionAt: number;
 }
 
 export class Outbound {
@@ -57,6 +61,8 @@ export class Outbound {
   /** First word of the entry being made. */
   #entry: number;
   #spanCount = 0;
+  /** Bits of EGRESS_FLAG. */
+  #flags = 0;
   #cursor: number;
   /** Where the stage of the message begins; 0: it has none. */
   #stage = 0;
@@ -90,6 +96,7 @@ export class Outbound {
     this.#entry = this.#egressWord + this.count * (EGRESS_STRIDE_BYTES >> 2);
     this.#spanCount = 0;
     this.#stage = 0;
+    this.#flags = 0;
   }
 
   /** Appends the arena's bytes [start, end). A span that continues the last one is joined to it. */
@@ -111,8 +118,9 @@ export class Outbound {
   }
 
   /** Writes a Via line of ours into the entry's own place: `template` with 26 hexadecimal digits in its branch, `high` `low`
-   *  `loop` and the low byte of `origin`. Returns where it begins; it is `template.bytes.length` long. */
-  stampVia(template: ViaTemplate, high: number, low: number, loop: number, origin: number): number {
+   *  `loop` and the low byte of `origin`, and where it has a place for that, `connection`. Returns where it begins; it is
+   *  `template.bytes.length` long. */
+  stampVia(template: ViaTemplate, high: number, low: number, loop: number, origin: number, connection: number): number {
     const area = this.#viaArea + this.count * VIA_BYTES;
     if (this.#viaOwner[this.count] !== template.id) {
       for (let i = 0; i < template.bytes.length; i++) this.#bytes[area + i] = template.bytes[i]!;
@@ -124,6 +132,7 @@ export class Outbound {
     this.#hexWord(at + 16, loop);
     this.#bytes[at + 24] = HEX[(origin >>> 4) & 15]!;
     this.#bytes[at + 25] = HEX[origin & 15]!;
+    if (template.connectionAt !== -1) this.#hexWord(area + template.connectionAt, connection);
     return area;
   }
 
@@ -224,6 +233,11 @@ export class Outbound {
     this.fromLocalOf(slotWord);
   }
 
+  /** By the connection that `scope` named, or not at all (RFC 5626 5.3). Of the message begun. */
+  byConnectionOnly(): void {
+    this.#flags |= EGRESS_FLAG.ONLY_CONNECTION;
+  }
+
   /** The local address to send from, on a wildcard socket; all zeros leave it to the kernel. */
   from(l0: number, l1: number, l2: number, l3: number): void {
     const words = this.#words;
@@ -296,10 +310,13 @@ export class Outbound {
     this.commit(tag);
   }
 
-  /** Adds the message to the flush. `tag` comes back with its result; 0 if nobody asks. */
-  commit(tag: number): void {
-    this.#words[this.#entry + EGRESS.SPAN_COUNT_WORD] = this.#stage === 0 ? this.#spanCount : 1;
-    this.#words[this.#entry + EGRESS.TAG_WORD] = tag;
+  /** Adds the message to the flush. `tag` comes back with its result; 0 if nobody asks. `mark`: its low 24 bits come back with it,
+   *  where the result takes so long that the tag may be somebody else's by then. */
+  commit(tag: number, mark = 0): void {
+    const words = this.#words;
+    words[this.#entry + EGRESS.SPAN_COUNT_WORD] = this.#stage === 0 ? this.#spanCount : 1;
+    words[this.#entry + EGRESS.TAG_WORD] = tag;
+    words[this.#entry + EGRESS.FLAGS_WORD] = this.#flags | (mark << EGRESS_MARK_SHIFT);
     this.#traceMarks[this.count] = this.traceMark;
     this.count++;
   }

@@ -9,6 +9,39 @@ type Bytes = Uint8Array<SharedArrayBuffer>;
 /** NONE: no transport is named. OTHER: a token we do not know. */
 export const TRANSPORT = { NONE: 0, UDP: 1, TCP: 2, TLS: 3, SCTP: 4, WS: 5, WSS: 6, OTHER: 7 } as const;
 
+/** By TRANSPORT: the name in a Via (section 20.42, RFC 7118 5.1). */
+export const VIA_TRANSPORT_NAMES = ['UDP', 'UDP', 'TCP', 'TLS', 'SCTP', 'WS', 'WSS', ''] as const;
+
+/** By TRANSPORT: the parameter of a URI with an address and port, where nothing else says which (19.1.1, RFC 7118 5.2). TLS is
+ *  `transport=tls`, deprecated (26.2.2) and what everybody writes: without it, nobody would come by TLS to a sip URI. */
+export const TRANSPORT_PARAMS = [
+  '',
+  '',
+  ';transport=tcp',
+  ';transport=tls',
+  ';transport=sctp',
+  ';transport=ws',
+  ';transport=ws',
+  '',
+] as const;
+
+/** By TRANSPORT: the port of a URI or sent-by without one (18.1.1, 19.1.2, RFC 7118 5.5). */
+const DEFAULT_PORTS = [5060, 5060, 5060, 5061, 5060, 80, 443, 5060] as const;
+
+/** True if nothing is lost on the way, so that nothing is sent again (17.1.1.2 and others: "reliable transports"). */
+export function isReliable(transport: number): boolean {
+  return transport > TRANSPORT.UDP && transport < TRANSPORT.OTHER;
+}
+
+/** True if what is sent by it is encrypted: what a sips URI asks for. */
+export function isSecure(transport: number): boolean {
+  return transport === TRANSPORT.TLS || transport === TRANSPORT.WSS;
+}
+
+export function defaultPortOf(transport: number): number {
+  return DEFAULT_PORTS[transport]!;
+}
+
 const TCP = ascii('tcp');
 const TLS = ascii('tls');
 const SCTP = ascii('sctp');

@@ -112,6 +112,15 @@ export function parseUri(bytes: Bytes, start: number, end: number, view: UriView
   return view.scheme === SCHEME.TEL ? readTel(bytes, at, end, view) : checkOther(bytes, at, end);
 }
 
+/** The TRANSPORT that a SIP or SIPS URI asks for. NONE: it leaves the choice. OTHER: none that there is. A sips URI is for TLS
+ *  (RFC 3261 26.2.2), over WebSocket for WSS (RFC 7118 5.5); `transport=tls` is written by many, although deprecated. */
+export function transportAskedBy({ scheme, transport }: UriView): number {
+  if (scheme !== SCHEME.SIPS) return transport;
+  if (transport === TRANSPORT.WS || transport === TRANSPORT.WSS) return TRANSPORT.WSS;
+  const isTls = transport === TRANSPORT.NONE || transport === TRANSPORT.TCP || transport === TRANSPORT.TLS;
+  return isTls ? TRANSPORT.TLS : TRANSPORT.OTHER;
+}
+
 function reset(view: UriView, start: number, end: number): void {
   view.scheme = SCHEME.NONE;
   view.start = start;

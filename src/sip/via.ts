@@ -3,6 +3,7 @@
 
 import { ascii } from '../base/ascii.ts';
 import { DIGIT, TOKEN } from '../base/char-class.ts';
+import { isHex, readHex } from './branch.ts';
 import { HOST_KIND, parsePort, scanHost, scannedHostKind, scannedHostWord, scannedPort, scanPort } from './host.ts';
 import { isIpv4, isIpv6 } from './ip-address.ts';
 import { isWord, skipLws } from './lexis.ts';
@@ -77,6 +78,8 @@ export class ViaView {
   maddrEnd = -1;
   /** 0 … 255, −1 if absent. */
   ttl = -1;
+  /** Our own parameter `i`: the connection that the request came by; 0 if absent or no number of ours. */
+  connection = 0;
 }
 
 const param = new ParamView();
@@ -127,6 +130,7 @@ function reset(view: ViaView, end: number): void {
   view.rportStart = view.rportEnd = -1;
   view.maddrStart = view.maddrEnd = -1;
   view.ttl = -1;
+  view.connection = 0;
 }
 
 /** sent-protocol LWS, where SLASH is SWS "/" SWS. Returns the start of sent-by, or −1. */
@@ -246,6 +250,10 @@ function notePart(bytes: Bytes, view: ViaView): number {
     if (valueStart === -1 || scanHost(bytes, valueStart, valueEnd) !== valueEnd) return VIA_ERROR.PARAMETER;
     view.maddrStart = valueStart;
     view.maddrEnd = valueEnd;
+  } else if (letter === 0x69) {
+    if (nameEnd - nameStart === 1 && isConnection(bytes, valueStart, valueEnd)) {
+      view.connection = readHex(bytes, valueStart, valueEnd);
+    }
   } else if (letter === 0x74) {
     if (!isWord(bytes, nameStart, nameEnd, TTL)) return VIA_ERROR.NONE;
     if (view.ttl !== -1) return VIA_ERROR.REPEATED;
@@ -297,4 +305,11 @@ function parseTtl(bytes: Bytes, start: number, end: number): number {
     ttl = ttl * 10 + bytes[at]! - ZERO;
   }
   return ttl <= 255 ? ttl : -1;
+}
+
+/** Digits of a connection's number. */
+export const CONNECTION_DIGITS = 8;
+
+function isConnection(bytes: Bytes, start: number, end: number): boolean {
+  return start !== -1 && end - start === CONNECTION_DIGITS && isHex(bytes, start, end);
 }

@@ -206,7 +206,7 @@ dispatcher:
     ],
     ['listen: [udp:127.0.0.1:5060, udp:0.0.0.0:5060]', /^FILE:1:30: listen\[1\]: .* overlaps listen\[0\]; /],
     ['nextHops: [sips:a.example]', /sips needs TLS, which is not there yet; use sip:/],
-    ["nextHops: ['sip:a.example;transport=tcp']", /only UDP is there yet; leave the transport parameter out/],
+    ["nextHops: ['sip:a.example;transport=tls']", /only udp and tcp are there yet; use one of them, or leave the/],
     ['nextHops: [http://a.example/]', /is not a SIP URI/],
     ['nextHops: [a.example]', /"a\.example" is not a SIP URI; write sip:HOST or sip:HOST:PORT/],
     ["nextHops: ['sip:']", /"sip:" is not a valid SIP URI/],

@@ -8,11 +8,13 @@ import { type Arena, createArena } from '../../src/memory/arena.ts';
 import {
   EGRESS,
   EGRESS_BYTES,
+  EGRESS_FLAG,
   EGRESS_STRIDE_BYTES,
   SLOT,
   SLOT_HEADER_BYTES,
   SLOT_PAYLOAD_BYTES,
   slotOffset,
+  UNDELIVERED,
 } from '../../src/memory/layout.ts';
 import { Counters, readCounters } from '../../src/observe/counters.ts';
 import { CallTrace } from '../../src/observe/trace/call-trace.ts';
@@ -23,11 +25,14 @@ import type { ListedHop } from '../../src/roles/proxy/hop-health.ts';
 import type { TransactionPage, TransactionQuestion } from '../../src/roles/proxy/transaction-list.ts';
 import { boundSocketOf } from '../../src/runtime/bound-socket.ts';
 import { openAuth, shareAuth } from '../../src/runtime/shared-auth.ts';
+import { TRANSPORT } from '../../src/sip/transport.ts';
 import { smallLocation } from '../location/small-location.ts';
 
 export interface Endpoint {
   readonly address: string;
   readonly port: number;
+  /** Of who comes by a stream: the number of his connection; 1 if nothing is said. */
+  readonly connection?: number;
 }
 
 export interface Sent {
@@ -35,6 +40,9 @@ export interface Sent {
   readonly socket: number;
   /** The local address it leaves from, if the element chose one (wildcard sockets). */
   readonly from?: string;
+  /** By a stream: the connection to prefer (0: any to that place), and whether no other will do. */
+  readonly connection?: number;
+  readonly onlyConnection?: boolean;
   readonly bytes: Uint8Array;
   /** Latin-1. */
   readonly text: string;
@@ -61,6 +69,9 @@ export interface ElementOptions {
   readonly locationCapacity?: number;
   /** Memory of a trace. */
   readonly trace?: SharedArrayBuffer | null;
+  /** `tcp`: all of it over TCP, while the test goes on speaking of UDP: what is received and sent is translated, so that a test of
+   *  what does not depend on the transport can be repeated as it is. */
+  readonly over?: 'udp' | 'tcp';
 }
 
 export interface VirtualElement {
@@ -70,6 +81,8 @@ export interface VirtualElement {
   /** Lets time pass, as a shard would see it: timers fire when they are due. Returns what was sent meanwhile; `atMs` of each
    *  is when, on the clock of the element. */
   advance(ms: number): (Sent & { readonly atMs: number })[];
+  /** A message that left by a stream comes back: its connection is no more, or was refused. Returns what is sent because of it. */
+  undeliver(sent: Sent, errno?: number): Sent[];
   /** ICMP says that nobody is there. */
   noteUnreachable(place: Endpoint): void;
   /** Milliseconds since the element began. */
@@ -94,6 +107,10 @@ export interface VirtualElement {
   /** Answers the look-ups of `slowHosts`, and returns what was sent then. */
   settleLookUps(): Promise<Sent[]>;
 }
+
+const ECONNREFUSED = 111;
+/** `FLOWS_OVER=tcp npm test -- flows`: every flow over TCP. What fails then is what depends on the transport. */
+const OVER = process.env.FLOWS_OVER === 'tcp' ? 'tcp' : 'udp';
 
 /** When an element begins: 2025-11-24 16:00:00 UTC. */
 export const WALL_START_MS = 1_764_000_000_000;
@@ -125,10 +142,12 @@ export function createElement(options: ElementOptions = {}): VirtualElement {
     nextHops: ['sip:192.0.2.30:5080'],
     trusted: ['192.0.2.0/24'],
     hosts: HOSTS,
+    over: OVER,
   };
   const all = { ...defaults, ...options };
+  if (all.over === 'tcp') return translated(createElement({ ...all, over: 'udp', ...listeningByTcp(all) }));
   const arena = createArena({ shardCount: 1, slotCount: 128, jumboCount: 1, keptBytes: all.keptKib * 1024 });
-  const { deliver, ...element } = bindElement(arena, all);
+  const { deliver, isStream, ...element } = bindElement(arena, all);
   return {
     ...element,
     get nowMs() {
@@ -137,9 +156,50 @@ export function createElement(options: ElementOptions = {}): VirtualElement {
     receive(text, from, socket = 0, local) {
       const bytes = typeof text === 'string' ? Buffer.from(text, 'latin1') : text;
       const slot = bytes.length > SLOT_PAYLOAD_BYTES ? arena.map.slotCount : 0;
-      fillSlot(arena, slot, bytes, from, socket, local);
+      fillSlot(arena, slot, bytes, from, socket, isStream(socket), local);
       return deliver(slot);
     },
+    undeliver({ bytes }, errno = ECONNREFUSED) {
+      const claim = CLAIMS.get(bytes)!;
+      const word = slotOffset(arena.map, 0) >> 2;
+      arena.words.fill(0, word, word + SLOT_HEADER_BYTES / 4);
+      arena.words[word + UNDELIVERED.TAG_WORD] = claim.tag;
+      arena.words[word + UNDELIVERED.FLAGS_WORD] = claim.flags;
+      arena.words[word + UNDELIVERED.ERRNO_WORD] = errno;
+      arena.words.set(claim.place, word + UNDELIVERED.PLACE_WORD);
+      return deliver(0);
+    },
+  };
+}
+
+function listeningByTcp({ listen }: Required<ElementOptions>): Pick<Required<ElementOptions>, 'listen'> {
+  const byTcp = (address: string) => address.replace(/^udp:/, 'tcp:');
+  return {
+    listen: listen.map((point) =>
+      typeof point === 'string' ? byTcp(point) : { ...point, address: byTcp(point.address) },
+    ),
+  };
+}
+
+/** The element over TCP as a test sees it that speaks of UDP. */
+function translated(element: VirtualElement): VirtualElement {
+  const toTcp = (text: string) => text.replaceAll('SIP/2.0/UDP', 'SIP/2.0/TCP');
+  const seen = <One extends Sent>({ connection: _, onlyConnection: __, ...one }: One) => {
+    const text = one.text.replaceAll('SIP/2.0/TCP', 'SIP/2.0/UDP').replaceAll(';transport=tcp;lr', ';lr');
+    return { ...one, bytes: one.bytes, text };
+  };
+  return {
+    ...element,
+    get nowMs() {
+      return element.nowMs;
+    },
+    receive(text, from, socket, local) {
+      const received = toTcp(typeof text === 'string' ? text : Buffer.from(text).toString('latin1'));
+      return element.receive(received, from, socket, local).map(seen);
+    },
+    advance: (ms) => element.advance(ms).map(seen),
+    undeliver: (sent, errno) => element.undeliver(sent, errno).map(seen),
+    settleLookUps: async () => (await element.settleLookUps()).map(seen),
   };
 }
 
@@ -149,6 +209,7 @@ function fillSlot(
   payload: Uint8Array,
   from: Endpoint,
   socket: number,
+  isStream: boolean,
   local?: string,
 ): void {
   const offset = slotOffset(arena.map, slot);
@@ -158,12 +219,16 @@ function fillSlot(
   arena.words[word + SLOT.SOCKET_WORD] = socket;
   arena.words[word + SLOT.FAMILY_WORD] = isIPv6(from.address) ? 6 : 4;
   arena.words[word + SLOT.PORT_WORD] = from.port;
+  if (isStream) arena.words[word + SLOT.CONNECTION_WORD] = from.connection ?? 1;
   arena.bytes.set(addressBytes(from.address), (word + SLOT.SOURCE_WORD) * 4);
   if (local !== undefined) arena.bytes.set(addressBytes(local), (word + SLOT.LOCAL_WORD) * 4);
   arena.bytes.set(payload, offset + SLOT_HEADER_BYTES);
 }
 
-function readEgress(arena: Arena, count: number): Sent[] {
+/** What tells a message that left from others, for `undeliver`. */
+const CLAIMS = new WeakMap<Uint8Array, { readonly tag: number; readonly flags: number; readonly place: Int32Array }>();
+
+function readEgress(arena: Arena, count: number, isStream: (socket: number) => boolean): Sent[] {
   return Array.from({ length: count }, (_, entry) => {
     const word = (arena.map.egress + entry * EGRESS_STRIDE_BYTES) >> 2;
     assert(word * 4 < arena.map.egress + EGRESS_BYTES, 'an entry beyond the egress table');
@@ -175,6 +240,14 @@ function readEgress(arena: Arena, count: number): Sent[] {
     }
     const bytes = Buffer.concat(parts);
     const local = addressText(arena, (word + EGRESS.LOCAL_WORD) * 4, family);
+    const flags = arena.words[word + EGRESS.FLAGS_WORD]!;
+    const familyAt = word + EGRESS.FAMILY_WORD;
+    const place = arena.words.slice(familyAt, familyAt + 6);
+    CLAIMS.set(bytes, { tag: arena.words[word + EGRESS.TAG_WORD]!, flags, place });
+    const stream = {
+      connection: arena.words[word + EGRESS.CONNECTION_WORD]!,
+      onlyConnection: (flags & EGRESS_FLAG.ONLY_CONNECTION) !== 0,
+    };
     return {
       to: {
         address: addressText(arena, (word + EGRESS.ADDRESS_WORD) * 4, family),
@@ -182,6 +255,7 @@ function readEgress(arena: Arena, count: number): Sent[] {
       },
       socket: arena.words[word + EGRESS.SOCKET_WORD]!,
       ...(local === '0.0.0.0' || local === '::' ? {} : { from: local }),
+      ...(isStream(arena.words[word + EGRESS.SOCKET_WORD]!) ? stream : {}),
       bytes,
       text: bytes.toString('latin1'),
     };
@@ -213,6 +287,7 @@ function bindElement(
     hosts,
     settings,
     keptKib: _,
+    over: __,
     refuse,
     slowHosts,
     locationCapacity,
@@ -225,10 +300,12 @@ function bindElement(
   const config = configOf({});
   let shared = shareAuth(config);
   const sockets = config.listen.map((point, socket) => boundSocketOf(point, socket));
+  const isStream = (socket: number) => sockets[socket]!.transport > TRANSPORT.UDP;
   let sent: (Sent & { readonly atMs: number })[] = [];
   let nowMs = 0;
   let seed = 0x5eed;
-  const lookUps = slowLookUps(fakeResolver(hosts), slowHosts);
+  const usual = sockets.some(({ transport }) => transport === TRANSPORT.UDP) ? TRANSPORT.UDP : TRANSPORT.TCP;
+  const lookUps = slowLookUps(fakeResolver(hosts, usual), slowHosts);
   const location = smallLocation(arena, locationCapacity);
   const counters = new Counters(arena, 0);
   const trace = traceMemory === null ? null : new CallTrace(openTrace(traceMemory), arena, 0, counters);
@@ -247,7 +324,7 @@ function bindElement(
     resolver: lookUps.resolver,
     flush(outbound) {
       let failed = 0;
-      for (const [entry, message] of readEgress(arena, outbound.count).entries()) {
+      for (const [entry, message] of readEgress(arena, outbound.count, isStream).entries()) {
         const errno = refuse(message);
         setResult(arena, entry, errno);
         if (errno === 0) sent.push({ ...message, atMs: nowMs });
@@ -272,6 +349,7 @@ function bindElement(
     while (element.outbound.count > 0);
   };
   return {
+    isStream,
     deliver(slot: number): Sent[] {
       sent = [];
       location.quiesce();
@@ -334,7 +412,7 @@ function slowLookUps(resolver: ResolverPort, slowHosts: readonly string[]) {
   return {
     resolver: {
       ...resolver,
-      find: (host, port, selector, out) => (slow.has(host) ? PENDING : resolver.find(host, port, selector, out)),
+      find: (host, ...rest) => (slow.has(host) ? PENDING : resolver.find(host, ...rest)),
       whenResolved: () => new Promise<void>((resolve) => waiting.push(resolve)),
     } satisfies ResolverPort,
     async settle() {
@@ -351,39 +429,49 @@ function setResult(arena: Arena, entry: number, errno: number): void {
   arena.words[word + EGRESS.RESULT_WORD] = errno;
 }
 
-/** RFC 3263 4.2 and 4.3 over a map: SRV unless there is a port, by priority, the heaviest first; the selector chooses
- *  among the addresses of one host, and the others follow in their order. Never waits. */
-function fakeResolver(hosts: Readonly<Record<string, readonly string[]>>): ResolverPort {
+/** RFC 3263 4.1 to 4.3 over a map: SRV unless there is a port, by priority, the heaviest first, UDP before TCP; the selector
+ *  chooses among the addresses of one host, and the others follow in their order. Never waits. */
+function fakeResolver(hosts: Readonly<Record<string, readonly string[]>>, usualTransport: number): ResolverPort {
   const recordsOf = (name: string) => hosts[name.toLowerCase()] ?? [];
-  const servicesOf = (host: string) =>
-    recordsOf(`_sip._udp.${host}`)
+  const servicesOf = (prefix: string, host: string, transport: number) =>
+    recordsOf(`${prefix}.${host}`)
       .map((record) => {
         const [, priority, weight, port, target] = record.split(' ');
-        return { priority: Number(priority), weight: Number(weight), port: Number(port), target: target! };
+        return { priority: Number(priority), weight: Number(weight), port: Number(port), target: target!, transport };
       })
       .sort((a, b) => a.priority - b.priority || b.weight - a.weight);
-  const destinationsOf = (host: string, port: number, selector: number): string[] => {
-    const services = port === -1 ? servicesOf(host) : [];
-    const targets = services.length > 0 ? services : [{ target: host, port: port === -1 ? 5060 : port }];
-    return targets.flatMap((service) => {
+  const allServicesOf = (host: string, transport: number) => [
+    ...(transport <= TRANSPORT.UDP ? servicesOf('_sip._udp', host, TRANSPORT.UDP) : []),
+    ...(transport === TRANSPORT.NONE || transport === TRANSPORT.TCP
+      ? servicesOf('_sip._tcp', host, TRANSPORT.TCP)
+      : []),
+  ];
+  const destinationsOf = (host: string, port: number, asked: number, selector: number): string[] => {
+    const services = port === -1 ? allServicesOf(host, asked) : [];
+    const usual = asked === TRANSPORT.NONE ? usualTransport : asked;
+    const byAddress = { target: host, port: port === -1 ? 5060 : port, transport: usual };
+    return (services.length > 0 ? services : [byAddress]).flatMap((service) => {
       const addresses = recordsOf(service.target);
       const first = (selector >>> 0) % addresses.length;
-      return [...addresses.slice(first), ...addresses.slice(0, first)].map((address) => `${address} ${service.port}`);
+      return [...addresses.slice(first), ...addresses.slice(0, first)].map(
+        (address) => `${address} ${service.port} ${service.transport}`,
+      );
     });
   };
-  const findNext: ResolverPort['findNext'] = (host, port, selector, attempt, out) => {
-    const destination = [...new Set(destinationsOf(host, port, selector))][attempt];
+  const findNext: ResolverPort['findNext'] = (host, port, transport, selector, attempt, out) => {
+    const destination = [...new Set(destinationsOf(host, port, transport, selector))][attempt];
     if (destination === undefined) return NOT_FOUND;
-    const [address, destinationPort] = destination.split(' ');
+    const [address, destinationPort, found] = destination.split(' ');
     const bytes = addressBytes(address!);
     out.family = bytes.length === 4 ? 4 : 6;
     out.port = Number(destinationPort);
+    out.transport = Number(found);
     out.words.fill(0);
     new Uint8Array(out.words.buffer, out.words.byteOffset, 16).set(bytes);
     return FOUND;
   };
   return {
-    find: (host, port, selector, out) => findNext(host, port, selector, 0, out),
+    find: (host, port, transport, selector, out) => findNext(host, port, transport, selector, 0, out),
     findNext,
     whenResolved: () => Promise.resolve(),
   };

@@ -23,6 +23,7 @@ import { FOUND, NOT_FOUND, PENDING, type ResolvedAddress } from '../../src/roles
 import { boundSocketOf } from '../../src/runtime/bound-socket.ts';
 import { type Outbound, VIA_BYTES } from '../../src/sip/outbound.ts';
 import { classifyDatagram, DATAGRAM, hashCallId, isSheddable } from '../../src/sip/scan.ts';
+import { TRANSPORT } from '../../src/sip/transport.ts';
 import { addressBytes } from '../flows/virtual-network.ts';
 import { smallLocation } from '../location/small-location.ts';
 import { Random } from './random.ts';
@@ -307,8 +308,8 @@ export class FuzzedServer {
         localAddresses: ['192.0.2.253', '10.1.2.3', '2001:db8::53'],
         counters: new Counters(this.arena, shard),
         resolver: {
-          find: (_host, port, _selector, out) => this.#find(port, out),
-          findNext: (_host, port, _selector, _attempt, out) => this.#find(port, out),
+          find: (_host, port, transport, _selector, out) => this.#find(port, transport, out),
+          findNext: (_host, port, transport, _selector, _attempt, out) => this.#find(port, transport, out),
           whenResolved: () => Promise.resolve(),
         },
         flush: (outbound) => this.#send(created, shard, outbound),
@@ -320,12 +321,13 @@ export class FuzzedServer {
     return created;
   }
 
-  #find(port: number, out: ResolvedAddress): number {
+  #find(port: number, transport: number, out: ResolvedAddress): number {
     const verdict = this.#random.below(this.#isResuming ? 5 : 6);
     if (verdict === 0) return NOT_FOUND;
     if (verdict >= 4) return PENDING;
     out.family = verdict === 3 ? 6 : 4;
     out.port = port === -1 ? 5060 : port;
+    out.transport = transport === TRANSPORT.NONE ? TRANSPORT.UDP : transport;
     out.words.fill(0);
     for (let i = 0; i < (verdict === 3 ? 4 : 1); i++) out.words[i] = this.#random.next() | 1;
     return FOUND;

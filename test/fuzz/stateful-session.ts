@@ -24,6 +24,7 @@ import { MessageIndex } from '../../src/sip/message-index.ts';
 import { type Outbound, VIA_BYTES } from '../../src/sip/outbound.ts';
 import { MESSAGE_ERROR, parseMessage } from '../../src/sip/parse-message.ts';
 import { classifyDatagram, DATAGRAM } from '../../src/sip/scan.ts';
+import { TRANSPORT } from '../../src/sip/transport.ts';
 import { request } from '../flows/messages.ts';
 import { addressBytes } from '../flows/virtual-network.ts';
 import { smallLocation } from '../location/small-location.ts';
@@ -161,8 +162,8 @@ class Session {
       localAddresses: ['192.0.2.254', '2001:db8::53'],
       counters: new Counters(arena, 0),
       resolver: {
-        find: (_host, port, _selector, out) => this.#find(port, 0, out),
-        findNext: (_host, port, _selector, attempt, out) => this.#find(port, attempt, out),
+        find: (_host, port, transport, _selector, out) => this.#find(port, transport, 0, out),
+        findNext: (_host, port, transport, _selector, attempt, out) => this.#find(port, transport, attempt, out),
         whenResolved: () => Promise.resolve(),
       },
       flush: (outbound) => this.#send(outbound),
@@ -461,12 +462,13 @@ class Session {
     return this.#random.isOneIn(100) ? this.#random.pick([EAGAIN, ECONNREFUSED, EMSGSIZE]) : 0;
   }
 
-  #find(port: number, attempt: number, out: ResolvedAddress): number {
+  #find(port: number, transport: number, attempt: number, out: ResolvedAddress): number {
     const verdict = this.#random.below(6);
     if (verdict === 0 || attempt > 2) return NOT_FOUND;
     if (verdict >= 4 && !this.#isSettling) return PENDING;
     out.family = verdict === 3 ? 6 : 4;
     out.port = port === -1 ? 5060 : port;
+    out.transport = transport === TRANSPORT.NONE ? TRANSPORT.UDP : transport;
     out.words.fill(0);
     for (let i = 0; i < (verdict === 3 ? 4 : 1); i++) out.words[i] = this.#random.next() | 1;
     return FOUND;

@@ -19,7 +19,8 @@ export interface Binding {
   readonly flags?: number;
   readonly transaction?: number;
   readonly userAgent?: string;
-  readonly methods?: number;
+  readonly connection?: number;
+  readonly transport?: number;
   readonly family?: number;
   readonly port?: number;
   readonly socket?: number;
@@ -104,7 +105,8 @@ export class LocationWorld {
     fields.regId = binding.regId ?? 0;
     fields.flags = binding.flags ?? 0;
     fields.transaction = binding.transaction ?? 0;
-    fields.methods = binding.methods ?? 0;
+    fields.connection = binding.connection ?? 0;
+    fields.transport = binding.transport ?? 1;
     fields.family = binding.family ?? 4;
     fields.port = binding.port ?? 0;
     fields.socket = binding.socket ?? 0;
@@ -157,7 +159,8 @@ export function readBindings(view: BindingView): readonly Binding[] {
       transaction: view.transaction || undefined,
       userAgent: text(view.userAgentStart, view.userAgentEnd) || undefined,
       params: text(view.paramsStart, view.paramsEnd) || undefined,
-      methods: view.methods || undefined,
+      connection: view.connection || undefined,
+      transport: view.transport === 1 ? undefined : view.transport,
       family: view.family === 4 ? undefined : view.family,
       port: view.port || undefined,
       socket: view.socket || undefined,

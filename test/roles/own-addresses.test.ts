@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { BoundSocket } from '../../src/roles/bound-socket.ts';
 import { FOREIGN, OWN_ADDRESS, OwnAddresses } from '../../src/roles/own-addresses.ts';
 import { TRANSPORT } from '../../src/sip/transport.ts';
-import { parseUri, UriView } from '../../src/sip/uri.ts';
+import { parseUri, transportAskedBy, UriView } from '../../src/sip/uri.ts';
 import { arena, arrive, payload, slotWord } from './received-slot.ts';
 
 const bound = (socket: number, address: string, port = 5060, rest: Partial<BoundSocket> = {}): BoundSocket => ({
@@ -37,8 +37,10 @@ function ownOf(text: string, where: Where): OwnAddresses {
   return new OwnAddresses(arena.bytes, arena.words, sockets, interfaces, domains);
 }
 
-const isOwn = (text: string, where: Where) => ownOf(text, where).isOwnAddress(uri, uri.port, slotWord);
-const domainOf = (text: string, where: Where) => ownOf(text, where).domainOf(uri, uri.port, slotWord);
+const isOwn = (text: string, where: Where) =>
+  ownOf(text, where).isOwnAddress(uri, uri.port, transportAskedBy(uri), slotWord);
+const domainOf = (text: string, where: Where) =>
+  ownOf(text, where).domainOf(uri, uri.port, transportAskedBy(uri), slotWord);
 const isOwnMaddr = (text: string, where: Where) => ownOf(text, where).isOwnMaddr(uri, slotWord);
 
 describe('isOwnAddress', () => {

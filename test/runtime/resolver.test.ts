@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { FOUND, NOT_FOUND, newResolvedAddress, PENDING } from '../../src/roles/ports.ts';
 import { Resolver, type ResolverOptions } from '../../src/runtime/resolver.ts';
+import { TRANSPORT } from '../../src/sip/transport.ts';
 import { a, aaaa, cname, DnsServer, naptr, srv, srvAt } from './dns-server.ts';
 import { selectors } from './resolver/selectors.ts';
 
@@ -33,6 +34,7 @@ function newResolver(options: Partial<ResolverOptions> = {}): Resolver {
     negativeTtlSec: 30,
     naptr: true,
     families: 'both',
+    transports: [TRANSPORT.UDP],
     now: () => nowMs,
     hostsFile: '/nonexistent',
     ...options,
@@ -40,8 +42,18 @@ function newResolver(options: Partial<ResolverOptions> = {}): Resolver {
 }
 
 /** What `find` says now, or `findNext` after that many attempts: ADDRESS:PORT, or a verdict. */
-function found(host: string, port = -1, selector = 0, of = resolver, attempt = 0): string {
-  const verdict = attempt === 0 ? of.find(host, port, selector, out) : of.findNext(host, port, selector, attempt, out);
+function found(
+  host: string,
+  port = -1,
+  selector = 0,
+  of = resolver,
+  attempt = 0,
+  transport: number = TRANSPORT.NONE,
+): string {
+  const verdict =
+    attempt === 0
+      ? of.find(host, port, transport, selector, out)
+      : of.findNext(host, port, transport, selector, attempt, out);
   if (verdict === PENDING) return 'pending';
   if (verdict === NOT_FOUND) return 'not found';
   expect(verdict).toBe(FOUND);
@@ -60,11 +72,17 @@ function found(host: string, port = -1, selector = 0, of = resolver, attempt = 0
 }
 
 /** What `find` says once it can say something. */
-async function resolved(host: string, port = -1, selector = 0, of = resolver): Promise<string> {
-  const first = found(host, port, selector, of);
+async function resolved(
+  host: string,
+  port = -1,
+  selector = 0,
+  of = resolver,
+  transport: number = TRANSPORT.NONE,
+): Promise<string> {
+  const first = found(host, port, selector, of, 0, transport);
   if (first !== 'pending') return first;
-  await of.whenResolved(host, port);
-  return found(host, port, selector, of);
+  await of.whenResolved(host, port, transport);
+  return found(host, port, selector, of, 0, transport);
 }
 
 /** What attempt 0, 1, 2 … go to, until there is no more. */
@@ -81,7 +99,7 @@ describe('RFC 3263 4.2: a name with a port', () => {
   it('is an address look-up, and no SRV record is asked for', async () => {
     server.records = [a('proxy.example', '192.0.2.1'), srv('proxy.example', 0, 0, 5099, 'other.example')];
     expect(found('proxy.example', 5070)).toBe('pending');
-    await resolver.whenResolved('proxy.example', 5070);
+    await resolver.whenResolved('proxy.example', 5070, TRANSPORT.NONE);
     expect(found('proxy.example', 5070)).toBe('192.0.2.1:5070');
     expect(server.asked).toEqual(['A proxy.example']);
   });
@@ -167,7 +185,7 @@ describe('RFC 3263 4.2: a name without a port', () => {
       a('here.example', '192.0.2.5'),
       a('spare.example', '192.0.2.6'),
     ];
-    await resolver.whenResolved('mixed.example', -1);
+    await resolver.whenResolved('mixed.example', -1, TRANSPORT.NONE);
     for (const selector of selectors(50)) expect(found('mixed.example', -1, selector)).toBe('192.0.2.5:5062');
   });
 
@@ -186,7 +204,7 @@ describe('RFC 3263 4.2: a name without a port', () => {
       a(`p${n}.example`, `192.0.2.${n}`),
     ]);
     expect(found('pool.example')).toBe('pending');
-    await resolver.whenResolved('pool.example', -1);
+    await resolver.whenResolved('pool.example', -1, TRANSPORT.NONE);
     const seen = new Set(selectors(50).map((selector) => found('pool.example', -1, selector)));
     expect([...seen].sort()).toEqual(['192.0.2.1:5060', '192.0.2.2:5060', '192.0.2.3:5060']);
   });
@@ -405,7 +423,7 @@ describe('RFC 3263 4.3: alternatives', () => {
       a('spare.example', '192.0.2.2'),
       a('spare.example', '192.0.2.3'),
     ];
-    await resolver.whenResolved('pool.example', -1);
+    await resolver.whenResolved('pool.example', -1, TRANSPORT.NONE);
     const orders = new Set(selectors(100).map((selector) => alternatives('pool.example', -1, selector).join(' ')));
     expect([...orders].sort()).toEqual([
       '192.0.2.1:5060 192.0.2.2:5060 192.0.2.3:5060',
@@ -419,7 +437,7 @@ describe('RFC 3263 4.3: alternatives', () => {
       a(`p${n}.example`, `192.0.2.${n}`),
       a(`p${n}.example`, `192.0.2.${n}0`),
     ]);
-    await resolver.whenResolved('pool.example', -1);
+    await resolver.whenResolved('pool.example', -1, TRANSPORT.NONE);
     const thirds = selectors(3000).map((selector) => alternatives('pool.example', -1, selector)[2]!);
     const counts = ['1', '2', '3', '10', '20', '30'].map(
       (last) => thirds.filter((third) => third === `192.0.2.${last}:5060`).length,
@@ -429,7 +447,7 @@ describe('RFC 3263 4.3: alternatives', () => {
 
   it('are the other addresses of a name with a port', async () => {
     server.records = [1, 2, 3].map((n) => a('three.example', `192.0.2.${n}`));
-    await resolver.whenResolved('three.example', 5070);
+    await resolver.whenResolved('three.example', 5070, TRANSPORT.NONE);
     expect(alternatives('three.example', 5070).sort()).toEqual(['192.0.2.1:5070', '192.0.2.2:5070', '192.0.2.3:5070']);
   });
 
@@ -447,7 +465,7 @@ describe('RFC 3263 4.3: alternatives', () => {
       srv('mixed.example', 3, 1, 5064, 'here.example'),
       a('here.example', '192.0.2.5'),
     ];
-    await resolver.whenResolved('mixed.example', -1);
+    await resolver.whenResolved('mixed.example', -1, TRANSPORT.NONE);
     expect(alternatives('mixed.example')).toEqual(['192.0.2.5:5062', '192.0.2.5:5064']);
   });
 
@@ -472,7 +490,7 @@ describe('RFC 3263 4.3: alternatives', () => {
     found('pool.example');
     await until(() => found('pool.example', -1, 0, resolver, 1) === 'pending');
     expect(found('pool.example')).toBe('192.0.2.1:5060');
-    await resolver.whenResolved('pool.example', -1);
+    await resolver.whenResolved('pool.example', -1, TRANSPORT.NONE);
     expect(found('pool.example', -1, 0, resolver, 1)).toBe('192.0.2.2:5060');
   });
 });
@@ -492,11 +510,11 @@ describe('RFC 3263 4.4: the same selector goes to the same place', () => {
 
   it('in whatever order the records come, in whichever shard', async () => {
     server.records = records;
-    await resolver.whenResolved('pool.example', -1);
+    await resolver.whenResolved('pool.example', -1, TRANSPORT.NONE);
     const first = selectors(2000).map((selector) => found('pool.example', -1, selector));
     server.records = records.toReversed();
     const other = newResolver();
-    await other.whenResolved('pool.example', -1);
+    await other.whenResolved('pool.example', -1, TRANSPORT.NONE);
     expect(selectors(2000).map((selector) => found('pool.example', -1, selector, other))).toEqual(first);
     expect(new Set(first).size).toBe(8);
     other.close();
@@ -504,7 +522,7 @@ describe('RFC 3263 4.4: the same selector goes to the same place', () => {
 
   it('and on to the same alternatives, the first of which is what find gives', async () => {
     server.records = records;
-    await resolver.whenResolved('pool.example', -1);
+    await resolver.whenResolved('pool.example', -1, TRANSPORT.NONE);
     for (const selector of selectors(40)) {
       const inOrder = alternatives('pool.example', -1, selector);
       expect(inOrder[0]).toBe(found('pool.example', -1, selector));
@@ -627,7 +645,7 @@ describe('a name server in trouble', () => {
     server.mood = 'holds back';
     const patient = newResolver({ timeoutMs: 1 });
     expect(found('slow.example', 5060, 0, patient)).toBe('pending');
-    await patient.whenResolved('slow.example', 5060);
+    await patient.whenResolved('slow.example', 5060, TRANSPORT.NONE);
     const verdict = found('slow.example', 5060, 0, patient);
     patient.close();
     expect(verdict).toBe('not found');
@@ -638,7 +656,7 @@ describe('limits', () => {
   it('asks once for any number of look-ups of a name', async () => {
     server.records = [a('proxy.example', '192.0.2.1')];
     for (let i = 0; i < 100; i++) expect(found('proxy.example', 5060)).toBe('pending');
-    await Promise.all(Array.from({ length: 100 }, () => resolver.whenResolved('proxy.example', 5060)));
+    await Promise.all(Array.from({ length: 100 }, () => resolver.whenResolved('proxy.example', 5060, TRANSPORT.NONE)));
     expect(found('proxy.example', 5060)).toBe('192.0.2.1:5060');
     expect(server.asked).toEqual(['A proxy.example']);
   });
@@ -650,8 +668,8 @@ describe('limits', () => {
     expect([1, 2, 3].map((n) => found(`h${n}.example`, 5060, 0, narrow))).toEqual(['pending', 'pending', 'not found']);
     await asked(2);
     server.release();
-    await narrow.whenResolved('h1.example', 5060);
-    await narrow.whenResolved('h2.example', 5060);
+    await narrow.whenResolved('h1.example', 5060, TRANSPORT.NONE);
+    await narrow.whenResolved('h2.example', 5060, TRANSPORT.NONE);
     expect(await resolved('h3.example', 5060, 0, narrow)).toBe('192.0.2.3:5060');
     expect(narrow.statistics.refused).toBe(1);
     narrow.close();
@@ -708,7 +726,7 @@ describe('close', () => {
     await resolved('known.example', 5060);
     server.mood = 'is silent';
     expect(found('other.example', 5060)).toBe('pending');
-    const waiting = resolver.whenResolved('other.example', 5060);
+    const waiting = resolver.whenResolved('other.example', 5060, TRANSPORT.NONE);
     resolver.close();
     await waiting;
     expect(found('other.example', 5060)).toBe('not found');

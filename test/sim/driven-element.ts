@@ -228,7 +228,7 @@ export class DrivenElement {
 
   #resolver(): ResolverPort {
     const { names } = this.#world;
-    const findNext: ResolverPort['findNext'] = (name, port, selector, attempt, out) => {
+    const findNext: ResolverPort['findNext'] = (name, port, _transport, selector, attempt, out) => {
       if (!this.#isKnown(name)) return PENDING;
       const hosts = names.get(name) ?? [];
       const distinct = [...new Set(hosts)];
@@ -236,7 +236,7 @@ export class DrivenElement {
       return fill(out, distinct[((selector >>> 0) + attempt) % distinct.length]!, port);
     };
     return {
-      find: (name, port, selector, out) => findNext(name, port, selector, 0, out),
+      find: (name, port, transport, selector, out) => findNext(name, port, transport, selector, 0, out),
       findNext,
       whenResolved: () => Promise.resolve(),
     };

@@ -218,12 +218,12 @@ describe('the flush', () => {
 describe('stampVia', () => {
   const template = (id: number, host: string): ViaTemplate => {
     const head = `Via: SIP/2.0/UDP ${host};branch=z9hG4bKs`;
-    return { id, bytes: ascii(`${head}${'0'.repeat(26)}\r\n`), branchAt: head.length };
+    return { id, bytes: ascii(`${head}${'0'.repeat(26)}\r\n`), branchAt: head.length, connectionAt: -1 };
   };
 
   function stamp(from: ViaTemplate, high: number): string {
     outbound.begin();
-    const at = outbound.stampVia(from, high, 2, 3, 0xab);
+    const at = outbound.stampVia(from, high, 2, 3, 0xab, 0x1c0ffee);
     outbound.keep(at, at + from.bytes.length);
     outbound.commit(0);
     return textOf(outbound.count - 1);
@@ -232,6 +232,13 @@ describe('stampVia', () => {
   it('writes key, loop part and socket into the branch', () => {
     const via = stamp(template(1, 'a:5060'), 0xfedc_ba98 | 0);
     expect(via).toBe('Via: SIP/2.0/UDP a:5060;branch=z9hG4bKsfedcba980000000200000003ab\r\n');
+  });
+
+  it('writes the connection where the template has a place for it', () => {
+    const { id, bytes, branchAt } = template(1, 'a:5060');
+    const line = ascii(`${Buffer.from(bytes).toString().trimEnd()};i=00000000\r\n`);
+    const via = stamp({ id: id + 50, bytes: line, branchAt, connectionAt: line.length - 10 }, 1);
+    expect(via).toBe('Via: SIP/2.0/UDP a:5060;branch=z9hG4bKs000000010000000200000003ab;i=01c0ffee\r\n');
   });
 
   it('keeps one Via for each message of a flush', () => {

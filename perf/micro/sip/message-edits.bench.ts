@@ -26,6 +26,7 @@ const template: ViaTemplate = {
   id: 1,
   bytes: new TextEncoder().encode(viaLine),
   branchAt: viaLine.indexOf('000000'),
+  connectionAt: -1,
 };
 let checksum = 0;
 
@@ -61,7 +62,7 @@ function run(indices: readonly MessageIndex[], forward: (index: MessageIndex) =>
 
 function forwardRequest(index: MessageIndex): void {
   const via = index.lineStart(index.first[HEADER_ID.VIA]!);
-  const ours = outbound.stampVia(template, index.start, index.end, via, 0);
+  const ours = outbound.stampVia(template, index.start, index.end, via, 0, 0);
   edits.insert(via, ours, ours + template.bytes.length);
   const maxForwards = index.first[HEADER_ID.MAX_FORWARDS]!;
   const from = outbound.cursor;

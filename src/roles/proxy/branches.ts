@@ -13,13 +13,14 @@ import { MessageIndex } from '../../sip/message-index.ts';
 import { METHOD } from '../../sip/methods.ts';
 import type { Outbound } from '../../sip/outbound.ts';
 import { MESSAGE_ERROR, parseMessage } from '../../sip/parse-message.ts';
+import { isReliable } from '../../sip/transport.ts';
 import { parseVia } from '../../sip/via.ts';
 import { CLIENT_EVENT } from '../../transaction/client-events.ts';
 import { CLIENT, type ClientTransactions } from '../../transaction/client-transactions.ts';
 import { INVITE_CLIENT_STATE } from '../../transaction/invite-client.ts';
 import { SERVER, type ServerTransactions } from '../../transaction/server-transactions.ts';
 import type { TimerValues } from '../../transaction/timer-settings.ts';
-import { NO_RECORD, RECORD, TERMINATED } from '../../transaction/transaction-records.ts';
+import { NO_RECORD, RECORD, RELIABLE, TERMINATED } from '../../transaction/transaction-records.ts';
 import type { Destination } from '../destination.ts';
 import { ReceivedRequest } from '../received-request.ts';
 import type { RequestForwarding } from './request-forwarding.ts';
@@ -40,6 +41,10 @@ export const BRANCH = {
   READER: 16,
   /** A CANCEL whose Reason was known when it left: the others go without one, also when they are sent again. */
   REASONED: 32,
+  /** It left by TCP because it is too long for UDP (18.1.1). */
+  MOVED: 64,
+  /** By a connection that is the flow to its target, and by no other (RFC 5626 5.3). */
+  FLOW: 128,
 } as const;
 
 /** Bit of an egress tag that tells a client transaction from a slot. */
@@ -105,8 +110,12 @@ export class Branches {
     counters.count(COUNTER.client_transactions_total);
     const tag = CLIENT_TAG | branch;
     const cookie = words[at + CLIENT.COOKIE]!;
-    forwarding.forward(request, destination, routing.socket, routing.strictUri, branch, cookie, breadth, tag);
+    forwarding.forward(request, destination, routing.socket, routing.strictUri, branch, cookie, breadth, tag, cookie);
     outbound.saveRoute(words, at + RECORD.ROUTE);
+    // By what it left, which its length may have decided.
+    if (isReliable(destination.transport)) words[at + CLIENT.FLAGS]! |= RELIABLE;
+    if (forwarding.hasMoved) words[at + CLIENT.FLAGS]! |= BRANCH.MOVED;
+    if (destination.isOnlyConnection) words[at + CLIENT.FLAGS]! |= BRANCH.FLOW;
     clients.put(branch, CLIENT_EVENT.SEND);
     return true;
   }
@@ -156,7 +165,8 @@ export class Branches {
     // "If there is no final response for the original request in 64*T1 seconds, consider it cancelled."
     clients.watch(branch, timers.b);
     const server = words[at + CLIENT.SERVER]!;
-    const cancel = clients.open(server, METHOD.CANCEL, false, servers.snapshotOf(server));
+    const isStream = (words[at + CLIENT.FLAGS]! & RELIABLE) !== 0;
+    const cancel = clients.open(server, METHOD.CANCEL, isStream, servers.snapshotOf(server));
     if (cancel === NO_RECORD) return;
     words[clients.at(cancel) + CLIENT.PARTNER] = branch + 1;
     words[at + CLIENT.PARTNER] = cancel + 1;
@@ -308,7 +318,7 @@ export class Branches {
     const socket = destination.setRoute(words, at + RECORD.ROUTE);
     const breadth = words[at + CLIENT.BREADTH]!;
     const cookie = words[at + CLIENT.COOKIE]!;
-    forwarding.forward(request, destination, socket, routing.strictUri, branch, cookie, breadth, tag);
+    forwarding.forward(request, destination, socket, routing.strictUri, branch, cookie, breadth, tag, cookie);
     return true;
   }
 
@@ -344,7 +354,7 @@ export class Branches {
     if (isReasoned && reason !== null) outbound.keepText(reason);
     outbound.keepText(CONTENT_LENGTH_0);
     outbound.toRoute(clients.words, clients.at(branch) + RECORD.ROUTE);
-    outbound.commit(CLIENT_TAG | cancel);
+    outbound.commit(CLIENT_TAG | cancel, clients.words[clients.at(cancel) + CLIENT.COOKIE]!);
     kept.release(sent);
   }
 

@@ -68,7 +68,7 @@ function fillKey(arena: Arena, request: ReceivedRequest, isToTagged: boolean): v
  *  changed since, so it would go round for ever. A changed one makes a legitimate spiral. */
 export function isLoop(arena: Arena, request: ReceivedRequest, own: OwnAddresses): boolean {
   const { index, topVia } = request;
-  if (isSameLoop(arena, request, topVia) && own.isOwnAddress(topVia, topVia.port, request.slotWord)) return true;
+  if (isSameLoop(arena, request, topVia) && isOwnVia(own, topVia, request.slotWord)) return true;
   const { bytes } = arena;
   let start = topVia.end + 1;
   for (let header = index.first[HEADER_ID.VIA]!; header !== -1; ) {
@@ -76,15 +76,18 @@ export function isLoop(arena: Arena, request: ReceivedRequest, own: OwnAddresses
     while (start < end) {
       // A Via further down that nobody can read is no business of ours.
       if (parseVia(bytes, start, end, earlierVia) < 0) break;
-      if (isSameLoop(arena, request, earlierVia) && own.isOwnAddress(earlierVia, earlierVia.port, request.slotWord)) {
-        return true;
-      }
+      if (isSameLoop(arena, request, earlierVia) && isOwnVia(own, earlierVia, request.slotWord)) return true;
       start = earlierVia.end + 1;
     }
     header = index.next(header);
     if (header !== -1) start = index.valueStart(header);
   }
   return false;
+}
+
+/** A sent-by of ours, with the transport that stands beside it. */
+export function isOwnVia(own: OwnAddresses, via: ViaView, slotWord: number): boolean {
+  return own.isOwnAddress(via, via.port, via.transport, slotWord);
 }
 
 function isSameLoop(arena: Arena, request: ReceivedRequest, via: ViaView): boolean {

@@ -8,13 +8,15 @@ import { HEADER_ID } from '../../sip/header-table.ts';
 import type { MessageEdits } from '../../sip/message-edits.ts';
 import { METHOD_NAMES, METHOD as METHODS } from '../../sip/methods.ts';
 import type { Outbound } from '../../sip/outbound.ts';
-import type { UriView } from '../../sip/uri.ts';
+import { defaultPortOf, isReliable } from '../../sip/transport.ts';
+import { transportAskedBy, type UriView } from '../../sip/uri.ts';
 import type { Authentication } from '../authentication.ts';
-import type { Destination } from '../destination.ts';
-import { DEFAULT_PORT } from '../own-addresses.ts';
+import { addContentLength } from '../content-length.ts';
+import { type Destination, NO_SOCKET } from '../destination.ts';
 import type { ReceivedRequest } from '../received-request.ts';
 import type { ViaMarker } from '../via-marker.ts';
 import { endOfRoutes } from './route-preprocessing.ts';
+import { PLACE_WORDS, type UnreachablePlaces } from './unreachable.ts';
 import { EXTRA, type ViaTemplates } from './via-templates.ts';
 
 const ROUTE_NAME = ascii('Route: ');
@@ -27,6 +29,8 @@ const ZERO = 0x30;
 export const WHOLE_BREADTH = 0;
 /** More than any setting allows. */
 const TOO_BROAD = 1_000_000_000;
+/** How long a place is spared attempts by TCP after one that failed. */
+const TCP_REST_MS = 600_000;
 const CRLF = ascii('\r\n');
 const VERSION = ascii('SIP/2.0');
 const SEMICOLON = 0x3b;
@@ -40,6 +44,8 @@ export interface ForwardingSettings {
   readonly maxBreadth: number;
   /** Methods that get a Record-Route (step 4). */
   readonly recordRoute: readonly string[];
+  /** Longer requests leave by TCP (18.1.1); Infinity: none. */
+  readonly maxUdpRequestBytes: number;
 }
 
 export class RequestForwarding {
@@ -52,11 +58,19 @@ export class RequestForwarding {
   readonly #authentication: Authentication | null;
   readonly #maxForwards: number;
   readonly #maxBreadth: number;
+  readonly #maxUdpRequestBytes: number;
+  readonly #withoutTcp: UnreachablePlaces;
+  /** A place as `UnreachablePlaces` compares it. */
+  readonly #place = new Int32Array(PLACE_WORDS);
   /** Bit 1 << id of each method that gets a Record-Route. */
   readonly #recordRouted: number;
+  /** The request forwarded last left by TCP for its length alone. */
+  hasMoved = false;
 
+  /** `withoutTcp`: where a request that was moved to TCP could not be delivered. */
   constructor(
     arena: Arena,
+    withoutTcp: UnreachablePlaces,
     outbound: Outbound,
     edits: MessageEdits,
     marker: ViaMarker,
@@ -65,6 +79,8 @@ export class RequestForwarding {
     settings: ForwardingSettings,
   ) {
     this.#arena = arena;
+    this.#withoutTcp = withoutTcp;
+    this.#maxUdpRequestBytes = settings.maxUdpRequestBytes;
     this.#outbound = outbound;
     this.#edits = edits;
     this.#marker = marker;
@@ -75,9 +91,9 @@ export class RequestForwarding {
     this.#recordRouted = settings.recordRoute.reduce((mask, name) => mask | (1 << METHOD_NAMES.indexOf(name)), 0);
   }
 
-  /** Sends the request to `destination` by `socket`. `strictUri`: the first Route's if it has no lr (step 6), else null.
-   *  `high` and `low` tell the transaction in the branch. `breadth`: WHOLE_BREADTH or this branch's share of a fork. `tag`
-   *  comes back if the kernel refuses it. */
+  /** Sends the request to `destination` by `socket`, or by TCP if it is too long for UDP. `strictUri`: the first Route's if it has no
+   *  lr (step 6), else null. `high` and `low` tell the transaction in the branch. `breadth`: WHOLE_BREADTH or this branch's
+   *  share of a fork. `tag` comes back if it could not be delivered, with `mark` (as of `Outbound.commit`). */
   forward(
     request: ReceivedRequest,
     destination: Destination,
@@ -87,6 +103,34 @@ export class RequestForwarding {
     low: number,
     breadth: number,
     tag: number,
+    mark: number,
+  ): void {
+    this.#compose(request, destination, socket, strictUri, high, low, breadth);
+    this.hasMoved = false;
+    if (destination.mayMove && this.#outbound.length > this.#maxUdpRequestBytes) {
+      const tcpSocket = this.#moveToTcp(request, destination);
+      // The Via says TCP now, which makes another message of it (18.1.1).
+      if (tcpSocket !== NO_SOCKET) this.#compose(request, destination, tcpSocket, strictUri, high, low, breadth);
+      this.hasMoved = tcpSocket !== NO_SOCKET;
+    }
+    this.#outbound.commit(tag, mark);
+  }
+
+  /** The TCP socket for a request that is too long for UDP; NO_SOCKET: there is none, or nobody at that place takes it. */
+  #moveToTcp(request: ReceivedRequest, destination: Destination): number {
+    destination.copyPlace(this.#place);
+    if (this.#withoutTcp.isKnown(this.#place, 0, TCP_REST_MS)) return NO_SOCKET;
+    return destination.tcpSocketFrom(this.#arena.words[request.slotWord + SLOT.SOCKET_WORD]!);
+  }
+
+  #compose(
+    request: ReceivedRequest,
+    destination: Destination,
+    socket: number,
+    strictUri: UriView | null,
+    high: number,
+    low: number,
+    breadth: number,
   ): void {
     const { index, slotWord } = request;
     const outbound = this.#outbound;
@@ -118,7 +162,8 @@ export class RequestForwarding {
     const isFromLocal = destination.isFromLocal(socket, slotWord);
     const extras = this.#recordRouteOf(request) | this.#maxBreadthOf(request, breadth);
     const template = this.#templates.of(socket, destination.family, slotWord, isFromLocal, extras);
-    const ours = outbound.stampVia(template, high, low, request.loop, words[slotWord + SLOT.SOCKET_WORD]!);
+    const ingress = words[slotWord + SLOT.SOCKET_WORD]!;
+    const ours = outbound.stampVia(template, high, low, request.loop, ingress, words[slotWord + SLOT.CONNECTION_WORD]!);
     edits.insert(via, ours, ours + template.bytes.length);
     this.#marker.mark(request.topVia, slotWord, edits);
 
@@ -126,13 +171,15 @@ export class RequestForwarding {
     this.#editMaxForwards(request);
     this.#authentication?.removeCredentials(index, edits);
     if (index.first[HEADER_ID.ROUTE] !== -1) this.#editRoutes(request, strictUri !== null);
+    // Step 9.
+    if (isReliable(destination.transport)) addContentLength(index, edits, outbound);
 
     edits.apply(outbound, index.start, index.end);
     const { family, port, a0, a1, a2, a3, scope } = destination;
     outbound.to(socket, family, port, a0, a1, a2, a3, scope);
+    if (destination.isOnlyConnection) outbound.byConnectionOnly();
     if (request.flow !== 0) outbound.fromLocalOf(request.flow >> 2);
     else if (isFromLocal) outbound.fromLocalOf(slotWord);
-    outbound.commit(tag);
   }
 
   /** RFC 3327 5.4: before the Routes that are there; no other place in the message matters. */
@@ -235,7 +282,7 @@ export class RequestForwarding {
     const outbound = this.#outbound;
     const end = uri.headersStart === -1 ? uri.end : uri.headersStart - 1;
     const paramsStart = uri.paramsStart === -1 ? end : uri.paramsStart;
-    const isPortStripped = isMaddrStripped && uri.port !== DEFAULT_PORT;
+    const isPortStripped = isMaddrStripped && uri.port !== defaultPortOf(transportAskedBy(uri));
     outbound.putCopy(uri.start, isPortStripped ? uri.hostEnd : paramsStart);
     for (let start = paramsStart; start < end; ) {
       let next = start + 1;

@@ -1,5 +1,5 @@
 /** Responses through a stateless proxy (RFC 3261 16.11): the topmost Via must be ours and is removed, the next one says where
- *  to (18.2.2, RFC 3581 section 4). Nothing else is touched or kept. Runs on the shard. Hot, allocates nothing. */
+ *  to (18.2.2, RFC 3581 section 4), and ours by which connection the request came. Nothing else is touched or kept. Runs on the shard. Hot, allocates nothing. */
 
 import { ascii } from '../../base/ascii.ts';
 import type { Arena } from '../../memory/arena.ts';
@@ -12,13 +12,15 @@ import { skipLws } from '../../sip/lexis.ts';
 import type { MessageEdits } from '../../sip/message-edits.ts';
 import type { MessageIndex } from '../../sip/message-index.ts';
 import type { Outbound } from '../../sip/outbound.ts';
-import { TRANSPORT } from '../../sip/transport.ts';
+import { defaultPortOf, isReliable, TRANSPORT } from '../../sip/transport.ts';
 import { parseVia, ViaView } from '../../sip/via.ts';
 import type { BoundSocket } from '../bound-socket.ts';
+import { addContentLength } from '../content-length.ts';
 import { type Destination, NO_SOCKET } from '../destination.ts';
-import { DEFAULT_PORT, type OwnAddresses } from '../own-addresses.ts';
+import type { OwnAddresses } from '../own-addresses.ts';
 import { FOUND, PENDING } from '../ports.ts';
 import type { TrustedSources } from '../trusted-sources.ts';
+import { isOwnVia } from './identity.ts';
 import { OUTCOME } from './routing.ts';
 import type { ViaTemplates } from './via-templates.ts';
 
@@ -42,6 +44,8 @@ export class ResponseForwarding {
   /** The branch of the last Via of ours that was removed. */
   #branchStart = -1;
   #branchEnd = -1;
+  /** The connection that it names; 0: none. */
+  #connection = 0;
   readonly #next = new ViaView();
 
   constructor(
@@ -72,16 +76,22 @@ export class ResponseForwarding {
     const refusal = this.#popOurVias(index, slotWord);
     if (refusal !== -1) return this.#drop(refusal);
     const next = this.#next;
-    // Section 18.2.2: over a reliable transport a response goes back by the connection, never by UDP.
-    if (next.transport !== TRANSPORT.UDP) return this.#drop(COUNTER.unsupported_transport_total);
+    const origin = this.#origin();
+    // By the transport that the request came by, since a load balancer may have ended TLS before us; where we cannot know it, by
+    // what the Via says. A datagram does not become a stream.
+    const transport = origin === -1 ? next.transport : this.#sockets[origin]!.transport;
+    const isStream = isReliable(transport);
+    const isKnown = isStream || transport === TRANSPORT.UDP;
+    if (!isKnown || isStream !== isReliable(next.transport)) return this.#drop(COUNTER.unsupported_transport_total);
     // A Via with a name in it has a received of ours if it ever passed through here (18.2.1). Without one nobody but a trusted
     // element has us look names up: a stranger could fill the waiting room with made-up responses.
-    const isNamed = next.receivedStart === -1 && next.maddrStart === -1 && next.hostKind === HOST_KIND.NAME;
+    const hasMaddr = next.maddrStart !== -1 && !isStream;
+    const isNamed = next.receivedStart === -1 && !hasMaddr && next.hostKind === HOST_KIND.NAME;
     if (isNamed && !this.#trusted.has(slotWord)) return this.#drop(COUNTER.stray_responses_total);
-    const found = this.#find(next);
+    const found = isStream ? this.#findConnection(next, transport) : this.#find(next);
     if (found === PENDING) return OUTCOME.PENDING;
     if (found !== FOUND) return this.#drop(COUNTER.unresolvable_total);
-    return this.#send(index, slotWord);
+    return this.#send(index, slotWord, origin);
   }
 
   /** Removes the topmost Via, which must be ours, and reads the one that comes next. Returns −1, or the counter that says why
@@ -103,12 +113,14 @@ export class ResponseForwarding {
       const branch = this.#templates.branchOfOwnVia(start, end);
       if (branch !== -1) {
         this.#branchStart = branch;
-        this.#branchEnd = end;
+        this.#branchEnd = this.#templates.branchEnd;
+        this.#connection = this.#templates.connection;
       } else {
         if (parseVia(bytes, start, end, next) < 0) return COUNTER.malformed_responses_total;
-        if (!this.#own.isOwnAddress(next, next.port, slotWord)) return isPopped ? -1 : COUNTER.stray_responses_total;
+        if (!isOwnVia(this.#own, next, slotWord)) return isPopped ? -1 : COUNTER.stray_responses_total;
         this.#branchStart = next.branchStart;
         this.#branchEnd = next.branchEnd;
+        this.#connection = next.connection;
         viaEnd = next.end;
       }
       isPopped = true;
@@ -131,30 +143,50 @@ export class ResponseForwarding {
   /** Section 18.2.2: maddr, else received with rport or the sent-by's port, else the sent-by by RFC 3263 section 5. */
   #find(via: ViaView): number {
     const destination = this.#destination;
+    const sentByPort = via.port === -1 ? defaultPortOf(TRANSPORT.UDP) : via.port;
     if (via.maddrStart !== -1) {
-      return destination.find(via.maddrStart, via.maddrEnd, via.port === -1 ? DEFAULT_PORT : via.port, 0);
+      return destination.find(via.maddrStart, via.maddrEnd, sentByPort, TRANSPORT.UDP, 0);
     }
     if (via.receivedStart !== -1) {
-      const sentByPort = via.port === -1 ? DEFAULT_PORT : via.port;
-      return destination.find(via.receivedStart, via.receivedEnd, via.rport > 0 ? via.rport : sentByPort, 0);
+      const port = via.rport > 0 ? via.rport : sentByPort;
+      return destination.find(via.receivedStart, via.receivedEnd, port, TRANSPORT.UDP, 0);
     }
-    return destination.findHost(via, via.port, 0);
+    return destination.findHost(via, via.port, TRANSPORT.UDP, 0);
   }
 
-  /** From the socket, and on a wildcard the local address, at which the request arrived: our branch says which. */
-  #send(index: MessageIndex, slotWord: number): number {
-    const { bytes, words } = this.#arena;
-    const branchStart = this.#branchStart;
-    const branchEnd = this.#branchEnd;
+  /** Section 18.2.2 for a stream: the connection the request came by, and for the case that it is gone the received with the
+   *  sent-by's port, or the sent-by by RFC 3263 section 5. */
+  #findConnection(via: ViaView, transport: number): number {
+    const destination = this.#destination;
+    const sentByPort = via.port === -1 ? defaultPortOf(transport) : via.port;
+    const found =
+      via.receivedStart === -1
+        ? destination.findHost(via, via.port, transport, 0)
+        : destination.find(via.receivedStart, via.receivedEnd, sentByPort, transport, 0);
+    destination.scope = this.#connection;
+    return found;
+  }
+
+  /** The socket that the request came to, by our branch; −1: it does not say. Only the digits that are used are looked at: a
+   *  branch that only looks like ours gains nothing by it. */
+  #origin(): number {
+    const { bytes } = this.#arena;
+    const start = this.#branchStart;
+    const end = this.#branchEnd;
+    const isOurBranch =
+      end - start >= LOCAL_AT &&
+      bytes[start + BRANCH_PREFIX.length - 1] === MARK &&
+      isHex(bytes, start + ORIGIN_AT, end);
+    if (!isOurBranch) return -1;
+    const origin = readHex(bytes, start + ORIGIN_AT, start + LOCAL_AT);
+    return origin < this.#sockets.length ? origin : -1;
+  }
+
+  /** From the socket, and on a wildcard the local address, at which the request arrived. */
+  #send(index: MessageIndex, slotWord: number, origin: number): number {
+    const { words } = this.#arena;
     const destination = this.#destination;
     const outbound = this.#outbound;
-    // Only the digits that are used are looked at: a branch that only looks like ours gains nothing by it.
-    const isOurBranch =
-      branchEnd - branchStart >= LOCAL_AT &&
-      bytes[branchStart + BRANCH_PREFIX.length - 1] === MARK &&
-      isHex(bytes, branchStart + ORIGIN_AT, branchEnd);
-    let origin = isOurBranch ? readHex(bytes, branchStart + ORIGIN_AT, branchStart + LOCAL_AT) : -1;
-    if (origin >= this.#sockets.length) origin = -1;
     const ingress = words[slotWord + SLOT.SOCKET_WORD]!;
     const socket = destination.socketFrom(origin === -1 ? ingress : origin);
     if (socket === NO_SOCKET) return this.#drop(COUNTER.send_errors_total);
@@ -165,10 +197,13 @@ export class ResponseForwarding {
       outbound.put(VERSION);
       this.#edits.replace(index.start, index.start + VERSION.length, from, outbound.cursor);
     }
+    if (isReliable(destination.transport)) addContentLength(index, this.#edits, outbound);
     this.#edits.apply(outbound, index.start, index.end);
     const { family, port, a0, a1, a2, a3, scope } = destination;
     outbound.to(socket, family, port, a0, a1, a2, a3, scope);
-    if (socket === origin && this.#sockets[socket]!.isWildcard) this.#setLocal(branchStart + LOCAL_AT, branchEnd);
+    if (socket === origin && this.#sockets[socket]!.isWildcard) {
+      this.#setLocal(this.#branchStart + LOCAL_AT, this.#branchEnd);
+    }
     outbound.commit(0);
     this.#counters.count(COUNTER.responses_forwarded_total);
     return OUTCOME.FORWARDED;

@@ -10,6 +10,7 @@ import { parseVia, ViaView } from '../../sip/via.ts';
 import type { ClientTransactions } from '../../transaction/client-transactions.ts';
 import { NO_RECORD } from '../../transaction/transaction-records.ts';
 import type { OwnAddresses } from '../own-addresses.ts';
+import { isOwnVia } from './identity.ts';
 import type { ViaTemplates } from './via-templates.ts';
 
 const RECORD_DIGITS = TRANSACTION_DIGITS / 2;
@@ -49,13 +50,13 @@ export class ResponseMatching {
     const start = index.valueStart(header);
     const end = index.valueEnd(header);
     let branchStart = this.templates.branchOfOwnVia(start, end);
-    let branchEnd = end;
+    let { branchEnd } = this.templates;
     this.viaHeader = header;
     this.viaEnd = end;
     if (branchStart === -1) {
       const via = this.#via;
       if (parseVia(bytes, start, end, via) < 0) return this.#drop(COUNTER.malformed_responses_total);
-      if (!this.#own.isOwnAddress(via, via.port, slotWord)) return this.#drop(COUNTER.stray_responses_total);
+      if (!isOwnVia(this.#own, via, slotWord)) return this.#drop(COUNTER.stray_responses_total);
       branchStart = via.branchStart;
       branchEnd = via.branchEnd;
       this.viaEnd = via.end;

@@ -21,7 +21,8 @@ import { CLIENT_EVENT } from '../../transaction/client-events.ts';
 import { CLIENT, type ClientTransactions } from '../../transaction/client-transactions.ts';
 import { SERVER_EVENT } from '../../transaction/server-events.ts';
 import { SERVER, type ServerTransactions } from '../../transaction/server-transactions.ts';
-import { RECORD, TERMINATED } from '../../transaction/transaction-records.ts';
+import { RECORD, RELIABLE, TERMINATED } from '../../transaction/transaction-records.ts';
+import { addContentLength } from '../content-length.ts';
 import type { ElementClock } from '../ports.ts';
 import { REJECT, type Rejection } from '../rejection.ts';
 import type { Responder } from '../responder.ts';
@@ -180,19 +181,25 @@ export class ResponseProcessing {
     const isAlive = index !== null || (words[at + CLIENT.FLAGS]! & BRANCH.RANG) !== 0;
     // A 513 of our own speaks of the message: it would be too long for every hop.
     const isHopBad = status === 503 || (!isAlive && status !== 513);
-    if (status === 503 && index === null) targets.loseFlow(server, words[at + CLIENT.TARGET]!);
-    if (isHopBad) targets.fail(words[at + CLIENT.HOP]!);
+    const isUnsent = index === null && (status === 503 || status === 430);
+    const isOnlyTooLong = isUnsent && (words[at + CLIENT.FLAGS]! & BRANCH.MOVED) !== 0;
+    if (isUnsent && !isOnlyTooLong) targets.loseFlow(server, words[at + CLIENT.TARGET]!);
+    if (isHopBad && !isOnlyTooLong) targets.fail(words[at + CLIENT.HOP]!);
     else if (isAlive) targets.recover(words[at + CLIENT.HOP]!);
     if ((servers.words[serverAt + SERVER.FLAGS]! & CONTEXT.DECIDED) !== 0) {
       counters.count(COUNTER.late_responses_total);
       return;
     }
     // RFC 3263 4.3, and step 4 for a 3xx: what can still be tried is.
-    if (isHopBad && targets.failOver(server, branch)) return;
-    // A 503 without a message: the flow is broken.
-    const isFlowBad = status === 408 || status === 430 || (status === 503 && index === null);
+    // 18.1.1: what was too long for UDP and finds no TCP goes by UDP.
+    if (isHopBad && targets.failOver(server, branch, isOnlyTooLong)) return;
+    // Nothing was sent: the flow is broken.
+    const isFlowBad = status === 408 || status === 430 || isUnsent;
+    // RFC 5626 11.5: a 430 is for who has other flows to try; who calls one of our users is told that he is not there.
+    const isOurs = words[at + CLIENT.TARGET] !== NO_BLOCK;
+    const told = status === 430 && isUnsent && isOurs ? 480 : status;
     if (isFlowBad && targets.addOtherFlow(server, branch)) {
-      this.#weigh(server, status, index);
+      this.#weigh(server, told, index);
       this.conclude(server);
       return;
     }
@@ -217,7 +224,7 @@ export class ResponseProcessing {
       this.#decide(server);
       return;
     }
-    if (status !== 0) this.#weigh(server, status, index);
+    if (status !== 0) this.#weigh(server, told, index);
     this.conclude(server);
     branches.settleServer(server);
   }
@@ -265,7 +272,8 @@ export class ResponseProcessing {
     // It may have ended while the message was on its way to the kernel.
     if (clients.stateOf(branch) === TERMINATED) return;
     const actions = clients.put(branch, CLIENT_EVENT.TRANSPORT_ERROR);
-    if ((actions & ACTION.REPORT_TRANSPORT_ERROR) !== 0) this.#lost(branch, isTooLarge ? 513 : 503);
+    const isFlow = (clients.words[clients.at(branch) + CLIENT.FLAGS]! & BRANCH.FLOW) !== 0;
+    if ((actions & ACTION.REPORT_TRANSPORT_ERROR) !== 0) this.#lost(branch, isTooLarge ? 513 : isFlow ? 430 : 503);
     branches.settle(branch);
   }
 
@@ -334,6 +342,8 @@ export class ResponseProcessing {
     const end = index.valueEnd(header);
     if (viaEnd === end) edits.remove(index.lineStart(header), index.lineEnd(header));
     else edits.remove(index.valueStart(header), skipLws(arena.bytes, viaEnd + 1, end));
+    const serverAt = servers.at(server);
+    if ((servers.words[serverAt + SERVER.FLAGS]! & RELIABLE) !== 0) addContentLength(index, edits, outbound);
     edits.apply(outbound, index.start, index.end);
     outbound.toRoute(servers.words, servers.at(server) + RECORD.ROUTE);
   }
@@ -530,6 +540,10 @@ function ownResponse(status: number): Rejection {
       return REJECT.unreachable;
     case 408:
       return REJECT.requestTimeout;
+    case 430:
+      return REJECT.flowFailed;
+    case 480:
+      return REJECT.noTarget;
     default:
       return REJECT.exhausted;
   }

@@ -6,7 +6,7 @@ import { HEADER_ID } from '../../sip/header-table.ts';
 import { skipLws } from '../../sip/lexis.ts';
 import { nextComma } from '../../sip/list.ts';
 import { NameAddrView, parseNameAddr } from '../../sip/name-addr.ts';
-import { parseUri, SCHEME, TRANSPORT, UriView } from '../../sip/uri.ts';
+import { parseUri, SCHEME, transportAskedBy, UriView } from '../../sip/uri.ts';
 import { FOREIGN, type OwnAddresses } from '../own-addresses.ts';
 import type { ReceivedRequest } from '../received-request.ts';
 import { REJECT, type Rejection } from '../rejection.ts';
@@ -26,7 +26,7 @@ export function preprocessRoute(bytes: Bytes, request: ReceivedRequest, own: Own
   }
   request.routeHeader = route;
   request.routeStart = index.valueStart(route);
-  if (uri.isLoose && uri.userStart === -1 && own.isOwnAddress(uri, uri.port, request.slotWord)) {
+  if (uri.isLoose && uri.userStart === -1 && own.isOwnAddress(uri, uri.port, transportAskedBy(uri), request.slotWord)) {
     const rejection = repairStrictRoute(bytes, request);
     if (rejection !== null) return rejection;
   }
@@ -35,8 +35,8 @@ export function preprocessRoute(bytes: Bytes, request: ReceivedRequest, own: Own
   while (request.routeHeader !== -1) {
     if (!readRoute(bytes, request, routeUri)) return REJECT.malformedRoute;
     const isOurs =
-      routeUri.scheme === SCHEME.SIP &&
-      own.domainOf(routeUri, routeUri.port, request.slotWord) !== FOREIGN &&
+      routeUri.scheme <= SCHEME.SIPS &&
+      own.domainOf(routeUri, routeUri.port, transportAskedBy(routeUri), request.slotWord) !== FOREIGN &&
       (routeUri.maddrStart === -1 || own.isMaddrOurs(routeUri, request.slotWord));
     if (!isOurs) return null;
     request.hadOwnRoute = true;
@@ -100,7 +100,5 @@ function repairStrictRoute(bytes: Bytes, request: ReceivedRequest): Rejection | 
 /** A maddr that names us, on the port and transport the request came by, says nothing more: it goes, and so do a port that
  *  is not the default and the transport. */
 function stripOwnMaddr(request: ReceivedRequest, own: OwnAddresses): void {
-  const { uri } = request;
-  const isUdp = uri.transport === TRANSPORT.NONE || uri.transport === TRANSPORT.UDP;
-  request.isMaddrStripped = isUdp && own.isOwnMaddr(uri, request.slotWord);
+  request.isMaddrStripped = own.isOwnMaddr(request.uri, request.slotWord);
 }

@@ -11,7 +11,8 @@ import { loopHash } from '../../sip/branch.ts';
 import { HEADER_ID } from '../../sip/header-table.ts';
 import { METHOD } from '../../sip/methods.ts';
 import { NameAddrView, parseNameAddr } from '../../sip/name-addr.ts';
-import { HOST_KIND, parseUri, SCHEME, TRANSPORT, UriView } from '../../sip/uri.ts';
+import { isReliable } from '../../sip/transport.ts';
+import { HOST_KIND, parseUri, SCHEME, TRANSPORT, transportAskedBy, UriView } from '../../sip/uri.ts';
 import { ACCESS, type Authentication } from '../authentication.ts';
 import type { Destination } from '../destination.ts';
 import { NO_SOCKET } from '../destination.ts';
@@ -228,12 +229,29 @@ export class RequestRouting {
     return found === OUTCOME.FORWARDED ? this.#chooseSocket(request) : found;
   }
 
-  /** RFC 5626 7: by the socket and to the address that the REGISTER came by and from; there is no other. */
+  /** RFC 5626 7: by the socket and to the address that the REGISTER came by and from, or by its connection. A client that asked for
+   *  no flow is reached by its contact too, once the connection is gone. */
   #followFlow(request: ReceivedRequest, attempt: number): number {
-    const { destination } = this.#parts;
-    if (attempt > 0) return this.#reject(REJECT.unresolvable);
-    this.socket = destination.setFlow(request.flow >> 2);
-    return this.socket === NO_SOCKET ? this.#reject(REJECT.unreachable) : OUTCOME.FORWARDED;
+    const { arena, destination, targetBlocks } = this.#parts;
+    const { flow } = request;
+    const socket = destination.setFlow(flow >> 2);
+    if (socket === NO_SOCKET) return this.#reject(REJECT.unreachable);
+    this.socket = socket;
+    const { transport, family } = destination;
+    if (!isReliable(transport) || targetBlocks.isFlowOnly(flow)) {
+      return attempt === 0 ? OUTCOME.FORWARDED : this.#reject(REJECT.unresolvable);
+    }
+    // To where the contact says by the same transport: then a new connection can take the place of the old one at once.
+    const isFound = this.#findUri(request.uri, request, 0) === OUTCOME.FORWARDED;
+    const canReopen = isFound && destination.transport === transport && destination.family === family;
+    if (attempt === 0) {
+      if (canReopen) destination.scope = arena.words[(flow >> 2) + SLOT.CONNECTION_WORD]!;
+      else destination.setFlow(flow >> 2);
+      return OUTCOME.FORWARDED;
+    }
+    request.flow = NO_BLOCK;
+    const found = this.#findUri(request.uri, request, canReopen ? attempt : attempt - 1);
+    return found === OUTCOME.FORWARDED ? this.#chooseSocket(request) : found;
   }
 
   /** Where a request goes by a next hop of ours, or by what follows `attempt` destinations of its name. */
@@ -241,12 +259,17 @@ export class RequestRouting {
     const { destination } = this.#parts;
     this.hop = hop;
     this.strictUri = null;
+    const transport = request.uri.scheme === SCHEME.SIPS ? TRANSPORT.TLS : hop.transport;
+    if (transport !== TRANSPORT.NONE && !destination.hasTransport(transport)) {
+      return this.#reject(REJECT.unsupportedTransport);
+    }
     if (hop.family !== 0) {
       if (attempt > 0) return this.#reject(REJECT.unresolvable);
-      destination.setAddress(hop.family, hop.port, hop.words);
+      destination.setAddress(hop.family, hop.port, transport, hop.words);
       return this.#chooseSocket(request);
     }
-    const found = this.#outcomeOf(destination.findName(hop.host, hop.port, this.selectorOf(request), attempt));
+    const selector = this.selectorOf(request);
+    const found = this.#outcomeOf(destination.findName(hop.host, hop.port, transport, selector, attempt));
     return found === OUTCOME.FORWARDED ? this.#chooseSocket(request) : found;
   }
 
@@ -265,7 +288,9 @@ export class RequestRouting {
   domainOf(request: ReceivedRequest): number {
     const { uri } = request;
     if (uri.scheme === SCHEME.TEL) return FOREIGN;
-    return this.#parts.own.domainOf(uri, request.isMaddrStripped ? -1 : uri.port, request.slotWord);
+    const { isMaddrStripped, slotWord } = request;
+    const transport = isMaddrStripped ? TRANSPORT.NONE : transportAskedBy(uri);
+    return this.#parts.own.domainOf(uri, isMaddrStripped ? -1 : uri.port, transport, slotWord);
   }
 
   #makeStrict(request: ReceivedRequest, uri: UriView): void {
@@ -369,16 +394,29 @@ export class RequestRouting {
   /** RFC 3263 for a URI: its maddr or host, its port, its transport. FORWARDED here means found. */
   #findUri(uri: UriView, request: ReceivedRequest, attempt: number): number {
     const { destination } = this.#parts;
-    const isUdp = uri.transport <= TRANSPORT.UDP; // or none named
-    if (uri.scheme !== SCHEME.SIP || !isUdp) return this.#reject(REJECT.unsupportedTransport);
+    const transport = this.#transportOf(uri, request);
+    if (transport !== TRANSPORT.NONE && !destination.hasTransport(transport)) {
+      return this.#reject(REJECT.unsupportedTransport);
+    }
     const isStripped = uri === request.uri && request.isMaddrStripped;
     // An IPv4 address needs no choosing.
     const selector = uri.hostKind === HOST_KIND.IPV4 && uri.maddrStart === -1 ? 0 : this.selectorOf(request);
     return this.#outcomeOf(
       uri.maddrStart === -1 || isStripped
-        ? destination.findHost(uri, isStripped ? -1 : uri.port, selector, attempt)
-        : destination.find(uri.maddrStart, uri.maddrEnd, uri.port, selector, attempt),
+        ? destination.findHost(uri, isStripped ? -1 : uri.port, transport, selector, attempt)
+        : destination.find(uri.maddrStart, uri.maddrEnd, uri.port, transport, selector, attempt),
     );
+  }
+
+  /** Step 7 of 16.6: what the URI asks for, but TLS if the Request-URI is a sips one. Nobody can be called by WebSocket: who is
+   *  reached by it is reached by his flow (RFC 7118 5.5). */
+  #transportOf(uri: UriView, request: ReceivedRequest): number {
+    const { scheme } = uri;
+    if (scheme !== SCHEME.SIP && scheme !== SCHEME.SIPS) return TRANSPORT.OTHER;
+    const transport = transportAskedBy(uri);
+    if (transport === TRANSPORT.WS || transport === TRANSPORT.WSS) return TRANSPORT.OTHER;
+    if (transport === TRANSPORT.NONE && uri === request.uri && request.isMaddrStripped) return TRANSPORT.NONE;
+    return request.uri.scheme === SCHEME.SIPS ? TRANSPORT.TLS : transport;
   }
 
   #outcomeOf(found: number): number {
@@ -396,7 +434,9 @@ export class RequestRouting {
   #chooseSocket(request: ReceivedRequest): number {
     const { arena, destination } = this.#parts;
     this.socket = destination.socketFrom(arena.words[request.slotWord + SLOT.SOCKET_WORD]!);
-    return this.socket === NO_SOCKET ? this.#reject(REJECT.unreachable) : OUTCOME.FORWARDED;
+    if (this.socket !== NO_SOCKET) return OUTCOME.FORWARDED;
+    const isKnown = destination.hasTransport(destination.transport);
+    return this.#reject(isKnown ? REJECT.unreachable : REJECT.unsupportedTransport);
   }
 
   /** Counted by whoever answers: a branch that cannot be begun is no rejected request. */

@@ -6,6 +6,7 @@
 import { ascii } from '../../base/ascii.ts';
 import type { Arena } from '../../memory/arena.ts';
 import { type KeptMessages, NO_BLOCK } from '../../memory/kept-messages.ts';
+import { SLOT } from '../../memory/layout.ts';
 import { COUNTER, type Counters } from '../../observe/counters.ts';
 import type { Histograms } from '../../observe/histograms.ts';
 import { HEADER_ID } from '../../sip/header-table.ts';
@@ -14,6 +15,7 @@ import type { MessageIndex } from '../../sip/message-index.ts';
 import { METHOD } from '../../sip/methods.ts';
 import type { Outbound } from '../../sip/outbound.ts';
 import { Q_ONE } from '../../sip/q-value.ts';
+import { isReliable } from '../../sip/transport.ts';
 import { ACTION } from '../../transaction/actions.ts';
 import { CLIENT_EVENT } from '../../transaction/client-events.ts';
 import { CLIENT, type ClientTransactions, clientMachines } from '../../transaction/client-transactions.ts';
@@ -22,6 +24,7 @@ import { SERVER, type ServerTransactions, serverMachines } from '../../transacti
 import { TimerValues } from '../../transaction/timer-settings.ts';
 import { FIRED, NO_RECORD, RECORD, type TimedMachines } from '../../transaction/transaction-records.ts';
 import type { Authentication } from '../authentication.ts';
+import type { BoundSocket } from '../bound-socket.ts';
 import type { Destination } from '../destination.ts';
 import type { LocatedUser } from '../located-user.ts';
 import type { ElementClock } from '../ports.ts';
@@ -53,6 +56,7 @@ export interface StatefulSettings {
 
 export interface StatefulProxyParts {
   readonly arena: Arena;
+  readonly sockets: readonly BoundSocket[];
   readonly outbound: Outbound;
   readonly edits: MessageEdits;
   readonly destination: Destination;
@@ -317,7 +321,7 @@ export class StatefulProxy {
     if (block === NO_BLOCK) return NO_RECORD;
     const { high, low } = request.transaction;
     const { method } = request.index;
-    const server = servers.open(high, low, method);
+    const server = servers.open(high, low, method, this.#isByStream(request));
     const at = servers.at(server);
     servers.words[at + SERVER.REQUEST] = block;
     counters.count(COUNTER.server_transactions_total);
@@ -329,6 +333,12 @@ export class StatefulProxy {
     }
     outbound.saveRoute(servers.words, at + RECORD.ROUTE);
     return server;
+  }
+
+  /** 17.2: nothing that came by a reliable transport comes again. */
+  #isByStream({ slotWord }: ReceivedRequest): boolean {
+    const { arena, sockets } = this.#parts;
+    return isReliable(sockets[arena.words[slotWord + SLOT.SOCKET_WORD]!]!.transport);
   }
 
   /** The last transactions are kept for what belongs to a call: a BYE that is refused leaves a call that nobody can end. */
@@ -361,7 +371,7 @@ export class StatefulProxy {
     if (request.index.method !== METHOD.INVITE || !this.#hasRoomFor(request)) return NO_RECORD;
     const servers = this.#servers;
     const { high, low } = request.transaction;
-    const server = servers.open(high, low, METHOD.INVITE);
+    const server = servers.open(high, low, METHOD.INVITE, this.#isByStream(request));
     servers.words[servers.at(server) + SERVER.FLAGS]! |= CONTEXT.DECIDED;
     this.#parts.counters.count(COUNTER.server_transactions_total);
     return server;
@@ -411,7 +421,7 @@ export class StatefulProxy {
     if (outcome === OUTCOME.FORKED && this.#parts.located.sipCount === 1) outcome = routing.followBest(request);
     if (outcome === OUTCOME.PENDING) return SERVED.PENDING;
     if (outcome === OUTCOME.FORWARDED) {
-      forwarding.forward(request, destination, routing.socket, routing.strictUri, high, low, WHOLE_BREADTH, 0);
+      forwarding.forward(request, destination, routing.socket, routing.strictUri, high, low, WHOLE_BREADTH, 0, 0);
       counters.count(COUNTER.requests_forwarded_total);
       return SERVED.DONE;
     }
@@ -454,7 +464,7 @@ export class StatefulProxy {
     if (outcome === OUTCOME.PENDING) return SERVED.PENDING;
     if (outcome === OUTCOME.FORWARDED) {
       const { socket, strictUri } = routing;
-      forwarding.forward(request, destination, socket, strictUri, high, low, WHOLE_BREADTH, request.slot + 1);
+      forwarding.forward(request, destination, socket, strictUri, high, low, WHOLE_BREADTH, request.slot + 1, 0);
       counters.count(COUNTER.requests_forwarded_total);
       return SERVED.DONE;
     }

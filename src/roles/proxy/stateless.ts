@@ -51,7 +51,7 @@ export class StatelessProxy {
       const { high, low } = request.transaction;
       // Comes back with the request if the kernel refuses it; an ACK is never answered, so nobody asks for it.
       const tag = method === METHOD.ACK ? 0 : request.slot + 1;
-      forwarding.forward(request, destination, routing.socket, routing.strictUri, high, low, WHOLE_BREADTH, tag);
+      forwarding.forward(request, destination, routing.socket, routing.strictUri, high, low, WHOLE_BREADTH, tag, 0);
       counters.count(COUNTER.requests_forwarded_total);
       return SERVED.DONE;
     }

@@ -3,7 +3,7 @@
  *
  *  ```
  *  header   as of a slot: length of the URI; the flow by which the target is reached, family 0: by its URI; in the word of the
- *           receive time the length of the Path
+ *           receive time the length of the Path, and FLOW_ONLY
  *  payload  the URI, then the Path values as one text
  *  ``` */
 
@@ -12,18 +12,26 @@ import { BINDING_FLAG } from '../../location/table-layout.ts';
 import type { Arena } from '../../memory/arena.ts';
 import { type KeptMessages, NO_BLOCK } from '../../memory/kept-messages.ts';
 import { SLOT, SLOT_HEADER_BYTES } from '../../memory/layout.ts';
+import { isReliable } from '../../sip/transport.ts';
 import { parseUri } from '../../sip/uri.ts';
+import type { BoundSocket } from '../bound-socket.ts';
 import type { ReceivedRequest } from '../received-request.ts';
 
 const PATH_LENGTH_WORD = SLOT.TIME_WORD;
+const PATH_LENGTH_MASK = 0xffff;
+/** Once its flow is gone it is not reached by its contact either (RFC 5626 7). */
+const FLOW_ONLY = 0x1_0000;
+const NO_SOCKET = -1;
 
 export class TargetBlocks {
   readonly #arena: Arena;
   readonly #kept: KeptMessages;
+  readonly #sockets: readonly BoundSocket[];
 
-  constructor(arena: Arena, kept: KeptMessages) {
+  constructor(arena: Arena, kept: KeptMessages, sockets: readonly BoundSocket[]) {
     this.#arena = arena;
     this.#kept = kept;
+    this.#sockets = sockets;
   }
 
   /** A target for the URI in [start, end) of the arena. NO_BLOCK: no memory is left. */
@@ -60,11 +68,15 @@ export class TargetBlocks {
     view.copyText(pathStart, pathEnd, bytes, path);
     // What a proxy before us put into the Path says where the flow is.
     if ((view.flags & BINDING_FLAG.AT_SOURCE) === 0 || pathEnd > pathStart) return block;
+    const { transport } = view;
+    const socket = this.#socketOf(view.socket, transport);
+    if (socket === NO_SOCKET) return block;
     const header = block >> 2;
-    words[header + SLOT.SOCKET_WORD] = view.socket;
+    words[header + SLOT.SOCKET_WORD] = socket;
     words[header + SLOT.FAMILY_WORD] = view.family;
     words[header + SLOT.PORT_WORD] = view.port;
-    words[header + SLOT.SCOPE_WORD] = view.scope;
+    words[header + SLOT.SCOPE_WORD] = isReliable(transport) ? view.connection : view.scope;
+    if (view.regId !== 0) words[header + PATH_LENGTH_WORD]! |= FLOW_ONLY;
     for (let i = 0; i < 4; i++) {
       words[header + SLOT.SOURCE_WORD + i] = view.sourceWord(i);
       words[header + SLOT.LOCAL_WORD + i] = view.localWord(i);
@@ -80,9 +92,14 @@ export class TargetBlocks {
     const end = this.uriEnd(block);
     request.isMaddrStripped = false;
     request.pathStart = end;
-    request.pathEnd = end + words[header + PATH_LENGTH_WORD]!;
+    request.pathEnd = end + (words[header + PATH_LENGTH_WORD]! & PATH_LENGTH_MASK);
     request.flow = words[header + SLOT.FAMILY_WORD] === 0 ? NO_BLOCK : block;
     return parseUri(bytes, start, end, request.uri) >= 0;
+  }
+
+  /** Whether the target of a flow may be reached by its contact instead. */
+  isFlowOnly(block: number): boolean {
+    return (this.#arena.words[(block >> 2) + PATH_LENGTH_WORD]! & FLOW_ONLY) !== 0;
   }
 
   isFlow(block: number): boolean {
@@ -99,6 +116,12 @@ export class TargetBlocks {
 
   uriEnd(block: number): number {
     return block + SLOT_HEADER_BYTES + this.#arena.words[(block >> 2) + SLOT.LENGTH_WORD]!;
+  }
+
+  /** The socket of a binding: after a restart with others, the first of its transport. */
+  #socketOf(socket: number, transport: number): number {
+    if (this.#sockets[socket]?.transport === transport) return socket;
+    return this.#sockets.find((other) => other.transport === transport)?.socket ?? NO_SOCKET;
   }
 
   #take(uriBytes: number, pathBytes: number): number {

@@ -6,7 +6,7 @@
 import { assert } from '../../base/assert.ts';
 import type { Config, NextHopEntry } from '../../config/schema.ts';
 import { parseIpAddress } from '../../sip/ip-address.ts';
-import { parseUri, UriView } from '../../sip/uri.ts';
+import { parseUri, transportAskedBy, UriView } from '../../sip/uri.ts';
 import { type HopHealth, KnownHops } from './hop-health.ts';
 
 export interface NextHop {
@@ -15,6 +15,8 @@ export interface NextHop {
   readonly uri: string;
   /** The host of the URI or its maddr, for the resolver. */
   readonly host: string;
+  /** One of TRANSPORT; NONE: none given. */
+  readonly transport: number;
   /** −1: none given. */
   readonly port: number;
   /** 4 or 6 for an address, 0 for a name. */
@@ -179,5 +181,6 @@ function readNextHop({ uri, priority, weight }: NextHopEntry, id: number): NextH
   const end = hasMaddr ? view.maddrEnd : view.hostEnd;
   const words = new Int32Array(new SharedArrayBuffer(16));
   const family = parseIpAddress(bytes, start, end, words, 0);
-  return { id, uri, host: uri.slice(start, end), port: view.port, family, words, priority, weight };
+  const transport = transportAskedBy(view);
+  return { id, uri, host: uri.slice(start, end), transport, port: view.port, family, words, priority, weight };
 }

@@ -204,8 +204,9 @@ export class Targets {
     return begun > 0;
   }
 
-  /** RFC 3263 4.3: sends what a branch got no answer to, or a 503, to the next place. False: there is none. */
-  failOver(server: number, branch: number): boolean {
+  /** RFC 3263 4.3: sends what a branch got no answer to, or a 503, to the next place; `isByUdp`: to the same, by UDP although it is
+   *  too long for it (18.1.1). False: there is none. */
+  failOver(server: number, branch: number, isByUdp: boolean): boolean {
     const { servers, clients, contexts, branches, targetBlocks, counters } = this.#parts;
     const isOver = CONTEXT.DECIDED | CONTEXT.CANCELLED;
     if ((servers.words[servers.at(server) + SERVER.FLAGS]! & isOver) !== 0) return false;
@@ -218,7 +219,8 @@ export class Targets {
     if (!branches.read(server)) return false;
     const request = branches.kept;
     if (target !== NO_BLOCK) targetBlocks.aim(request, target);
-    const isBegun = this.#tryFrom(server, request, target, hop, clients.words[at + CLIENT.ATTEMPT]! + 1, breadth);
+    const attempt = clients.words[at + CLIENT.ATTEMPT]! + (isByUdp ? 0 : 1);
+    const isBegun = this.#tryFrom(server, request, target, hop, attempt, breadth, isByUdp);
     if (!isBegun) return false;
     counters.count(COUNTER.failovers_total);
     if (breadth !== WHOLE_BREADTH) this.contextOf(server).breadthInUse += breadth;
@@ -253,13 +255,15 @@ export class Targets {
     hop: number,
     attempt: number,
     breadth: number,
+    isByUdp: boolean,
   ): boolean {
-    const { routing, branches } = this.#parts;
+    const { routing, branches, destination } = this.#parts;
     if (hop === -1) {
       const outcome = routing.locate(request, attempt);
+      if (isByUdp) destination.mayMove = false;
       if (outcome === OUTCOME.FORWARDED) return branches.begin(server, request, target, -1, attempt, breadth);
       if (outcome !== OUTCOME.PENDING) return false;
-      return this.wait(server, () => this.#retry(server, target, hop, attempt, breadth));
+      return this.wait(server, () => this.#retry(server, target, hop, attempt, breadth, isByUdp));
     }
     const context = this.contextOf(server);
     context.hops ??= this.#hopsOf(request);
@@ -267,10 +271,12 @@ export class Targets {
     let next: NextHop | undefined = context.hops.find(({ id }) => id === hop);
     for (let n = attempt; next !== undefined; n = 0) {
       const outcome = routing.locateHop(request, next, n);
+      const isSamePlace = isByUdp && next.id === hop && n === attempt;
+      if (isSamePlace) destination.mayMove = false;
       if (outcome === OUTCOME.FORWARDED) return branches.begin(server, request, target, next.id, n, breadth);
       if (outcome === OUTCOME.PENDING) {
         const { id } = next;
-        return this.wait(server, () => this.#retry(server, target, id, n, breadth));
+        return this.wait(server, () => this.#retry(server, target, id, n, breadth, isSamePlace));
       }
       next = context.hops.find(({ id }) => !context.triedHops.has(id));
       if (next !== undefined) context.triedHops.add(next.id);
@@ -278,18 +284,18 @@ export class Targets {
     return false;
   }
 
-  #retry(server: number, target: number, hop: number, attempt: number, breadth: number): boolean {
+  #retry(server: number, target: number, hop: number, attempt: number, breadth: number, isByUdp: boolean): boolean {
     const { branches, targetBlocks } = this.#parts;
     if (!branches.read(server)) return false;
     if (target !== NO_BLOCK) targetBlocks.aim(branches.kept, target);
-    return this.#tryFrom(server, branches.kept, target, hop, attempt, breadth);
+    return this.#tryFrom(server, branches.kept, target, hop, attempt, breadth, isByUdp);
   }
 
   /** The request in `branches.kept` goes to one target. */
   #beginAt(server: number, context: ResponseContext, block: number, share: number): boolean {
     const { branches, targetBlocks } = this.#parts;
     const { kept } = branches;
-    const isBegun = targetBlocks.aim(kept, block) && this.#tryFrom(server, kept, block, -1, 0, share);
+    const isBegun = targetBlocks.aim(kept, block) && this.#tryFrom(server, kept, block, -1, 0, share, false);
     if (!isBegun) this.#noteUnreachable(server);
     else if (share !== WHOLE_BREADTH) context.breadthInUse += share;
     return isBegun;

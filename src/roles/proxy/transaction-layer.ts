@@ -8,10 +8,10 @@ import { CLIENT, ClientTransactions } from '../../transaction/client-transaction
 import { ServerTransactions } from '../../transaction/server-transactions.ts';
 import { TimerValues } from '../../transaction/timer-settings.ts';
 import { TimerWheel } from '../../transaction/timer-wheel.ts';
-import { NO_RECORD, SNAPSHOT_NUMBERS, snapshotIn } from '../../transaction/transaction-records.ts';
+import { NO_RECORD, RECORD, SNAPSHOT_NUMBERS, snapshotIn } from '../../transaction/transaction-records.ts';
 import type { OwnAddresses } from '../own-addresses.ts';
 import type { ElementClock } from '../ports.ts';
-import { CLIENT_TAG } from './branches.ts';
+import { BRANCH, CLIENT_TAG } from './branches.ts';
 import type { ResponseContext } from './response-context.ts';
 import { ResponseMatching } from './response-matching.ts';
 import type { StatefulProxy } from './stateful.ts';
@@ -23,6 +23,8 @@ export interface TransactionLayerParts {
   readonly arena: Arena;
   readonly clock: ElementClock;
   readonly counters: Counters;
+  /** Who takes no TCP. */
+  readonly withoutTcp: UnreachablePlaces;
   /** Of the sockets; which domains there are does not matter here. */
   readonly own: OwnAddresses;
   /** Of the first snapshot. */
@@ -34,6 +36,8 @@ export interface TransactionLayerParts {
 }
 
 export const TICK_MS = 10;
+/** errno of what the kernel or a stream may take a moment later. */
+const EAGAIN = 11;
 const REJECT_ONE_IN = 4;
 /** One transaction in so many is for calls that run: new ones are refused while no more than these are left. */
 const RESERVED_ONE_IN = 16;
@@ -57,6 +61,7 @@ export class TransactionLayer {
   /** Made when somebody asks. */
   #list: TransactionList | null = null;
   readonly #clock: ElementClock;
+  readonly #withoutTcp: UnreachablePlaces;
   readonly #wheel: TimerWheel;
   readonly #fire: (timer: number) => void;
   /** By the number of their snapshot. */
@@ -69,6 +74,7 @@ export class TransactionLayer {
     counters.level(COUNTER.client_transactions_ended_total, COUNTER.client_transactions_total);
     this.#arena = arena;
     this.#clock = clock;
+    this.#withoutTcp = parts.withoutTcp;
     this.newBelow = transactions - Math.trunc(transactions / RESERVED_ONE_IN);
     this.unreachable = new UnreachablePlaces(clock);
     this.#wheel = new TimerWheel(2 * transactions, TICK_MS, clock.nowMs);
@@ -137,7 +143,16 @@ export class TransactionLayer {
     return this.clients.words[this.clients.at(tag & ~CLIENT_TAG) + CLIENT.COOKIE]!;
   }
 
-  /** The kernel refused a message that was flushed with `tag`. */
+  /** A message that was flushed with `tag` could not be delivered: if it left by TCP for its length alone, nobody there takes TCP, and
+   *  the next long one goes by UDP at once (18.1.1). */
+  noteIfWithoutTcp(tag: number, errno: number): void {
+    if ((tag & CLIENT_TAG) === 0 || errno === EAGAIN) return;
+    const { words } = this.clients;
+    const at = this.clients.at(tag & ~CLIENT_TAG);
+    if ((words[at + CLIENT.FLAGS]! & BRANCH.MOVED) !== 0) this.#withoutTcp.note(words, at + RECORD.ROUTE + 1);
+  }
+
+  /** A message that was flushed with `tag` was refused by the kernel, or by a stream. */
   transportFailed(tag: number, isTooLarge: boolean): void {
     const branch = tag & ~CLIENT_TAG;
     this.#proxyOfBranch(branch).transportFailed(branch, isTooLarge);

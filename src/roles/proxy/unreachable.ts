@@ -1,4 +1,4 @@
-/** Destinations that ICMP said cannot be reached a moment ago (RFC 3261 18.4). Runs on the shard. Cold but for `isKnown`, which is
+/** Destinations that ICMP said cannot be reached a moment ago (RFC 3261 18.4), or that take no TCP (18.1.1). Runs on the shard. Cold but for `isKnown`, which is
  *  asked before each retransmission; allocates nothing. */
 
 import { SLOT } from '../../memory/layout.ts';
@@ -7,7 +7,7 @@ import type { Clock } from '../../transaction/transaction-records.ts';
 /** Destinations remembered at once; the oldest gives way. */
 const MAX_PLACES = 32;
 /** Family, port, four words of the address, and when it was said. */
-const PLACE_WORDS = 7;
+export const PLACE_WORDS = 7;
 const SAID_AT = 6;
 
 /** Where a transaction's record has its family; the socket stands before it. */

@@ -6,9 +6,11 @@
 import { ascii } from '../../base/ascii.ts';
 import type { Arena } from '../../memory/arena.ts';
 import { SLOT } from '../../memory/layout.ts';
-import { BRANCH_PREFIX, CHANGING_DIGITS, isHex } from '../../sip/branch.ts';
+import { BRANCH_PREFIX, CHANGING_DIGITS, isHex, readHex } from '../../sip/branch.ts';
 import { formatIpAddress, MAX_ADDRESS_BYTES } from '../../sip/ip-address.ts';
 import type { ViaTemplate } from '../../sip/outbound.ts';
+import { isReliable, TRANSPORT_PARAMS, VIA_TRANSPORT_NAMES } from '../../sip/transport.ts';
+import { CONNECTION_DIGITS } from '../../sip/via.ts';
 import type { BoundSocket } from '../bound-socket.ts';
 
 /** "Via: " is not in its value. */
@@ -19,7 +21,11 @@ export const EXTRA = { NONE: 0, RECORD_ROUTE: 1, MAX_BREADTH: 2 } as const;
 /** Local addresses of wildcard sockets are few; where they are not, templates are simply made again. */
 const MAX_TEMPLATES = 64;
 
-interface KnownTemplate extends ViaTemplate {
+/** Behind the branch: the connection that the request came by, for the response (RFC 3261 18.2.2). Kamailio has the same. A number
+ *  that was made up, or is of a connection that is no more, finds none, and the response goes to the address in the Via below. */
+const CONNECTION = ';i=';
+
+export interface KnownTemplate extends ViaTemplate {
   readonly socket: number;
   readonly ingressSocket: number;
   readonly family: number;
@@ -28,9 +34,10 @@ interface KnownTemplate extends ViaTemplate {
   readonly local: readonly [number, number, number, number];
 }
 
-/** The value of a Via of ours as it leaves, up to the changing part of its branch, and its length in all. */
+/** The value of a Via of ours as it leaves: up to the changing part of its branch, where its branch ends, and its length in all. */
 interface OwnVia {
   readonly head: Uint8Array;
+  readonly branchEnd: number;
   readonly length: number;
 }
 
@@ -39,17 +46,29 @@ export class ViaTemplates {
   readonly #sockets: readonly BoundSocket[];
   readonly #localAddresses: readonly string[];
   readonly #maxBreadth: number;
+  readonly #namesConnections: boolean;
   #known: KnownTemplate[] = [];
   #ownVias: OwnVia[] = [];
   #nextId = 1;
+  /** Of the Via that `branchOfOwnVia` found last: where its branch ends, and the connection it names (0: none). */
+  branchEnd = 0;
+  connection = 0;
 
   /** `localAddresses`: literals of the machine, for a wildcard socket when the request came by the other family.
-   *  `maxBreadth`: what a request gets that came without. */
-  constructor(arena: Arena, sockets: readonly BoundSocket[], localAddresses: readonly string[], maxBreadth: number) {
+   *  `maxBreadth`: what a request gets that came without. `namesConnections`: there are no transactions that know by which
+   *  connection a request came, so the Via says it. */
+  constructor(
+    arena: Arena,
+    sockets: readonly BoundSocket[],
+    localAddresses: readonly string[],
+    maxBreadth: number,
+    namesConnections: boolean,
+  ) {
     this.#arena = arena;
     this.#sockets = sockets;
     this.#localAddresses = localAddresses;
     this.#maxBreadth = maxBreadth;
+    this.#namesConnections = namesConnections;
   }
 
   /** The template for a request that came in the slot at `slotWord` and leaves by `socket` to an address of `family`.
@@ -79,19 +98,31 @@ export class ViaTemplates {
   }
 
   /** Where the branch begins in the Via value [start, end) if that is one of ours as it left: nothing was added to it, and
-   *  only the branch, which ends it, differs. −1: it may still be ours, but has to be read. */
+   *  only the branch and the connection's number, which end it, differ. −1: it may still be ours, but has to be read. */
   branchOfOwnVia(start: number, end: number): number {
     const ownVias = this.#ownVias;
     const { bytes } = this.#arena;
     for (let i = 0; i < ownVias.length; i++) {
-      const { head, length } = ownVias[i]!;
+      const { head, length, branchEnd } = ownVias[i]!;
       if (end - start !== length) continue;
       let at = 0;
       while (at < head.length && bytes[start + at] === head[at]) at++;
       if (at !== head.length) continue;
-      return isHex(bytes, start + at, end) ? start + at - BRANCH_PREFIX.length : -1;
+      this.branchEnd = start + branchEnd;
+      this.connection = 0;
+      if (!isHex(bytes, start + at, start + branchEnd)) return -1;
+      if (branchEnd < length && !this.#readConnection(start + branchEnd, end)) return -1;
+      return start + at - BRANCH_PREFIX.length;
     }
     return -1;
+  }
+
+  #readConnection(start: number, end: number): boolean {
+    const { bytes } = this.#arena;
+    for (let i = 0; i < CONNECTION.length; i++) if (bytes[start + i] !== CONNECTION.charCodeAt(i)) return false;
+    if (!isHex(bytes, start + CONNECTION.length, end)) return false;
+    this.connection = readHex(bytes, start + CONNECTION.length, end);
+    return true;
   }
 
   /** Cold. */
@@ -112,8 +143,11 @@ export class ViaTemplates {
     const recordRoutes =
       (extras & EXTRA.RECORD_ROUTE) !== 0 ? this.#recordRoutes(sentBy, socket, family, ingressSocket, slotWord) : '';
     const maxBreadth = (extras & EXTRA.MAX_BREADTH) !== 0 ? `Max-Breadth: ${this.#maxBreadth}\r\n` : '';
-    const value = `SIP/2.0/UDP ${sentBy};branch=${BRANCH_PREFIX}`;
+    const value = `SIP/2.0/${VIA_TRANSPORT_NAMES[this.#sockets[socket]!.transport]} ${sentBy};branch=${BRANCH_PREFIX}`;
     const head = `${recordRoutes}${VIA_NAME}${value}`;
+    const isNaming = this.#namesConnections && isReliable(this.#sockets[ingressSocket]!.transport);
+    const connection = isNaming ? `${CONNECTION}${'0'.repeat(CONNECTION_DIGITS)}` : '';
+    const branchEnd = head.length + CHANGING_DIGITS + suffix.length;
     const template: KnownTemplate = {
       id: this.#nextId++,
       socket,
@@ -122,18 +156,19 @@ export class ViaTemplates {
       isFromLocal,
       extras,
       local,
-      bytes: ascii(`${head}${'0'.repeat(CHANGING_DIGITS)}${suffix}\r\n${maxBreadth}`),
+      bytes: ascii(`${head}${'0'.repeat(CHANGING_DIGITS)}${suffix}${connection}\r\n${maxBreadth}`),
       branchAt: head.length,
+      connectionAt: isNaming ? branchEnd + CONNECTION.length : -1,
     };
     if (this.#known.length === MAX_TEMPLATES) {
       this.#known = [];
       this.#ownVias = [];
     }
     this.#known.push(template);
-    const own = { head: ascii(value), length: value.length + CHANGING_DIGITS + suffix.length };
-    if (!this.#ownVias.some((known) => known.length === own.length && Buffer.from(known.head).equals(own.head))) {
-      this.#ownVias.push(own);
-    }
+    const ownBranchEnd = value.length + CHANGING_DIGITS + suffix.length;
+    const own = { head: ascii(value), branchEnd: ownBranchEnd, length: ownBranchEnd + connection.length };
+    const isKnown = (known: OwnVia) => known.length === own.length && Buffer.from(known.head).equals(own.head);
+    if (!this.#ownVias.some(isKnown)) this.#ownVias.push(own);
     return template;
   }
 
@@ -144,8 +179,14 @@ export class ViaTemplates {
     const hasLocal = isSet(this.#arena.words, slotWord + SLOT.LOCAL_WORD);
     const ingress = this.#sentBy(ingressSocket, ingressFamily, slotWord, hasLocal);
     const isOneSide = socket === ingressSocket && family === ingressFamily && sentBy === ingress;
-    const below = isOneSide ? '' : `Record-Route: <sip:${ingress};lr>\r\n`;
-    return `Record-Route: <sip:${sentBy};lr>\r\n${below}`;
+    const below = isOneSide ? '' : `Record-Route: <sip:${this.#place(ingress, ingressSocket)};lr>\r\n`;
+    return `Record-Route: <sip:${this.#place(sentBy, socket)};lr>\r\n${below}`;
+  }
+
+  /** With the transport, as requests of the dialog have to come back by it. An address and port without one are for UDP
+   *  (RFC 3263 4.1). */
+  #place(sentBy: string, socket: number): string {
+    return `${sentBy}${TRANSPORT_PARAMS[this.#sockets[socket]!.transport]}`;
   }
 
   /** What is advertised, else the address the request leaves from: the socket's or, on a wildcard, the one it came to or

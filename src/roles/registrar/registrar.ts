@@ -21,11 +21,13 @@ import type { MessageIndex } from '../../sip/message-index.ts';
 import { NameAddrView, parseNameAddr } from '../../sip/name-addr.ts';
 import type { Outbound } from '../../sip/outbound.ts';
 import { nextToken, TokenView } from '../../sip/token-list.ts';
-import { parseUri, SCHEME, UriView } from '../../sip/uri.ts';
+import { defaultPortOf, isReliable, TRANSPORT } from '../../sip/transport.ts';
+import { parseUri, SCHEME, transportAskedBy, UriView } from '../../sip/uri.ts';
 import { equalUris } from '../../sip/uri-equality.ts';
 import { RPORT_ABSENT } from '../../sip/via.ts';
 import type { Authentication } from '../authentication.ts';
-import { DEFAULT_PORT, FOREIGN, type OwnAddresses } from '../own-addresses.ts';
+import type { BoundSocket } from '../bound-socket.ts';
+import { FOREIGN, type OwnAddresses } from '../own-addresses.ts';
 import { USER, type Users } from '../proxy/users.ts';
 import type { ReceivedRequest } from '../received-request.ts';
 import { REJECT, type Rejection } from '../rejection.ts';
@@ -39,6 +41,7 @@ type Bytes = Uint8Array<SharedArrayBuffer>;
 
 export interface RegistrarParts {
   readonly arena: Arena;
+  readonly sockets: readonly BoundSocket[];
   readonly outbound: Outbound;
   readonly responder: Responder;
   readonly location: LocationTable;
@@ -214,7 +217,7 @@ export class Registrar {
     const { arena, own } = this.#parts;
     const isSameHost = equalIgnoringCase(arena.bytes, to.hostStart, to.hostEnd, uri.hostStart, uri.hostEnd);
     if (domain < 0 && isSameHost) return true;
-    return domain !== FOREIGN && own.domainOf(to, to.port, slotWord) === domain;
+    return domain !== FOREIGN && own.domainOf(to, to.port, transportAskedBy(to), slotWord) === domain;
   }
 
   /** Step 7: too short ones are refused, but none of an hour or more; too long ones are shortened. */
@@ -290,14 +293,14 @@ export class Registrar {
   }
 
   #fillBinding(request: ReceivedRequest, path: number): void {
-    const { arena, outbound } = this.#parts;
+    const { arena, outbound, sockets } = this.#parts;
     const { index, slotWord } = request;
     const binding = this.#binding;
     binding.clear();
     binding.updatedMs = this.#nowMs;
     binding.cseq = request.cseq.number;
     binding.transaction = request.transaction.high;
-    binding.receivedIn(arena.words, slotWord);
+    binding.receivedIn(arena.words, slotWord, sockets[arena.words[slotWord + SLOT.SOCKET_WORD]!]!.transport);
     const callId = index.first[HEADER_ID.CALL_ID]!;
     binding.callIdStart = index.valueStart(callId);
     binding.callIdEnd = index.valueEnd(callId);
@@ -415,11 +418,11 @@ export class Registrar {
     next.add(binding);
   }
 
-  /** Whether the client is reached where its REGISTER came from: by an Outbound flow (RFC 5626 7), or because it is behind a
-   *  NAT: it says in its Via and in its contact that it is somewhere, and its datagram came from elsewhere. A contact that is
-   *  another place than the client is taken at its word. */
+  /** Whether the client is reached where its REGISTER came from: by an Outbound flow (RFC 5626 7), by the connection that it holds,
+   *  or because it is behind a NAT: it says in its Via and in its contact that it is somewhere, and its datagram came from
+   *  elsewhere. A contact that is another place than the client is taken at its word. */
   #isAtSource(contact: RequestedContact): boolean {
-    const { arena } = this.#parts;
+    const { arena, sockets } = this.#parts;
     const { bytes, words } = arena;
     const request = this.#request!;
     const { topVia: via, slotWord } = request;
@@ -427,10 +430,15 @@ export class Registrar {
     if (contact.isFlow) return true;
     const uri = this.#contactUri;
     if (parseUri(bytes, contact.uriStart, contact.uriEnd, uri) < 0 || uri.scheme !== SCHEME.SIP) return false;
-    const viaPort = via.port === -1 ? DEFAULT_PORT : via.port;
-    const uriPort = uri.port === -1 ? DEFAULT_PORT : uri.port;
-    if (viaPort !== uriPort || uri.maddrStart !== -1) return false;
-    if (!equalIgnoringCase(bytes, via.hostStart, via.hostEnd, uri.hostStart, uri.hostEnd)) return false;
+    if (uri.maddrStart !== -1 || !equalIgnoringCase(bytes, via.hostStart, via.hostEnd, uri.hostStart, uri.hostEnd)) {
+      return false;
+    }
+    const { transport } = sockets[words[slotWord + SLOT.SOCKET_WORD]!]!;
+    // One client can have a port for calls and another for its connection.
+    if (isReliable(transport)) return uri.transport === TRANSPORT.NONE || isStreamOf(uri.transport, transport);
+    const viaPort = via.port === -1 ? defaultPortOf(transport) : via.port;
+    const uriPort = uri.port === -1 ? defaultPortOf(uri.transport) : uri.port;
+    if (viaPort !== uriPort || uri.transport > TRANSPORT.UDP) return false;
     if (via.rport !== RPORT_ABSENT && words[slotWord + SLOT.PORT_WORD] !== viaPort) return true;
     return via.hostKind === HOST_KIND.IPV4 && words[slotWord + SLOT.SOURCE_WORD] !== via.hostWord;
   }
@@ -506,6 +514,11 @@ export class Registrar {
 
 const SEMICOLON = 0x3b;
 const LESS = 0x3c;
+
+/** Whether the transport of a contact can mean this connection. `ws` is said of WSS, too (RFC 7118 5.2). */
+function isStreamOf(asked: number, transport: number): boolean {
+  return asked === transport || (asked === TRANSPORT.WS && transport === TRANSPORT.WSS);
+}
 
 /** Host names and addresses as they are written; a closing dot is not thought of. */
 function equalIgnoringCase(bytes: Bytes, aStart: number, aEnd: number, bStart: number, bEnd: number): boolean {

@@ -20,6 +20,8 @@ export interface NameServerOptions {
   /** After this long a look-up counts as failed. A server that does not answer is given half of it, then asked again. */
   readonly timeoutMs: number;
   readonly negativeTtlSec: number;
+  /** One of TRANSPORT each: NAPTR records for others count for nothing. */
+  readonly transports: readonly number[];
   /** Queries on their way at once. */
   readonly maxQueries: number;
   /** Milliseconds of a clock that never goes back. */
@@ -98,7 +100,7 @@ export class NameServer {
   /** Null: there are none to go by. */
   async #recordsFor({ kind, name }: RecordSet): Promise<Answer | null> {
     if (kind === KIND.NAPTR) {
-      const rules = rulesOf(await this.#dns.resolveNaptr(name));
+      const rules = rulesOf(await this.#dns.resolveNaptr(name), this.#options.transports);
       return rules === null ? null : { known: KNOWN.PRESENT, ttlSec: SERVICE_TTL_SEC, rules };
     }
     if (kind === KIND.SRV) {

@@ -1,7 +1,7 @@
 /** What is known of names, by kind of record, bounded. Runs on the shard. A hit is hot: it allocates nothing. */
 
 import type { Address } from './host-addresses.ts';
-import { ruleWithoutNaptr, type ServiceRule, type SrvTarget } from './service-records.ts';
+import { rulesWithoutNaptr, type ServiceRule, type SrvTarget, serviceNamesOf } from './service-records.ts';
 
 /** An answer that ran out is served for so long if no other is to be had (RFC 8767). */
 const STALE_SEC = 86_400;
@@ -47,14 +47,20 @@ export class RecordSet {
   staleUntilMs = Number.NEGATIVE_INFINITY;
   /** Settles when a query on its way was answered or given up; null: none is. Looked at by all who wait for the name. */
   query: Promise<void> | null = null;
+  /** Of a NAPTR set: its name is in the hosts file or is an address, so nothing but that counts. */
+  isLocal = false;
+  /** Of a NAPTR set, by TRANSPORT: the names of its SRV records. */
+  readonly serviceNames: readonly string[];
   /** Asked for since the last time the cache looked for something to drop. */
   isUsed = true;
   readonly #rulesWithoutNaptr: readonly ServiceRule[];
 
-  constructor(kind: Kind, name: string) {
+  /** `transports`: those that are supported. */
+  constructor(kind: Kind, name: string, transports: readonly number[]) {
     this.kind = kind;
     this.name = name;
-    this.#rulesWithoutNaptr = kind === KIND.NAPTR ? [ruleWithoutNaptr(name)] : NONE;
+    this.serviceNames = kind === KIND.NAPTR ? serviceNamesOf(name) : NONE;
+    this.#rulesWithoutNaptr = kind === KIND.NAPTR ? rulesWithoutNaptr(name, transports) : NONE;
     this.rules = this.#rulesWithoutNaptr;
   }
 
@@ -89,11 +95,13 @@ export class RecordCache {
   readonly kind: Kind;
   readonly #sets = new Map<string, RecordSet>();
   readonly #maxNames: number;
+  readonly #transports: readonly number[];
   evicted = 0;
 
-  constructor(kind: Kind, maxNames: number) {
+  constructor(kind: Kind, maxNames: number, transports: readonly number[] = NONE) {
     this.kind = kind;
     this.#maxNames = maxNames;
+    this.#transports = transports;
   }
 
   get(name: string): RecordSet | undefined {
@@ -102,7 +110,7 @@ export class RecordCache {
 
   add(name: string): RecordSet {
     if (this.#sets.size >= this.#maxNames) this.#dropOne();
-    const set = new RecordSet(this.kind, name);
+    const set = new RecordSet(this.kind, name, this.#transports);
     this.#sets.set(name, set);
     return set;
   }

@@ -5,6 +5,7 @@
  *  (RFC 3263 4.4). So no choice here is random: the order does not depend on the order of arrival, and where RFC 2782
  *  draws a random number, a 32-bit hash of the transaction from the caller is taken, scaled to the same range. */
 
+import { TRANSPORT } from '../../sip/transport.ts';
 import { canonicalName } from './host-addresses.ts';
 
 // ---- SRV ------------------------------------------------------------------------------------------------------------
@@ -114,8 +115,26 @@ export function addressDraw(selector: number): number {
 const MAX_RULES = 4;
 const ADDRESS_FLAG = 'a';
 const SERVICE_FLAG = 's';
-/** The service this server speaks: SIP over UDP (RFC 3263 9). */
-const SIP_OVER_UDP = 'sip+d2u';
+/** NAPTR services by TRANSPORT (RFC 3263 9). */
+const NAPTR_SERVICES: Readonly<Record<string, number>> = {
+  'sip+d2u': TRANSPORT.UDP,
+  'sip+d2t': TRANSPORT.TCP,
+  'sips+d2t': TRANSPORT.TLS,
+};
+/** Names of SRV records by TRANSPORT: what stands before the domain (RFC 3263 4.2). */
+const SRV_PREFIXES: readonly (string | null)[] = [
+  null,
+  '_sip._udp.',
+  '_sip._tcp.',
+  '_sips._tcp.',
+  null,
+  null,
+  null,
+  null,
+];
+/** What SRV records are looked for where neither a URI nor a NAPTR record says which, in this order. Those of TLS are not: a SIP URI
+ *  is one for "_sip" (4.1). */
+const WITHOUT_NAPTR = [TRANSPORT.UDP, TRANSPORT.TCP];
 
 export interface NaptrRecord {
   readonly order: number;
@@ -126,40 +145,61 @@ export interface NaptrRecord {
   readonly replacement: string;
 }
 
-/** What a domain wants looked up for SIP over UDP. */
+/** What a domain wants looked up for SIP. */
 export interface ServiceRule {
   /** SRV records under this name; else addresses, for the default port. */
   readonly isService: boolean;
   /** In lower case, without a final dot. */
   readonly name: string;
+  /** One of TRANSPORT; NONE: the one that is asked for, or the usual. */
+  readonly transport: number;
 }
 
-/** The rule where a domain has no NAPTR record: SRV records under the name for SIP over UDP (RFC 3263 4.1). */
-export function ruleWithoutNaptr(domain: string): ServiceRule {
-  return { isService: true, name: `_sip._udp.${domain}` };
+/** By TRANSPORT: the name of the domain's SRV records for it, '' where there is no such thing. */
+export function serviceNamesOf(domain: string): readonly string[] {
+  return SRV_PREFIXES.map((prefix) => (prefix === null ? '' : `${prefix}${domain}`));
 }
 
-/** The rules of an answer for SIP over UDP, by preference; null: it has no record that SIP could go by.
+/** The rules where a domain has no NAPTR record: SRV records for each transport that is supported (RFC 3263 4.1). */
+export function rulesWithoutNaptr(domain: string, transports: readonly number[]): readonly ServiceRule[] {
+  const names = serviceNamesOf(domain);
+  return WITHOUT_NAPTR.filter((transport) => transports.includes(transport)).map((transport) => ({
+    isService: true,
+    name: names[transport]!,
+    transport,
+  }));
+}
+
+/** The rules of an answer for the transports that are supported, by preference; null: it has no record that SIP could go by.
  *
  *  - Records of other applications are not there for us (RFC 3403 3: "will be ignored"), nor are records in error:
  *    SIP's have a replacement and no regular expression (RFC 3263 4.1), and no flag but "s" and "a" has a meaning here.
  *    "No NAPTR records are found" where only such ones are: a domain with one for eduroam still has its SRV records.
- *  - Of SIP's records, those for TCP, TLS and SCTP are discarded (RFC 3263 4.1: "a client MUST discard any service fields
- *    …"). Where nothing is left, an empty list: the domain says how it takes SIP, and over UDP it does not.
+ *  - Of SIP's records, those for other transports are discarded (RFC 3263 4.1: "a client MUST discard any service fields
+ *    …"). Where nothing is left, an empty list: the domain says how it takes SIP, and we cannot.
  *  - Only the lowest order counts then, for once a match is found "the client MUST NOT consider records with a different
  *    Order" (RFC 3403 4.1); others of the same order may be processed, and are alternatives (RFC 3263 4.3). */
-export function rulesOf(records: readonly NaptrRecord[]): readonly ServiceRule[] | null {
+export function rulesOf(records: readonly NaptrRecord[], transports: readonly number[]): readonly ServiceRule[] | null {
   const ofSip = records.filter(isOfSip);
   if (ofSip.length === 0) return null;
-  const overUdp = ofSip.filter(({ service }) => service.toLowerCase() === SIP_OVER_UDP).sort(compareNaptrRecords);
-  return overUdp
-    .filter(({ order }) => order === overUdp[0]!.order)
-    .map(({ flags, replacement }) => ({
-      isService: flags.toLowerCase() === SERVICE_FLAG,
-      name: canonicalName(replacement),
+  const supported = ofSip.filter((record) => transports.includes(transportOf(record))).sort(compareNaptrRecords);
+  return supported
+    .filter(({ order }) => order === supported[0]!.order)
+    .map((record) => ({
+      isService: record.flags.toLowerCase() === SERVICE_FLAG,
+      name: canonicalName(record.replacement),
+      transport: transportOf(record),
     }))
-    .filter(({ name, isService }, i, all) => i === all.findIndex((o) => o.name === name && o.isService === isService))
+    .filter((rule, i, all) => i === all.findIndex((other) => isSameRule(rule, other)))
     .slice(0, MAX_RULES);
+}
+
+function transportOf({ service }: NaptrRecord): number {
+  return NAPTR_SERVICES[service.toLowerCase()] ?? TRANSPORT.OTHER;
+}
+
+function isSameRule(a: ServiceRule, b: ServiceRule): boolean {
+  return a.name === b.name && a.isService === b.isService && a.transport === b.transport;
 }
 
 function isOfSip({ flags, service, regexp, replacement }: NaptrRecord): boolean {
@@ -174,6 +214,7 @@ function compareNaptrRecords(a: NaptrRecord, b: NaptrRecord): number {
   return (
     a.order - b.order ||
     a.preference - b.preference ||
+    transportOf(a) - transportOf(b) ||
     compareText(canonicalName(a.replacement), canonicalName(b.replacement)) ||
     compareText(a.flags.toLowerCase(), b.flags.toLowerCase())
   );

@@ -34,11 +34,21 @@ export interface ConnectionHost {
   deliver(connection: Connection, bytes: Uint8Array, start: number, end: number, fault: number): boolean;
   /** The connection has something to flush. */
   noteOutput(connection: Connection): void;
-  undelivered(shard: number, tag: number, flags: number, errno: number): void;
+  undelivered(place: Place, shard: number, tag: number, flags: number, errno: number): void;
   closed(connection: Connection, reason: CloseReason): void;
 }
 
 /** Who is at both ends. */
+/** The other end. */
+export interface Place {
+  readonly family: number;
+  readonly port: number;
+  readonly a0: number;
+  readonly a1: number;
+  readonly a2: number;
+  readonly a3: number;
+}
+
 export interface ConnectionIdentity {
   readonly number: number;
   /** Index of the listening point that it belongs to. */
@@ -146,7 +156,7 @@ export class Connection implements TableEntry {
   send(bytes: Buffer, shard: number, tag: number, flags: number): void {
     const { counters, settings } = this.#host;
     if (this.#socket.writableLength + this.#outputBytes + bytes.length > settings.queueBytes) {
-      this.#host.undelivered(shard, tag, flags, constants.errno.ENOBUFS);
+      this.#host.undelivered(this, shard, tag, flags, constants.errno.ENOBUFS);
       this.#abort('unread');
       return;
     }
@@ -358,7 +368,7 @@ export class Connection implements TableEntry {
     this.#host.closed(this, reason);
     const errno = this.#errno === 0 ? constants.errno.ECONNRESET : this.#errno;
     for (let i = 0; i < this.#unsent.length; i += UNSENT_WORDS) {
-      this.#host.undelivered(this.#unsent[i]!, this.#unsent[i + 1]!, this.#unsent[i + 2]!, errno);
+      this.#host.undelivered(this, this.#unsent[i]!, this.#unsent[i + 1]!, this.#unsent[i + 2]!, errno);
     }
     this.#unsent.length = 0;
   }

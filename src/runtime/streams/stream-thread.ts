@@ -26,7 +26,7 @@ import { COUNTER, Counters, connectionCount } from '../../observe/counters.ts';
 import type { BoundSocket } from '../../roles/bound-socket.ts';
 import { duplicate, signal, type Watch, watch } from '../udp-socket.ts';
 import { addressText, addressWords, NO_ADDRESS } from './address-words.ts';
-import { type CloseReason, Connection, type ConnectionHost } from './connection.ts';
+import { type CloseReason, Connection, type ConnectionHost, type Place } from './connection.ts';
 import { ConnectionTable } from './connection-table.ts';
 
 export interface StreamTask {
@@ -158,7 +158,7 @@ class StreamThread implements ConnectionHost {
   }
 
   /** Without room in the ring the shard finds out by its timers. */
-  undelivered(shard: number, tag: number, flags: number, errno: number): void {
+  undelivered(place: Place, shard: number, tag: number, flags: number, errno: number): void {
     this.counters.count(COUNTER.stream_undelivered_total);
     if (tag === 0) return;
     const offset = this.#inbound.claim(0);
@@ -170,6 +170,13 @@ class StreamThread implements ConnectionHost {
     words[at + UNDELIVERED.TAG_WORD] = tag;
     words[at + UNDELIVERED.FLAGS_WORD] = flags;
     words[at + UNDELIVERED.ERRNO_WORD] = errno;
+    const to = at + UNDELIVERED.PLACE_WORD;
+    words[to] = place.family;
+    words[to + 1] = place.port;
+    words[to + 2] = place.a0;
+    words[to + 3] = place.a1;
+    words[to + 4] = place.a2;
+    words[to + 5] = place.a3;
     this.#inbound.commit();
     this.#publishSoon();
   }
@@ -255,9 +262,10 @@ class StreamThread implements ConnectionHost {
     const message = Buffer.allocUnsafe(length);
     message.set(bytes.subarray(offset + SLOT_HEADER_BYTES, offset + SLOT_HEADER_BYTES + length));
     const connection = this.#connectionFor(at);
+    const place = connection === null ? placeAt(words, at) : connection;
     // Released before anything is done with it: should this thread die of it, its successor does not meet it.
     ring.release();
-    if (connection === null) this.undelivered(shard, tag, flags, this.#errno);
+    if (connection === null) this.undelivered(place, shard, tag, flags, this.#errno);
     else connection.send(message, shard, tag, flags);
   }
 
@@ -388,3 +396,16 @@ class StreamThread implements ConnectionHost {
 
 const thread = new StreamThread(workerData as StreamTask);
 parentPort!.on('message', (command: StreamCommand) => thread.obey(command));
+
+/** Where the record at word `at` is to go. Cold. */
+function placeAt(words: Int32Array, at: number): Place {
+  const source = at + SLOT.SOURCE_WORD;
+  return {
+    family: words[at + SLOT.FAMILY_WORD]!,
+    port: words[at + SLOT.PORT_WORD]!,
+    a0: words[source]!,
+    a1: words[source + 1]!,
+    a2: words[source + 2]!,
+    a3: words[source + 3]!,
+  };
+}

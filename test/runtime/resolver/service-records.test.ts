@@ -9,6 +9,7 @@ import {
   type SrvTarget,
   selectSrvTarget,
 } from '../../../src/runtime/resolver/service-records.ts';
+import { TRANSPORT } from '../../../src/sip/transport.ts';
 import { selectors } from './selectors.ts';
 
 describe('RFC 2782: order and weights', () => {
@@ -73,12 +74,14 @@ describe('RFC 2782: order and weights', () => {
   });
 });
 
+const ONLY_UDP = [TRANSPORT.UDP];
+
 describe('RFC 3263 4.1: NAPTR records for SIP over UDP', () => {
   const record = (order: number, preference: number, flags: string, service: string, replacement: string) =>
     ({ order, preference, flags, service, regexp: '', replacement }) satisfies NaptrRecord;
   const udp = (order: number, preference: number, replacement: string) =>
     record(order, preference, 's', 'SIP+D2U', replacement);
-  const names = (records: NaptrRecord[]) => rulesOf(records)?.map(({ name }) => name) ?? null;
+  const names = (records: NaptrRecord[]) => rulesOf(records, ONLY_UDP)?.map(({ name }) => name) ?? null;
 
   it('are taken by preference, those of the lowest order only, whatever the order of arrival', () => {
     const records = [udp(10, 1, 'b'), udp(10, 2, 'a'), udp(10, 2, 'c'), udp(5, 9, 'z'), udp(5, 10, 'y')];
@@ -95,26 +98,29 @@ describe('RFC 3263 4.1: NAPTR records for SIP over UDP', () => {
   });
 
   it('may be written in any case, and with a final dot', () => {
-    expect(rulesOf([record(1, 1, 'S', 'sip+D2u', '_SIP._udp.Example.')])).toEqual([
-      { isService: true, name: '_sip._udp.example' },
+    expect(rulesOf([record(1, 1, 'S', 'sip+D2u', '_SIP._udp.Example.')], ONLY_UDP)).toEqual([
+      { isService: true, name: '_sip._udp.example', transport: TRANSPORT.UDP },
     ]);
-    expect(rulesOf([record(1, 1, 'A', 'Sip+d2U', 'Host')])).toEqual([{ isService: false, name: 'host' }]);
+    expect(rulesOf([record(1, 1, 'A', 'Sip+d2U', 'Host')], ONLY_UDP)).toEqual([
+      { isService: false, name: 'host', transport: TRANSPORT.UDP },
+    ]);
   });
 
   it('are none, of several services of SIP', () => {
     for (const service of ['SIP+D2T', 'SIPS+D2T', 'SIP+D2S', 'SIPS+D2U', 'SIP+D2W', 'SIP+D2UX']) {
-      expect(rulesOf([record(1, 1, 's', service, 'x')])).toEqual([]);
+      expect(rulesOf([record(1, 1, 's', service, 'x')], ONLY_UDP)).toEqual([]);
     }
   });
 
   it('are not there at all, where others are or they are in error', () => {
-    expect(rulesOf([])).toBeNull();
+    expect(rulesOf([], ONLY_UDP)).toBeNull();
     for (const service of ['', 'E2U+sip', 'x-eduroam:radius.tls', 'SIP', 'XSIP+D2U']) {
-      expect(rulesOf([record(1, 1, 's', service, 'x')])).toBeNull();
+      expect(rulesOf([record(1, 1, 's', service, 'x')], ONLY_UDP)).toBeNull();
     }
-    for (const flags of ['', 'u', 'p', 'sa']) expect(rulesOf([record(1, 1, flags, 'SIP+D2U', 'x')])).toBeNull();
-    expect(rulesOf([{ ...udp(1, 1, 'x'), regexp: '!^.*$!sip:x@example.com!' }])).toBeNull();
-    expect(rulesOf([udp(1, 1, '')])).toBeNull();
+    for (const flags of ['', 'u', 'p', 'sa'])
+      expect(rulesOf([record(1, 1, flags, 'SIP+D2U', 'x')], ONLY_UDP)).toBeNull();
+    expect(rulesOf([{ ...udp(1, 1, 'x'), regexp: '!^.*$!sip:x@example.com!' }], ONLY_UDP)).toBeNull();
+    expect(rulesOf([udp(1, 1, '')], ONLY_UDP)).toBeNull();
     expect(names([udp(1, 1, '.'), udp(2, 1, 'good')])).toEqual(['good']);
   });
 

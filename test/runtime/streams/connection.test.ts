@@ -51,7 +51,7 @@ class Host implements ConnectionHost {
     this.dirty.push(connection);
   }
 
-  undelivered(...fate: number[]): void {
+  undelivered(_: unknown, ...fate: number[]): void {
     this.undeliveredTags.push(fate);
   }
 
