@@ -122,6 +122,7 @@ constexpr int32_t KEPT_BLOCKS_WORD = 6;
 constexpr int32_t KEPT_KIB_WORD = 7;
 constexpr int32_t PARKED_WORD = 8;
 constexpr int32_t THREAD_ID_WORD = 9;
+constexpr int32_t LOG_LEVEL_WORD = 10;
 }  // namespace SHARD
 
 namespace SHARD_STATE {

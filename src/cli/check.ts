@@ -1,11 +1,11 @@
 /** `strowger check`, and the summary of a configuration that the banner of `start` shares. */
 
+import { pino } from 'pino';
 import { loadConfig } from '../config/load.ts';
 import { nextHopsByDomain } from '../config/next-hops-by-domain.ts';
 import { type Config, type DomainEntry, shardCountOf } from '../config/schema.ts';
 import { DomainServices } from '../roles/domain-services.ts';
 import { readToken } from '../runtime/control/token-gate.ts';
-import { createLog } from '../runtime/log.ts';
 import { UserFiles, UserFilesError } from '../runtime/user-directory/user-files.ts';
 import type { Arguments } from './arguments.ts';
 import { renderRows } from './table.ts';
@@ -50,7 +50,7 @@ export function check({ config: file, flags, sets }: Arguments): number {
 /** What is wrong with the files of users, a line each; null: nothing. */
 function usersProblem(config: Config): string | null {
   try {
-    new UserFiles(config, createLog({ level: 'silent', format: 'json' }));
+    new UserFiles(config, pino({ level: 'silent' }));
     return null;
   } catch (error) {
     if (error instanceof UserFilesError) return error.message;

@@ -13,7 +13,8 @@ import { callsOf } from '../runtime/control/methods.ts';
 import { readToken } from '../runtime/control/token-gate.ts';
 import { controlPath, openControlSocket } from '../runtime/control.ts';
 import type { GivenSockets } from '../runtime/given-sockets.ts';
-import { createLog } from '../runtime/log.ts';
+import { openServerLog, type ServerLog } from '../runtime/log.ts';
+import { LogSink } from '../runtime/log-sink.ts';
 import type { StartOptions } from '../runtime/main.ts';
 import type { ListenError, RunningServer } from '../runtime/running-server.ts';
 import type { ServiceNotifier } from '../runtime/service-notify.ts';
@@ -23,6 +24,7 @@ import { countOf } from './check.ts';
 import { firstCallOf } from './first-call.ts';
 import { renderCounters } from './table.ts';
 
+const STDOUT = 1;
 /** Signals closer together than this are one. */
 const SAME_SIGNAL_MS = 200;
 /** The server promises to stop within 2 s; a process that hangs for longer is ended all the same. */
@@ -43,7 +45,9 @@ export async function start({ config: file, flags, sets }: Arguments, version: s
     return 1;
   }
   const errors = new DistinctErrors();
-  const log = createLog(config.log, {}, errors);
+  const serverLog = openServerLog(config.log, errors);
+  const { log } = serverLog;
+  process.on('exit', () => serverLog.end());
   let admin: AdminListener | null = null;
   let server: RunningServer;
   let notifier: ServiceNotifier;
@@ -52,7 +56,12 @@ export async function start({ config: file, flags, sets }: Arguments, version: s
     admin = await openAdminOf(config);
     notifier = await openNotifier(log);
     const onDrain = (isDraining: boolean) => notifier.status(isDraining ? `draining; ${status}` : status);
-    server = await (await importStartServer())(config, log, { version, given: await activatedSockets(), onDrain });
+    server = await (await importStartServer())(config, log, {
+      version,
+      given: await activatedSockets(),
+      lostLines: () => serverLog.lostLines,
+      onDrain,
+    });
   } catch (error) {
     await admin?.close();
     console.error(`strowger: ${explainStartError(error, config)}`);
@@ -60,19 +69,42 @@ export async function start({ config: file, flags, sets }: Arguments, version: s
   }
   const recentErrors = (limit: number) => errors.recent(limit);
   const call = firstCallOf(server.describe().listening);
-  const operations: ProcessOperations = { logs: { recentErrors } };
+  const operations: ProcessOperations = { logs: logOperations(serverLog, server, recentErrors) };
   const calls = callsOf(server, operations);
   const page: PageOptions = {
     recentErrors,
     firstCall: call === null ? [] : [call.uas, call.uac],
     onError: (error) => log.error({ err: error }, 'the live page failed'),
   };
-  admin?.serve(server, page, { calls, log, onUnauthorized: () => server.noteUnauthorized() });
+  admin?.serve(server, page, {
+    calls,
+    log: log.child({ module: 'control' }),
+    onUnauthorized: () => server.noteUnauthorized(),
+  });
   status = statusOf(server);
-  const surroundings = { log, version, adminUrl: admin?.url ?? null, calls, notifier, status };
+  const surroundings = { log, version, serverLog, adminUrl: admin?.url ?? null, calls, notifier, status };
   const code = await runUntilEnd(server, config, surroundings);
   await admin?.close();
   return code;
+}
+
+/** Shards are told of the level of what they say about calls. */
+function logOperations(
+  serverLog: ServerLog,
+  server: RunningServer,
+  recentErrors: ProcessOperations['logs']['recentErrors'],
+): ProcessOperations['logs'] {
+  return {
+    recentErrors,
+    levels: () => serverLog.levels,
+    setLevel: (to, module) => {
+      serverLog.setLevel(to, module);
+      const { level, modules } = serverLog.levels;
+      server.useCallLevel(modules.calls ?? level);
+      serverLog.log.info({ to: to ?? 'default', of: module ?? 'all' }, 'log level changed');
+      return serverLog.levels;
+    },
+  };
 }
 
 /** Imported late: who has none needs no HTTP server. */
@@ -114,28 +146,31 @@ interface Surroundings {
   readonly version: string;
   readonly adminUrl: string | null;
   readonly calls: Calls;
+  readonly serverLog: ServerLog;
   readonly notifier: ServiceNotifier;
   readonly status: string;
 }
 
 async function runUntilEnd(server: RunningServer, config: Config, surroundings: Surroundings): Promise<number> {
-  const { log, version, adminUrl, calls, notifier, status } = surroundings;
+  const { log, version, adminUrl, calls, serverLog, notifier, status } = surroundings;
   const ended = endOf(server, config.drain.signalDeadlineMs, log, notifier);
-  process.on('SIGUSR2', () => process.stderr.write(`${renderCounters(server.stats())}\n`));
+  process.on('SIGUSR2', () => serverLog.writeText(`${renderCounters(server.stats())}\n`));
   const description = server.describe();
   const path = controlPath(config.control.socket, firstPort(description.listening, config));
-  const control = path === null ? null : await openControlSocket(path, calls, log);
-  console.log(
-    renderBanner({
-      version,
-      pid: process.pid,
-      config,
-      description,
-      controlPath: control?.path ?? null,
-      adminUrl,
-      self: selfCommand(),
-    }),
-  );
+  const control = path === null ? null : await openControlSocket(path, calls, log.child({ module: 'control' }));
+  const banner = renderBanner({
+    version,
+    pid: process.pid,
+    config,
+    description,
+    controlPath: control?.path ?? null,
+    adminUrl,
+    self: selfCommand(),
+  });
+  // Whoever does not read it holds up nobody.
+  const stdout = new LogSink(STDOUT);
+  stdout.write(`${banner}\n`);
+  process.on('exit', () => stdout.end());
   notifier.ready(status);
   notifier.watch(() => server.isAlive());
   const code = await ended;

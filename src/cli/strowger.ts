@@ -54,5 +54,7 @@ async function run(args: Arguments, argv: readonly string[]): Promise<number> {
 }
 
 // `strowger stats | head` closes our stdout: that is an end, not a failure.
+// Whatever Node itself has to say: a server whose stderr nobody reads any more runs on.
+process.stderr.on('error', () => undefined);
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
 process.exit(await main(process.argv.slice(2)));

@@ -9,8 +9,9 @@ import type { DistinctError } from '../observe/distinct-errors.ts';
 import type { ListedBan } from '../runtime/bans/ban-list.ts';
 import type { ControlMethod } from '../runtime/control/method.ts';
 import { METHODS } from '../runtime/control/methods.ts';
+import type { LogLevels } from '../runtime/log.ts';
 import type { ListedHop, ListedShard, ShardTransaction } from '../runtime/shard-service.ts';
-import { grouped, renderTable } from './table.ts';
+import { grouped, renderRows, renderTable } from './table.ts';
 
 export interface VerbOperand {
   /** As the help has it; in brackets, it may be left out: `[LEVEL]`. */
@@ -48,6 +49,21 @@ export const VERBS = {
     flags: [{ name: 'limit', value: 'N' }],
     examples: [['strowger error list', 'what went wrong lately, and what to do about it']],
     print: printErrors,
+  },
+  'log level': {
+    method: 'log.level',
+    operands: [{ usage: '[LEVEL]', param: 'level' }],
+    flags: [{ name: 'module', value: 'NAME' }],
+    about: `LEVEL is trace, debug, info, warn, error, fatal or silent; without it, what is set is printed.
+Modules: server, shards, calls, location, users, bans, control. With LEVEL default a module is as
+all the others again. It lasts until the next start or reload. At debug, "calls" says what requests are turned away, a
+line per reason and minute with their count and one of them as an example.`,
+    examples: [
+      ['strowger log level', 'what is set'],
+      ['strowger log level debug --module calls', 'say which requests are turned away, and why'],
+      ['strowger log level default --module calls', 'no more'],
+    ],
+    print: printLevels,
   },
   'shard list': {
     method: 'shard.list',
@@ -126,6 +142,7 @@ restart (setting bans.file).`,
 
 export const VERB_NOUNS = {
   error: 'what went wrong in a running server',
+  log: 'what a running server writes into its log',
   shard: 'the threads of a running server that serve calls',
   transaction: 'the transactions of a running server',
   hop: 'the next hops of a running server',
@@ -195,6 +212,11 @@ function printErrors({ errors }: { errors: readonly DistinctError[] }, lineWidth
     rows,
     lineWidth,
   );
+}
+
+function printLevels({ level, modules }: LogLevels): string {
+  const own = Object.entries(modules).map(([name, its]): [string, string] => [name, its]);
+  return renderRows([['all', level], ...own]);
 }
 
 function printShards({ shards }: { shards: readonly ListedShard[] }, lineWidth: number): string {

@@ -849,6 +849,10 @@ const settings = z.strictObject({
           help: '`auto`: pretty on a terminal, JSON otherwise. Logs go to stderr.',
           reload: 'restart',
         }),
+        bufferKiB: about(z.int().min(16).max(65_536).default(1024), {
+          help: 'Lines that wait while nobody reads them; further ones are lost and counted. The server never waits for its log.',
+          reload: 'restart',
+        }),
       })
       .prefault({}),
     { help: 'Logs.', reload: 'live' },

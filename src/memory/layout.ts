@@ -145,6 +145,8 @@ export const SHARD = {
   PARKED_WORD: 8,
   /** The kernel's id of the shard's thread. */
   THREAD_ID_WORD: 9,
+  /** Least urgent lines about calls that the log wants, as pino numbers them, written by main; 0: none. */
+  LOG_LEVEL_WORD: 10,
 } as const;
 export const SHARD_STATE = { DOWN: 0, RUNNING: 1, STOPPED: 2 } as const;
 export const SHARD_CONTROL_BYTES = PADDING_BYTES;

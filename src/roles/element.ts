@@ -26,6 +26,7 @@ import { errorOfFault, MESSAGE_ERROR, parseMessage } from '../sip/parse-message.
 import { FRAME_FAULT } from '../sip/stream-framing.ts';
 import { TRANSPORT } from '../sip/transport.ts';
 import { parseVia } from '../sip/via.ts';
+import { AnswerLog, type AnswerLogPort } from './answer-log.ts';
 import { ACCESS } from './authentication.ts';
 import type { BoundSocket } from './bound-socket.ts';
 import { Destination } from './destination.ts';
@@ -77,6 +78,8 @@ export interface ElementPorts extends Policy {
   readonly feed: FeedProducer | null;
   /** Settles once the users are known that the source of HA1s said PENDING about. */
   readonly whenUsersKnown: () => Promise<void>;
+  /** Where to say whom we turn away; left out: nowhere. */
+  readonly answerLog?: AnswerLogPort;
   /** Milliseconds since 1970. */
   readonly wallMs: () => number;
   /** Where messages are kept for who watches; what was flushed is told to it by the caller. */
@@ -147,6 +150,7 @@ export class Element {
       localAddresses,
       counters,
       histograms: new Histograms(arena, shard),
+      answerLog: ports.answerLog === undefined ? null : new AnswerLog(arena, clock, ports.answerLog),
       outbound,
       edits: this.#edits,
       destination,

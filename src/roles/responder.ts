@@ -14,6 +14,7 @@ import { NameAddrView, parseNameAddr } from '../sip/name-addr.ts';
 import type { Outbound } from '../sip/outbound.ts';
 import { defaultPortOf, isReliable } from '../sip/transport.ts';
 import { RPORT_ABSENT } from '../sip/via.ts';
+import type { AnswerLog } from './answer-log.ts';
 import type { BoundSocket } from './bound-socket.ts';
 import type { Destination } from './destination.ts';
 import { FOUND } from './ports.ts';
@@ -47,6 +48,8 @@ export class Responder {
   /** What ends a response without headers of its own. */
   readonly #trailer: Uint8Array;
   readonly #to = new NameAddrView();
+  /** null: nobody wants to know whom we turn away. */
+  readonly answerLog: AnswerLog | null;
 
   /** `server`: value of the Server header, '' for none. */
   constructor(
@@ -57,7 +60,9 @@ export class Responder {
     destination: Destination,
     sockets: readonly BoundSocket[],
     server: string,
+    answerLog: AnswerLog | null = null,
   ) {
+    this.answerLog = answerLog;
     this.#arena = arena;
     this.#outbound = outbound;
     this.#edits = edits;
@@ -93,6 +98,7 @@ export class Responder {
 
   /** Answers with a rejection: a 420 names what is not supported (section 20.40), a 503 says when to come again. */
   reject(request: ReceivedRequest, rejection: Rejection): void {
+    this.answerLog?.note(request, rejection);
     const headers =
       rejection.status === 420
         ? this.#unsupported(request.index, HEADER_ID.PROXY_REQUIRE)

@@ -12,6 +12,7 @@ import type { Counters } from '../observe/counters.ts';
 import type { Histograms } from '../observe/histograms.ts';
 import type { MessageEdits } from '../sip/message-edits.ts';
 import type { Outbound } from '../sip/outbound.ts';
+import type { AnswerLog } from './answer-log.ts';
 import { Authentication, type AuthPorts } from './authentication.ts';
 import type { BoundSocket } from './bound-socket.ts';
 import type { Destination } from './destination.ts';
@@ -55,6 +56,7 @@ export interface SnapshotParts {
   readonly localAddresses: readonly string[];
   readonly counters: Counters;
   readonly histograms: Histograms;
+  readonly answerLog: AnswerLog | null;
   readonly outbound: Outbound;
   readonly edits: MessageEdits;
   readonly destination: Destination;
@@ -106,7 +108,16 @@ export class Snapshot {
     const users = new Users(config, fileUsers);
     const hasSameTemplates = before !== null && before.config.maxBreadth === config.maxBreadth;
     const templates = hasSameTemplates ? before.templates : newTemplates(parts, config);
-    const responder = new Responder(arena, outbound, edits, parts.marker, parts.returns, sockets, config.server.name);
+    const responder = new Responder(
+      arena,
+      outbound,
+      edits,
+      parts.marker,
+      parts.returns,
+      sockets,
+      config.server.name,
+      parts.answerLog,
+    );
     const authentication =
       auth === null
         ? null

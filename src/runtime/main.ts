@@ -1,7 +1,7 @@
 /** Boots the server: sockets, arena, supervisor, control socket. Main thread, cold; read it top-down. */
 
 import { networkInterfaces } from 'node:os';
-import type { Logger } from 'pino';
+import { type Logger, pino } from 'pino';
 import type { ListenPoint } from '../config/listen-point.ts';
 import { type Config, shardCountOf } from '../config/schema.ts';
 import { STORE_STATE } from '../location/store-feed.ts';
@@ -49,6 +49,8 @@ export interface StartOptions {
   readonly version?: string;
   /** Sockets that others have opened for us; those that no listen point is for are closed. */
   readonly given?: GivenSockets;
+  /** Log lines that could not be written. */
+  readonly lostLines?: () => number;
   /** Told when new requests are turned away, and when they are taken again. */
   readonly onDrain?: (isDraining: boolean) => void;
 }
@@ -56,9 +58,9 @@ export interface StartOptions {
 /** Starts the server. Rejects with a ListenError if a socket cannot be opened, with a UserFilesError if a file of users is
  *  wrong; nothing is left running then. */
 export async function startServer(config: Config, log: Logger, options: StartOptions = {}): Promise<RunningServer> {
-  const { version = 'unknown', given = new GivenSockets([]), onDrain } = options;
+  const { version = 'unknown', given = new GivenSockets([]), lostLines = () => 0, onDrain } = options;
   const startedAt = Date.now();
-  const userFiles = new UserFiles(config, log);
+  const userFiles = new UserFiles(config, log.child({ module: 'users' }));
   const userTable = userFiles.shared === null ? null : new UserTable(userFiles.shared);
   const sockets = openSockets(config, given);
   for (const text of given.closeRest()) log.warn(`${text} was given to this server and is nowhere in listen: closed`);
@@ -81,6 +83,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
   const trace = openTrace(config, sockets, addresses, arena.map.shardCount);
   // Only the live page asks.
   const topSources = config.admin.listen === 'off' ? null : createTopSources();
+  const storeLog = log.child({ module: 'location' });
   const supervisor = new Supervisor({
     arena,
     topSources,
@@ -90,14 +93,16 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     sockets,
     localAddresses: addresses,
     trace: trace?.buffer ?? null,
-    log,
+    log: log.child({ module: 'shards' }),
+    shardLog: log,
   });
   const bans = new BanList({
     file: bansFile(config),
     isProtected: () => protectedBlocks(config),
     onChange: (table) => supervisor.useBans(table),
-    log,
+    log: log.child({ module: 'bans' }),
   });
+  supervisor.setCallLevel(levelNumber(log.level));
   const mainFd = createEventFd();
   const end = () => {
     for (const socket of sockets) close(socket.fd);
@@ -111,7 +116,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     shardFds: [...supervisor.shardFds, mainFd],
     directory: locationDirectory(config),
     sync: config.location.sync,
-    onEvent: (level, text) => log[level](text),
+    onEvent: (level, text) => storeLog[level](text),
     bury: (thread) => location.bury(thread),
   });
   try {
@@ -128,6 +133,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
   });
   const refresh = () => {
     mainCounters.set(COUNTER.kernel_drops_total, sumOf(datagramSockets, receiveDrops));
+    mainCounters.set(COUNTER.log_lines_lost_total, lostLines());
     mainCounters.set(COUNTER.users_reloads_total, userFiles.reloads);
     mainCounters.set(COUNTER.users_reload_failures_total, userFiles.failedReloads);
     mainCounters.set(COUNTER.trace_lost_total, trace?.lost ?? 0);
@@ -246,6 +252,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     bans,
     isAlive: () => supervisor.allTurn(),
     shards,
+    useCallLevel: (level) => supervisor.setCallLevel(levelNumber(level)),
     noteUnauthorized: () => mainCounters.count(COUNTER.control_unauthorized_total),
     drain: ({ deadlineMs = config.drain.deadlineSec * 1000, lingerMs = config.timers.t2Ms } = {}) => {
       seenMessages = countMessages(stats());
@@ -296,6 +303,11 @@ function openTrace(
     maskHeaders: config.trace.maskHeaders,
   };
   return new TraceService(config, 0, shardCount, reading);
+}
+
+/** As pino numbers it; 0: silent. */
+function levelNumber(level: string): number {
+  return pino.levels.values[level] ?? 0;
 }
 
 /** Of the shards, as the kernel numbers them. */

@@ -107,6 +107,8 @@ export interface RunningServer {
   /** Whether all threads do their rounds. Takes as long as they need to answer, 2 s at the most. */
   isAlive(): Promise<boolean>;
   readonly shards: ShardOperations;
+  /** The least urgent lines about calls that the log wants: a level of pino's. */
+  useCallLevel(level: string): void;
   /** Counts a request for control that had no right to come. */
   noteUnauthorized(): void;
   /** Takes nothing new, ends once what runs is over, or at the deadline (by default that of `strowger drain`); `finished` says

@@ -34,6 +34,7 @@ import { Nap } from './nap.ts';
 import { rehearse } from './rehearsal.ts';
 import { Resolver } from './resolver.ts';
 import { rejectMarkOf } from './ring-marks.ts';
+import { ShardLog } from './shard-log.ts';
 import { type AskCommand, answerQuestion } from './shard-questions.ts';
 import { openAuth, type SharedAuth } from './shared-auth.ts';
 import { StreamEgress } from './streams/stream-egress.ts';
@@ -145,6 +146,7 @@ class Shard {
   readonly #element: Element;
   readonly #resolver: Resolver;
   readonly #users: ShardUsers;
+  readonly #log: ShardLog;
   /** Slots served in this cycle, to go home after the flush. */
   readonly #done = new Int32Array(CYCLE_SLOTS * 2);
   #doneCount = 0;
@@ -216,7 +218,8 @@ class Shard {
       families: familiesOf(task.sockets),
       transports: transportsOf(task.sockets),
     });
-    this.#users = new ShardUsers(task.users, task.config, task.shard);
+    this.#log = new ShardLog(task.port, this.#counters);
+    this.#users = new ShardUsers(task.users, task.config, this.#log);
     this.#location = new LocationTable(task.location, task.shard, arena);
     this.#element = new Element(arena, task.shard, {
       location: this.#location,
@@ -224,6 +227,10 @@ class Shard {
       auth: openAuth(task.auth, this.#users),
       fileUsers: this.#users.files,
       whenUsersKnown: () => this.#users.whenKnown(),
+      answerLog: {
+        level: () => words[this.#control + SHARD.LOG_LEVEL_WORD]!,
+        write: (level, line, text) => this.#log.write(level, 'calls', { ...line }, text),
+      },
       wallMs: Date.now,
       config: task.config,
       sockets: task.sockets,
@@ -547,6 +554,7 @@ class Shard {
   }
 
   #obey(command: unknown): void {
+    this.#log.hear(command);
     if (command === 'crash') throw new Error('crash on request');
     if (isUsersCommand(command)) this.#users.use(command.users);
     if (isBansCommand(command)) this.#intake?.useBans(command.bans === null ? null : new BanTable(command.bans));

@@ -33,6 +33,7 @@ import { ask } from './question.ts';
 import { REFUSED, RequestError } from './request-error.ts';
 import { shedMarkOf } from './ring-marks.ts';
 import type { BansCommand, IntakeTask, RehearsalTask, ShardCensus, ShardTask, UsersCommand } from './shard.ts';
+import { ShardLines } from './shard-log.ts';
 import { type AnswerTo, type ShardQuestion, ShardQuestions } from './shard-questions.ts';
 import { type SharedAuth, shareAuth } from './shared-auth.ts';
 import type { StreamCommand, StreamTask } from './streams/stream-thread.ts';
@@ -80,6 +81,8 @@ export interface SupervisorOptions {
   /** Where the intake says who sends most (observe/top-sources.ts); null: nobody ever asks. */
   readonly topSources: SharedArrayBuffer | null;
   readonly log: Logger;
+  /** For what shards say; of no module. */
+  readonly shardLog: Logger;
 }
 
 /** What a shard died of last. */
@@ -113,6 +116,7 @@ export class Supervisor {
   readonly #lastCrashes: (ShardCrash | null)[];
   /** null: the shard is down. */
   readonly #questions: (ShardQuestions | null)[];
+  readonly #lines: ShardLines;
   /** Ends a shard's thread from outside. */
   readonly #aborts: (AbortController | null)[];
   /** Looks after shards that hang. */
@@ -159,6 +163,7 @@ export class Supervisor {
     this.#crashes = new Array(shardCount).fill(0);
     this.#lastCrashes = new Array(shardCount).fill(null);
     this.#questions = new Array(shardCount).fill(null);
+    this.#lines = new ShardLines(options.shardLog);
     this.#aborts = new Array(shardCount).fill(null);
     this.#pool = new Piscina({
       filename: moduleBeside('shard'),
@@ -234,6 +239,14 @@ export class Supervisor {
       starts: this.#control(shard, SHARD.INCARNATION_WORD),
       crashes,
     }));
+  }
+
+  /** Which lines about calls shards are to send, as pino numbers the level; 0: none. */
+  setCallLevel(level: number): void {
+    const { words, map } = this.#arena;
+    for (let shard = 0; shard < map.shardCount; shard++) {
+      words[(shardOffset(map, shard) >> 2) + SHARD.LOG_LEVEL_WORD] = level;
+    }
   }
 
   /** null: this shard has not crashed. */
@@ -443,6 +456,7 @@ export class Supervisor {
       const { port1, port2 } = new MessageChannel();
       this.#ports[shard] = port1;
       this.#questions[shard] = new ShardQuestions(shard, port1);
+      this.#lines.listen(shard, port1);
       const task: ShardTask = {
         arena: this.#arena.buffer,
         shard,
@@ -520,7 +534,11 @@ export class Supervisor {
       error: error instanceof Error ? error.message : String(error),
       vector,
     };
-    this.#log.error({ shard, err: error, vector }, 'shard crashed; starting it again');
+    const hint =
+      vector === null
+        ? 'report it with its stack'
+        : 'report it with its stack and the datagram in the file: it may hold secrets';
+    this.#log.error({ shard, err: error, vector, hint }, 'shard crashed; starting it again');
     this.#options.location.bury(shard);
     // Who has the intake, sweeps: without a dispatcher the successor.
     if (this.#hasDispatcher) await this.#sweep(shard);
@@ -614,7 +632,10 @@ export class Supervisor {
         last.cycles = cycles;
         if (last.checks < HANG_CHECKS) continue;
         last.checks = 0;
-        this.#log.error({ shard }, 'shard hangs; ending its thread');
+        this.#log.error(
+          { shard, hint: 'report it: nothing may keep a shard busy for seconds' },
+          'shard hangs; ending its thread',
+        );
         this.#aborts[shard]?.abort();
       }
     };

@@ -19,6 +19,7 @@ import {
 import { Counters, readCounters } from '../../src/observe/counters.ts';
 import { CallTrace } from '../../src/observe/trace/call-trace.ts';
 import { openTrace } from '../../src/observe/trace/trace-layout.ts';
+import type { AnswerLogPort } from '../../src/roles/answer-log.ts';
 import { Element, type Occupancy } from '../../src/roles/element.ts';
 import { FOUND, NOT_FOUND, PENDING, type ResolverPort } from '../../src/roles/ports.ts';
 import type { ListedHop } from '../../src/roles/proxy/hop-health.ts';
@@ -72,6 +73,8 @@ export interface ElementOptions {
   /** `tcp`: all of it over TCP, while the test goes on speaking of UDP: what is received and sent is translated, so that a test of
    *  what does not depend on the transport can be repeated as it is. */
   readonly over?: 'udp' | 'tcp';
+  /** Told whom the element turns away. */
+  readonly answerLog?: AnswerLogPort | null;
 }
 
 export interface VirtualElement {
@@ -136,6 +139,7 @@ export function createElement(options: ElementOptions = {}): VirtualElement {
     slowHosts: [],
     locationCapacity: 1000,
     trace: null,
+    answerLog: null,
     mode: 'stateless',
     listen: ['udp:192.0.2.254:5060'],
     domains: ['biloxi.example'],
@@ -292,6 +296,7 @@ function bindElement(
     slowHosts,
     locationCapacity,
     trace: traceMemory,
+    answerLog,
     ...basics
   }: Required<ElementOptions>,
 ) {
@@ -321,6 +326,7 @@ function bindElement(
     localAddresses: ['192.0.2.253', '192.0.2.254', '2001:db8::53'],
     counters,
     trace,
+    ...(answerLog === null ? {} : { answerLog }),
     resolver: lookUps.resolver,
     flush(outbound) {
       let failed = 0;

@@ -54,11 +54,18 @@ const server: RunningServer = {
     hops: async () => [],
   },
   noteUnauthorized: () => undefined,
+  useCallLevel: () => undefined,
   stop: async () => undefined,
   finished: new Promise(() => undefined),
 };
 
-const operations: ProcessOperations = { logs: { recentErrors: () => [] } };
+const operations: ProcessOperations = {
+  logs: {
+    recentErrors: () => [],
+    levels: () => ({ level: 'info', modules: {} }),
+    setLevel: (level, module) => ({ level: level ?? 'info', modules: module === null ? {} : { [module]: 'warn' } }),
+  },
+};
 
 let directory = '';
 let logged: Record<string, unknown>[] = [];

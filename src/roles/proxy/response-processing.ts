@@ -309,6 +309,7 @@ export class ResponseProcessing {
     const { branches, responder, counters } = this.#parts;
     if (!branches.read(server)) return;
     counters.count(rejection.counter);
+    responder.answerLog?.note(branches.kept, rejection);
     responder.respond(branches.kept, rejection.statusLine, NO_HEADERS);
     this.keepFinal(server);
     this.#decide(server);

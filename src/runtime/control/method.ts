@@ -15,6 +15,8 @@
 
 import type { z } from 'zod';
 import type { DistinctError } from '../../observe/distinct-errors.ts';
+import type { LogLevel, LogLevels } from '../log.ts';
+import type { LogModule } from '../log-modules.ts';
 import { INVALID_PARAMS, RequestError } from '../request-error.ts';
 import type { RunningServer } from '../running-server.ts';
 
@@ -23,6 +25,9 @@ export interface ProcessOperations {
   readonly logs: {
     /** What the log warned of lately, the latest first. */
     recentErrors(limit: number): readonly DistinctError[];
+    levels(): LogLevels;
+    /** `level` null: that of a module is that of all again. `module` null: of all that have none of their own. */
+    setLevel(level: LogLevel | null, module: LogModule | null): LogLevels;
   };
 }
 

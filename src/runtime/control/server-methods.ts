@@ -1,9 +1,12 @@
 /** The control methods about the server as a whole. Main thread, cold. */
 
 import { z } from 'zod';
+import { LOG_MODULES } from '../log-modules.ts';
+import { REFUSED, RequestError } from '../request-error.ts';
 import { method } from './method.ts';
 
 const MAX_ERRORS = 200;
+const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 export const serverMethods = {
   status: method({
@@ -18,6 +21,26 @@ export const serverMethods = {
     params: z.strictObject({}),
     result: 'a figure for each counter, by its name in [metrics.md](metrics.md) without `strowger_`',
     run: (server) => server.stats(),
+  }),
+  'log.level': method({
+    help: 'Set what the log says, for all of the server or for a part of it; without parameters, tell what it says',
+    params: z.strictObject({
+      level: z
+        .enum([...LEVELS, 'default'])
+        .optional()
+        .describe('the least urgent lines that are written; `default`: a part is as all the others again'),
+      module: z
+        .enum(LOG_MODULES)
+        .optional()
+        .describe('of this part only; without it, of all that have no level of their own'),
+    }),
+    result: '`level`, and `modules`: the levels of those that have another, by name',
+    isChange: true,
+    run: (_, { level, module }, { logs }) => {
+      if (level === undefined) return logs.levels();
+      if (level === 'default' && module === undefined) throw new RequestError(REFUSED, 'default is for a module');
+      return logs.setLevel(level === 'default' ? null : level, module ?? null);
+    },
   }),
   'errors.recent': method({
     help: 'Say what went wrong lately, each distinct error once, and what to do about it',

@@ -1,11 +1,11 @@
 /** All that a shard knows of users, put together: the table of the main thread, exchanged when it sends another, and the
  *  directory behind it. Cold. */
 
-import type { Logger } from 'pino';
 import type { SharedCredentials } from '../../auth/credential-table.ts';
 import type { Ha1Source } from '../../auth/ha1-source.ts';
 import type { Config } from '../../config/schema.ts';
 import type { FileUsers } from '../../roles/proxy/users.ts';
+import type { ShardLog } from '../shard-log.ts';
 import { LookedUpUsers } from './looked-up-users.ts';
 import { PostgresLookup } from './postgres-lookup.ts';
 import { UserTable } from './user-table.ts';
@@ -16,10 +16,10 @@ export class ShardUsers {
   readonly #directory: LookedUpUsers | null;
 
   /** `shared` null: nobody asks for users. */
-  constructor(shared: SharedCredentials | null, config: Config, shard: number) {
+  constructor(shared: SharedCredentials | null, config: Config, log: Pick<ShardLog, 'write'>) {
     const table = shared === null ? null : new UserTable(shared);
     this.#table = table;
-    this.#directory = table === null ? null : openDirectory(table, config, shard);
+    this.#directory = table === null ? null : openDirectory(table, config, log);
     this.source = this.#directory ?? table;
   }
 
@@ -50,12 +50,9 @@ export class ShardUsers {
 }
 
 /** null: the configuration names no directory, or no domain asks anybody to authenticate. */
-function openDirectory(table: UserTable, config: Config, shard: number): LookedUpUsers | null {
+function openDirectory(table: UserTable, config: Config, log: Pick<ShardLog, 'write'>): LookedUpUsers | null {
   const { directory } = config.auth;
   if (directory === undefined || config.domains.every(({ authenticate }) => authenticate.length === 0)) return null;
-  // Loaded when there is something to say: every shard would take a tenth of a second longer to start.
-  const say = (write: (log: Logger) => void) =>
-    void import('../log.ts').then(({ createLog }) => write(createLog(config.log, { shard })));
   return new LookedUpUsers({
     table,
     directory: new PostgresLookup(directory),
@@ -63,8 +60,8 @@ function openDirectory(table: UserTable, config: Config, shard: number): LookedU
     settings: directory,
     nowMs: () => performance.now(),
     onTrouble: (error) =>
-      say((log) => log.error(sayError(error), 'the directory of users fails: requests of its users get 503')),
-    onRecovery: () => say((log) => log.info('the directory of users answers again')),
+      log.write('error', 'users', sayError(error), 'the directory of users fails: requests of its users get 503'),
+    onRecovery: () => log.write('info', 'users', {}, 'the directory of users answers again'),
   });
 }
 

@@ -1,0 +1,82 @@
+/** Where log lines go: nothing that a reader or a disk does holds up who writes them. */
+
+import { describe, expect, it, vi } from 'vitest';
+import { LogSink } from '../../src/runtime/log-sink.ts';
+
+/** A descriptor that takes what `mood` says. */
+function descriptor(limitBytes = 1000) {
+  const state = { mood: 'takes' as 'takes' | 'EAGAIN' | 'EPIPE' | 'ENOSPC' | number, text: '' };
+  const sink = new LogSink(99, {
+    limitBytes,
+    sayLost: (lines) => `lost ${lines}\n`,
+    writeTo: (_, bytes) => {
+      const { mood } = state;
+      if (typeof mood === 'string' && mood !== 'takes') throw Object.assign(new Error(mood), { code: mood });
+      const taken = mood === 'takes' ? bytes.length : Math.min(mood, bytes.length);
+      if (typeof mood === 'number') state.mood = 'EAGAIN';
+      state.text += bytes.toString('utf8', 0, taken);
+      return taken;
+    },
+  });
+  return { state, sink };
+}
+
+describe('a reader that stops reading', () => {
+  it('gets what waited, in order, once it reads again', () => {
+    vi.useFakeTimers();
+    const { state, sink } = descriptor();
+    sink.write('a\n');
+    state.mood = 'EAGAIN';
+    for (const line of ['b\n', 'c\n']) sink.write(line);
+    expect([state.text, sink.lostLines]).toEqual(['a\n', 0]);
+    state.mood = 'takes';
+    vi.advanceTimersByTime(100);
+    expect(state.text).toBe('a\nb\nc\n');
+    sink.close();
+    vi.useRealTimers();
+  });
+
+  it('in the middle of a line gets the rest of it', () => {
+    const { state, sink } = descriptor();
+    state.mood = 3;
+    sink.write('abcdef\n');
+    expect(state.text).toBe('abc');
+    state.mood = 'takes';
+    sink.write('g\n');
+    expect(state.text).toBe('abcdef\ng\n');
+  });
+
+  it('for too long loses lines, which are counted, and said when it reads again', () => {
+    const { state, sink } = descriptor(10);
+    state.mood = 'EAGAIN';
+    for (let i = 0; i < 8; i++) sink.write(`${i}234\n`);
+    expect(sink.lostLines).toBe(6);
+    state.mood = 'takes';
+    sink.write('x\n');
+    expect(state.text).toBe('0234\n1234\nlost 6\nx\n');
+    expect(sink.lostLines).toBe(6);
+    sink.close();
+  });
+
+  it('holds up an end for a moment only', () => {
+    const { state, sink } = descriptor();
+    state.mood = 'EAGAIN';
+    sink.write('a\n');
+    const beganMs = performance.now();
+    sink.end();
+    expect(performance.now() - beganMs).toBeLessThan(2000);
+    sink.close();
+  });
+});
+
+describe.each(['EPIPE', 'ENOSPC'] as const)('a descriptor that says %s', (code) => {
+  it('loses lines, which are counted, and is tried again with the next one', () => {
+    const { state, sink } = descriptor();
+    state.mood = code;
+    for (let i = 0; i < 3; i++) sink.write('lost\n');
+    expect([state.text, sink.lostLines]).toEqual(['', 3]);
+    state.mood = 'takes';
+    sink.write('a\n');
+    expect(state.text).toBe('a\nlost 3\n');
+  });
+});
