@@ -965,7 +965,7 @@ const settings = z.strictObject({
     z
       .strictObject({
         listen: about(checkedString(adminListenProblem).default('off'), {
-          help: 'HTTP listener for the live page (`/`), `/metrics` (Prometheus), `/healthz`, `/readyz` and, with a token, control (`POST /rpc`, see `control.tokenFile`). The rest has no password: whoever reaches it reads what is there. Off unless it is named, as in Kamailio and Envoy, so that two servers on one machine never fight for a port. docs/metrics.md lists the metrics.',
+          help: 'HTTP listener for the live page (`/`), `/metrics` (Prometheus), `/healthz`, `/readyz` and, with a token, control (`POST /rpc`, see `control.tokenFile`). With a token the live page asks for it. The rest has no password: whoever reaches it reads what is there. Off unless it is named, as in Kamailio and Envoy, so that two servers on one machine never fight for a port. docs/metrics.md lists the metrics.',
           reload: 'restart',
           accepted: 'off, or ADDRESS:PORT such as 127.0.0.1:9560, [::1]:9560 or, with allowWildcard, *:9560',
         }),

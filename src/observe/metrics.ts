@@ -231,7 +231,7 @@ export function renderMetricsReference(): string {
 
 | path | answer |
 |---|---|
-| \`/\` | a live page for people; \`/live.json\` has its figures |
+| \`/\` | a live page for people, who give the token where \`control.tokenFile\` has one; \`/live.json\` has its figures |
 | \`/metrics\` | everything below, for Prometheus (text format 0.0.4) |
 | \`/healthz\` | 200 as long as the process answers: a probe of liveness |
 | \`/readyz\` | 200 when traffic may come, else 503 with a line for each reason: a probe of readiness |

@@ -1,15 +1,17 @@
-/** The admin HTTP listener: /metrics, /healthz, /readyz, the live page (live/) and control (control/http-routes.ts). Main thread, cold. It is open before the
- *  server serves, so that whoever probes is told that it is not ready yet instead of finding nobody. */
+/** The admin HTTP listener: /metrics, /healthz, /readyz, the live page (live/) and control (control/http-routes.ts). Main thread,
+ *  cold. It is open before the server serves, so that whoever probes is told that it is not ready yet instead of finding nobody. */
 
 import { isIPv6 } from 'node:net';
-import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { type AdminAddress, parseAdminAddress } from '../config/admin-address.ts';
 import { CONTENT_TYPE } from '../observe/exposition.ts';
 import { addControlRoutes, type ControlServed, RPC_PATH } from './control/http-routes.ts';
 import { TokenGate } from './control/token-gate.ts';
+import { addCallRoutes } from './live/call-routes.ts';
 import { LiveFeed, type LiveFeedOptions } from './live/live-feed.ts';
-import { addLiveRoutes, isNamedByAddress, LIVE_PATHS, type Refusal } from './live/live-routes.ts';
+import { addLiveRoutes, isNamedByAddress, LIVE_PATHS } from './live/live-routes.ts';
 import { readPageFiles } from './live/page-files.ts';
+import { type Refusal, refusalByToken } from './live/refusal.ts';
 import type { RunningServer } from './running-server.ts';
 
 /** A request has a few hundred bytes, and no body but for control. */
@@ -23,6 +25,11 @@ const PATHS = [...LIVE_PATHS, '/metrics', '/healthz', '/readyz', RPC_PATH] as co
 const FOREIGN_NAME: Refusal = {
   status: 403,
   text: 'this listener is for its own machine: address it as 127.0.0.1, [::1] or localhost',
+};
+
+const OPEN_TO_OTHERS: Refusal = {
+  status: 403,
+  text: 'calls are shown to other machines only with a token (setting control.tokenFile); strowger trace shows them here',
 };
 
 /** What the live page shows beside the server. */
@@ -61,15 +68,21 @@ export async function openAdmin(listen: string, tokenFile?: string): Promise<Adm
   const files = readPageFiles();
   addRoutes(app, () => server);
   const isLoopback = address.host === '::1' || address.host.startsWith('127.');
-  addLiveRoutes(app, {
-    files,
-    feed: () => feed,
-    refusal: ({ headers }) => (isLoopback && !isNamedByAddress(headers.host) ? FOREIGN_NAME : null),
+  const gate = tokenFile === undefined ? null : new TokenGate(tokenFile);
+  const refusal = (request: FastifyRequest) => {
+    if (isLoopback && !isNamedByAddress(request.headers.host)) return FOREIGN_NAME;
+    return gate === null ? null : refusalByToken(gate, request, () => control?.onUnauthorized());
+  };
+  addLiveRoutes(app, { files, feed: () => feed, refusal });
+  const isOpenToOthers = !isLoopback && gate === null;
+  addCallRoutes(app, {
+    calls: () => control?.calls ?? null,
+    refusal: (request) => (isOpenToOthers ? OPEN_TO_OTHERS : refusal(request)),
   });
   // Only control takes anything, and only as JSON.
   app.removeAllContentTypeParsers();
   addControlRoutes(app, {
-    gate: tokenFile === undefined ? null : new TokenGate(tokenFile),
+    gate,
     served: () => control,
     isOwnHost: (name) => !isLoopback || isNamedByAddress(name),
   });

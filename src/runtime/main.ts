@@ -188,10 +188,6 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     isReady: () => notReadyBecause().length === 0,
     storeStates: STATE_WORDS,
   });
-  const live = liveViewOf(
-    { ...shown, topSources, notReadyBecause, ringHigh: (shard) => metrics.ringHighOf(shard) },
-    { version, startedAtMs: startedAt, counters: mainCounters },
-  );
   metrics.start(config.admin.listen !== 'off');
   const loads = new ThreadLoads(() => threadIdsOf(arena));
   loads.start();
@@ -202,6 +198,10 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     loads,
     ringHighOf: (shard) => metrics.ringHighOf(shard),
   });
+  const live = liveViewOf(
+    { ...shown, topSources, notReadyBecause, ringHighOf: (shard) => metrics.ringHighOf(shard) },
+    { version, startedAtMs: startedAt, counters: mainCounters, shards },
+  );
   const trouble = new TroubleWatch(stats, log);
   const troubleTimer = setInterval(() => trouble.check(), TROUBLE_CHECK_MS);
   troubleTimer.unref();

@@ -8,6 +8,7 @@
  *  ``` */
 
 import type { DistinctError } from '../../observe/distinct-errors.ts';
+import type { ListedHop } from '../shard-service.ts';
 import { frameOf, type LiveFacts, type LiveFrame, type LivePoint, WINDOW_READINGS } from './live-frame.ts';
 import type { LiveReading } from './live-reading.ts';
 
@@ -41,6 +42,8 @@ export interface LiveView {
   /** … until this. */
   rest(): void;
   read(): LiveReading;
+  /** Asks the shards; rejects if one of them does not answer. */
+  hops(): Promise<readonly ListedHop[]>;
   /** A page was turned away because there were too many. */
   noteRefused(): void;
   /** A page was cut off because it did not read. */
@@ -83,6 +86,8 @@ export class LiveFeed {
   readonly #readings: LiveReading[] = [];
   readonly #points: LivePoint[] = [];
   #last: LiveFrame | null = null;
+  #hops: readonly ListedHop[] | null = null;
+  #isAskingForHops = false;
   #timer: NodeJS.Timeout | null = null;
   #isClosed = false;
 
@@ -187,12 +192,25 @@ export class LiveFeed {
       // The first one is about to be added.
       watchers: Math.max(1, this.#watchers.size),
       errors: this.#options.recentErrors(MAX_ERRORS),
+      hops: this.#hops,
     });
+    this.#askForHops();
     this.#last = frame;
     if (frame.point !== null) this.#points.push(frame.point);
     if (this.#points.length > MAX_POINTS) this.#points.shift();
     const text = eventText('frame', frame);
     for (const watcher of this.#watchers) this.#send(watcher, text);
+  }
+
+  /** For the next frame. One question at a time: a shard that is busy is not asked again and again. */
+  #askForHops(): void {
+    if (this.#isAskingForHops) return;
+    this.#isAskingForHops = true;
+    const settle = (hops: readonly ListedHop[] | null) => {
+      this.#hops = hops;
+      this.#isAskingForHops = false;
+    };
+    this.#view.hops().then(settle, () => settle(null));
   }
 
   #send(watcher: Watcher, text: string): void {

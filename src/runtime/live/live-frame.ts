@@ -7,6 +7,7 @@ import type { HistogramReading } from '../../observe/histograms.ts';
 import { countOf, histogramSince, quantileUs } from '../../observe/quantile.ts';
 import { MANY_PORTS } from '../../observe/top-sources.ts';
 import { METHOD_NAMES } from '../../sip/methods.ts';
+import type { ListedHop } from '../shard-service.ts';
 import type { LiveReading, ShardReading } from './live-reading.ts';
 
 /** Readings that percentiles and top talkers are about: what a second brings is too little to tell a p99. */
@@ -130,6 +131,8 @@ export interface LiveFrame {
   /** Pages that are open. */
   readonly watchers: number;
   readonly talkers: readonly Talker[] | null;
+  /** As the shards saw them a second ago; null: they have not said. */
+  readonly hops: readonly ListedHop[] | null;
   /** The latest first. */
   readonly errors: readonly DistinctError[];
 }
@@ -139,6 +142,7 @@ export interface FrameContext {
   readonly startedAtMs: number;
   readonly watchers: number;
   readonly errors: readonly DistinctError[];
+  readonly hops: readonly ListedHop[] | null;
 }
 
 /** In the order of their weight. */
@@ -148,6 +152,7 @@ export const SIGNAL_NAMES = [
   'jumbo_exhausted_total',
   'shed_requests_total',
   'overload_rejected_total',
+  'drain_rejected_total',
   'transactions_exhausted_total',
   'parked_exhausted_total',
   'send_congested_total',
@@ -163,6 +168,7 @@ export const SIGNAL_NAMES = [
   'junk_datagrams_total',
   'loops_detected_total',
   'too_many_hops_total',
+  'banned_datagrams_total',
   'relay_denied_total',
   'wrong_credentials_total',
   'forged_responses_total',
@@ -181,7 +187,10 @@ const LOST = [
 const CLASSES = 6;
 
 /** What `readings`, oldest first and a second apart, tell of their last second and of the time from the first to the last. */
-export function frameOf(readings: readonly LiveReading[], { startedAtMs, watchers, errors }: FrameContext): LiveFrame {
+export function frameOf(
+  readings: readonly LiveReading[],
+  { startedAtMs, watchers, errors, hops }: FrameContext,
+): LiveFrame {
   const now = readings.at(-1)!;
   const before = readings.at(-2) ?? null;
   const first = readings[0]!;
@@ -225,6 +234,7 @@ export function frameOf(readings: readonly LiveReading[], { startedAtMs, watcher
     residentBytes: now.residentBytes,
     watchers,
     talkers: before === null ? null : talkersOf(readings),
+    hops,
     errors,
   };
 }

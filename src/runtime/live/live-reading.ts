@@ -24,7 +24,7 @@ export interface LiveSources {
   readonly isDispatcherUp: () => boolean | null;
   readonly shards: () => readonly ShardStatus[];
   /** Most datagrams that waited for a shard at once, lately. */
-  readonly ringHigh: (shard: number) => number;
+  readonly ringHighOf: (shard: number) => number;
   readonly aorCount: () => number;
   readonly bindingCount: () => number;
   readonly storeState: () => string;
@@ -144,7 +144,7 @@ export class LiveReader {
       cpu: readThreadCpu(threadId),
       messages: MESSAGE_COUNTERS.reduce((sum, id) => sum + this.#counter(shard, id), 0),
       ringDepth: (Atomics.load(words, ring + RING.TAIL_WORD) - head) | 0,
-      ringHigh: this.#sources.ringHigh(shard),
+      ringHigh: this.#sources.ringHighOf(shard),
       parked: words[word + SHARD.PARKED_WORD]!,
       transactions: this.#transactionsOf(shard),
       keptBytes: words[word + SHARD.KEPT_KIB_WORD]! * 1024,

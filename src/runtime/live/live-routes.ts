@@ -6,6 +6,7 @@ import { isIP } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { LiveFeed, Watcher } from './live-feed.ts';
 import type { PageFiles } from './page-files.ts';
+import { type Refusal, refuse, STARTING } from './refusal.ts';
 
 /** Nothing from elsewhere, nothing inline, in nobody's frame. */
 const POLICY = [
@@ -27,11 +28,6 @@ const HEADERS = {
 } as const;
 
 export const LIVE_PATHS = ['/', '/live.json'] as const;
-
-export interface Refusal {
-  readonly status: number;
-  readonly text: string;
-}
 
 export interface LiveRoutesOptions {
   readonly files: PageFiles;
@@ -84,13 +80,7 @@ export function isNamedByAddress(host: string | undefined): boolean {
   return isIP(bare) !== 0 || bare.toLowerCase() === 'localhost';
 }
 
-const STARTING: Refusal = { status: 503, text: 'starting' };
 const TOO_MANY: Refusal = { status: 503, text: 'too many pages are open on this server: close some of them' };
-
-function refuse(reply: FastifyReply, { status, text }: Refusal): FastifyReply {
-  reply.headers({ ...HEADERS, 'cache-control': 'no-store' });
-  return reply.code(status).type('text/plain; charset=utf-8').send(`${text}\n`);
-}
 
 /** Begins the answer with the first event. */
 function watcherOf(response: ServerResponse): Watcher {

@@ -2,12 +2,18 @@
 
 import { COUNTER, type Counters } from '../../observe/counters.ts';
 import { rejectMarkOf, shedMarkOf } from '../ring-marks.ts';
+import type { ShardOperations } from '../shard-service.ts';
 import type { LiveView } from './live-feed.ts';
 import { LiveReader, type LiveSources } from './live-reading.ts';
 
 export function liveViewOf(
   sources: LiveSources,
-  { version, startedAtMs, counters }: { version: string; startedAtMs: number; counters: Counters },
+  {
+    version,
+    startedAtMs,
+    counters,
+    shards,
+  }: { version: string; startedAtMs: number; counters: Counters; shards: ShardOperations },
 ): LiveView {
   const { arena, config, sockets } = sources;
   const { map } = arena;
@@ -33,6 +39,7 @@ export function liveViewOf(
     watch: () => reader.watch(),
     rest: () => reader.rest(),
     read: () => reader.read(),
+    hops: () => shards.hops(),
     noteRefused: () => counters.count(COUNTER.live_pages_refused_total),
     noteCutOff: () => counters.count(COUNTER.live_pages_cut_off_total),
   };

@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { LiveFeed, type LiveHello, MAX_WATCHERS, type Watcher } from '../../../src/runtime/live/live-feed.ts';
 import type { LiveFrame } from '../../../src/runtime/live/live-frame.ts';
+import type { ListedHop } from '../../../src/runtime/shard-service.ts';
 import { CountingView as View } from './counting-view.ts';
 import { FACTS } from './readings.ts';
 
@@ -164,6 +165,51 @@ describe('a feed', () => {
     feed.add(next);
     vi.advanceTimersByTime(1000);
     expect(next.names).toEqual(['hello', 'frame', 'frame']);
+  });
+});
+
+describe('next hops', () => {
+  const HOP: ListedHop = {
+    uri: 'sip:192.0.2.1',
+    state: 'up',
+    restingOn: 0,
+    restsForSec: 0,
+    failures: 0,
+    lastFailedAt: null,
+  };
+  const hopsOf = (page: Page) =>
+    page.events.filter(([name]) => name === 'frame').map(([, frame]) => (frame as LiveFrame).hops);
+
+  it('are asked for once a second, and in the frame after the answer', async () => {
+    const view = new View();
+    view.hopsSaid = [HOP];
+    const page = new Page();
+    feedOf(view).add(page);
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(hopsOf(page)).toEqual([null, [HOP], [HOP]]);
+    expect(view.hopQuestions).toBe(3);
+  });
+
+  it('are not known while a shard does not answer, and known again after that', async () => {
+    const view = new View();
+    view.hopsSaid = null;
+    const page = new Page();
+    feedOf(view).add(page);
+    await vi.advanceTimersByTimeAsync(1000);
+    view.hopsSaid = [];
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(hopsOf(page)).toEqual([null, null, null, []]);
+  });
+
+  it('are not asked for again while an answer is out', async () => {
+    const view = new View();
+    view.hops = () => {
+      view.hopQuestions++;
+      return new Promise(() => undefined);
+    };
+    feedOf(view).add(new Page());
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(view.hopQuestions).toBe(1);
   });
 });
 

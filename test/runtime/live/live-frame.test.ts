@@ -6,7 +6,7 @@ import { type FrameContext, frameOf, SIGNAL_NAMES } from '../../../src/runtime/l
 import { METHOD } from '../../../src/sip/methods.ts';
 import { histogramOf, reading, STARTED_AT_MS, shardReading } from './readings.ts';
 
-const CONTEXT: FrameContext = { startedAtMs: STARTED_AT_MS, watchers: 1, errors: [] };
+const CONTEXT: FrameContext = { startedAtMs: STARTED_AT_MS, watchers: 1, errors: [], hops: null };
 
 describe('the first reading', () => {
   it('tells what is, and no rate', () => {

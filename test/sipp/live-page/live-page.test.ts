@@ -1,5 +1,7 @@
 /** The live page in Chromium, of a real server: at rest, under the load of SIPp, while shards die, and while the server is away. */
 
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DESK, focusOn, hasChromium, launchChromium, PHONE, PROBE } from '../../browser/chromium.ts';
@@ -30,7 +32,8 @@ describe.skipIf(!hasChromium)('the live page', () => {
   beforeAll(async () => {
     url = `http://127.0.0.1:${await freeTcpPort()}/`;
     const listen = `udp:127.0.0.1:${await freePort()}`;
-    args = ['--mode', 'stateful', '--listen', listen, '--admin', new URL(url).host];
+    // Every call is kept, so that the one that is looked for is there.
+    args = ['--mode', 'stateful', '--listen', listen, '--admin', new URL(url).host, '--set', 'trace.sample=1'];
     server = await ServerProcess.start(...args);
     browser = await launchChromium();
   });
@@ -145,6 +148,36 @@ describe.skipIf(!hasChromium)('the live page', () => {
       await Promise.all([desk.page.close(), phone.page.close()]);
     });
 
+    it('shows a call message by message', async () => {
+      const { page, complaints } = await open();
+      await page.locator('#calls-what').fill('sipp');
+      await page.keyboard.press('Enter');
+      await page.locator('#calls-list li').first().waitFor(PATIENCE);
+      expect(await page.locator('#calls-list .outcome').first().innerText()).toBe('INVITE 200');
+      const labels = await page.locator('#ladder .label').allInnerTexts();
+      const expected = ['INVITE', '100 Trying', '180 Ringing', '200 OK', 'ACK', 'BYE', '200 OK (BYE)'];
+      expect(expected.filter((label) => !labels.includes(label))).toEqual([]);
+      expect(await page.locator('#ladder .lanes span').count()).toBe(3);
+      const rung = page.locator('#ladder .rung').first();
+      await rung.focus();
+      await page.keyboard.press('Enter');
+      expect(await rung.getAttribute('aria-expanded')).toBe('true');
+      expect(await page.locator('#ladder pre').first().innerText()).toMatch(
+        /^INVITE sip:\S+ SIP\/2\.0\n(?:.*\n)*Call-ID: /,
+      );
+      const [download] = await Promise.all([
+        page.waitForEvent('download'),
+        page.getByRole('button', { name: 'Save as pcap' }).click(),
+      ]);
+      // The magic number of a capture file.
+      expect(readFileSync(await download.path()).readUInt32LE(0)).toBe(0xa1b2c3d4);
+      await page.locator('#calls-what').fill('nobody-by-that-name');
+      await page.keyboard.press('Enter');
+      await shows(page, '#calls-note', 'No such call');
+      expect(complaints).toEqual([]);
+      await page.close();
+    });
+
     it('is walked through and read by keyboard', async () => {
       const { page } = await open();
       await page.keyboard.press('Tab');
@@ -200,6 +233,30 @@ describe.skipIf(!hasChromium)('the live page', () => {
       .first()
       .waitFor({ state: 'attached', ...PATIENCE });
     await page.close();
+  });
+
+  it('asks for the token where there is one, and asks again for a wrong one', async () => {
+    const tokenFile = join(server.folder, 'token');
+    writeFileSync(tokenFile, 'a-token-of-many-characters');
+    const port = await freeTcpPort();
+    const locked = await ServerProcess.start(
+      ...['--listen', `udp:127.0.0.1:${await freePort()}`, '--admin', `127.0.0.1:${port}`],
+      ...['--set', `control.tokenFile=${tokenFile}`],
+    );
+    const page = await browser.newPage({ viewport: DESK });
+    await page.goto(`http://127.0.0.1:${port}/`);
+    await shows(page, '#state-word', 'Locked');
+    await page.keyboard.type('not-the-right-token');
+    await page.keyboard.press('Enter');
+    await shows(page, '#token-why', 'That was not the one');
+    await page.keyboard.type('a-token-of-many-characters');
+    await page.keyboard.press('Enter');
+    await shows(page, '#state-word', 'Ready');
+    // Kept for as long as the tab.
+    await page.reload();
+    await shows(page, '#state-word', 'Ready');
+    await page.close();
+    await locked.kill();
   });
 
   it('says that the server has stopped', async () => {

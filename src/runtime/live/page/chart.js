@@ -356,8 +356,8 @@ function decadesAround(min, max) {
   return { low, top: Math.max(top, low * 100) };
 }
 
-/** A line without axes for a tile.
- *  @returns {{ element: SVGElement, draw(values: readonly (number | null)[], width: number): void }} */
+/** A line without axes for a tile: values by their time, over the last `spanSec` before `endMs`.
+ *  @returns {{ element: SVGElement, draw(values: readonly { at: number, value: number | null }[], endMs: number, spanSec: number): void }} */
 export function sparkline() {
   const area = svg('path', { class: 'band s0' });
   const line = svg('path', { class: 'line s0' });
@@ -369,24 +369,24 @@ export function sparkline() {
   );
   return {
     element,
-    draw(values, width) {
-      const max = Math.max(...values.map((value) => value ?? 0), 1e-9);
+    draw(values, endMs, spanSec) {
+      const max = Math.max(...values.map(({ value }) => value ?? 0), 1e-9);
       let top = '';
-      let isTorn = true;
-      let first = 0;
+      let shape = '';
       let x = 0;
-      for (const [i, value] of values.entries()) {
-        if (value === null) {
-          isTorn = true;
-          continue;
-        }
-        x = Math.round((100 - ((values.length - 1 - i) / (width - 1)) * 100) * 10) / 10;
-        if (top === '') first = x;
-        top += `${isTorn ? 'M' : 'L'}${x} ${Math.round((29 - (value / max) * 26) * 10) / 10}`;
-        isTorn = false;
+      let lastAt = Number.NEGATIVE_INFINITY;
+      for (const { at, value } of values) {
+        if (value === null) continue;
+        const isTorn = at - lastAt > GAP_MS;
+        if (isTorn && shape !== '') shape += `V30Z`;
+        x = Math.round((100 - ((endMs - at) / (spanSec * 1000)) * 100) * 10) / 10;
+        const y = Math.round((29 - (value / max) * 26) * 10) / 10;
+        top += `${isTorn ? 'M' : 'L'}${x} ${y}`;
+        shape += `${isTorn ? `M${x} 30` : ''}L${x} ${y}`;
+        lastAt = at;
       }
       setAttribute(line, 'd', top);
-      setAttribute(area, 'd', top === '' ? '' : `${top.replaceAll('M', 'L').replace('L', 'M')}L${x} 30L${first} 30Z`);
+      setAttribute(area, 'd', shape === '' ? '' : `${shape}V30Z`);
     },
   };
 }

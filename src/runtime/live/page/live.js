@@ -4,6 +4,7 @@
 /** @import { LiveHello } from '../live-feed.ts' */
 /** @import { StreamState } from './stream.js' */
 
+import { CallsPanel } from './calls.js';
 import { Chart, Cursor, sparkline } from './chart.js';
 import { byId, h, setAttribute, setText } from './dom.js';
 import { countText, durationParts, durationText, rateText, spanText, timeText } from './figures.js';
@@ -17,6 +18,7 @@ const NEW_SEC = 60;
 const history = new History();
 const cursor = new Cursor();
 const panels = makePanels();
+const calls = new CallsPanel(() => LiveStream.headers());
 /** Until somebody chooses, it grows with what there is to show. */
 let spanSec = 60;
 let hasChosenSpan = false;
@@ -160,13 +162,13 @@ const TILES = [
     note: (point) => `p50 ${durationText(point?.transit?.p50Us)}`,
   },
   {
-    name: 'Failed',
+    name: 'Failed answers',
     value: (point) => failedShare(point),
     figure: (point) => {
       const share = point === null ? null : failedShare(point);
       return share === null ? ['–', ''] : [(share * 100).toFixed(share > 0 && share < 0.0995 ? 1 : 0), '%'];
     },
-    note: () => 'answers of 5xx and 6xx',
+    note: () => '5xx and 6xx',
     look: (point) => {
       const share = point === null ? 0 : (failedShare(point) ?? 0);
       return share >= 0.05 ? 'bad' : share >= 0.01 ? 'warn' : '';
@@ -218,7 +220,8 @@ function drawTiles(shown) {
     setText(tile.nodes.note, tile.note(shown.point, shown, points));
     setAttribute(tile.element, 'data-look', tile.look?.(shown.point, shown) ?? '');
     tile.line.draw(
-      minute.map((point) => tile.value(point)),
+      minute.map((point) => ({ at: point.at, value: tile.value(point) })),
+      history.endMs,
       60,
     );
   }
@@ -302,7 +305,12 @@ function noticeShown() {
   }
   const reasons = frame?.notReadyBecause ?? [];
   if (reasons.length > 0) {
-    return { text: `Traffic should go elsewhere: ${reasons.join('; ')}.`, look: 'bad', action: '' };
+    const isLeaving = reasons.some((reason) => /drain|stopping/i.test(reason));
+    return {
+      text: `Traffic should go elsewhere: ${reasons.join('; ')}.`,
+      look: isLeaving ? 'warn' : 'bad',
+      action: '',
+    };
   }
   return { text: '', look: 'warn', action: '' };
 }
@@ -393,6 +401,7 @@ const connection = new LiveStream({
   },
   onState(state) {
     stream = state;
+    calls.follow(state.kind === 'open' && !isPaused);
     drawState();
     if (state.kind === 'denied') askForToken(state.hadToken);
   },
@@ -401,6 +410,7 @@ const connection = new LiveStream({
 /** @param {boolean} paused */
 function setPaused(paused) {
   isPaused = paused;
+  calls.follow(stream.kind === 'open' && !paused);
   setAttribute(byId('pause'), 'aria-pressed', String(paused));
   if (!paused && withheld !== null) {
     frame = withheld;
@@ -431,11 +441,13 @@ function useSpan(sec) {
 /** @param {boolean} wasWrong */
 function askForToken(wasWrong) {
   const dialog = /** @type {HTMLDialogElement} */ (byId('token-dialog'));
-  if (wasWrong) setText(byId('token-why'), 'That was not the one that admin.token names. Another try:');
+  if (wasWrong) setText(byId('token-why'), 'That was not the one. It is in the file that control.tokenFile names.');
   if (!dialog.open) dialog.showModal();
 }
 
-byId('token-form').addEventListener('submit', () => {
+byId('token-form').addEventListener('submit', (event) => {
+  event.preventDefault();
+  /** @type {HTMLDialogElement} */ (byId('token-dialog')).close();
   const input = /** @type {HTMLInputElement} */ (byId('token'));
   const token = input.value.trim();
   input.value = '';

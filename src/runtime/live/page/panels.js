@@ -1,4 +1,4 @@
-/** The panels below the charts: threads, errors, talkers, sockets, location, pools, signs of trouble. Each is made once and
+/** The panels below the charts: threads, errors, talkers, next hops, sockets, location, pools, signs of trouble. Each is made once and
  *  then updated in place. */
 
 /** @import { LiveFacts, LiveFrame, LiveShard, Signal, SignalName, ThreadLoad } from '../live-frame.ts' */
@@ -14,6 +14,7 @@ export function makePanels() {
     threadsPanel(),
     errorsPanel(),
     talkersPanel(),
+    hopsPanel(),
     socketsPanel(),
     locationPanel(),
     poolsPanel(),
@@ -170,7 +171,7 @@ function errorsPanel() {
   byId('errors').append(none, list);
   const link = byId('errors-link');
   const makeRow = () =>
-    h('li', {}, h('p', { class: 'what' }), h('p', { class: 'hint' }), h('p', { class: 'quiet when' }));
+    h('li', {}, h('p', { class: 'what' }), h('p', { class: 'hint' }), h('p', { class: 'quiet how-often' }));
   return {
     update({ errors, at }) {
       none.hidden = errors.length > 0;
@@ -224,6 +225,68 @@ function talkersPanel() {
         fillBar(/** @type {Element} */ (box.children[0]), share);
         setText(/** @type {Element} */ (box.children[1]), shareText(share));
         setText(/** @type {Element} */ (rate), rateText(perSec));
+      });
+    },
+  };
+}
+
+// ---- Next hops ------------------------------------------------------------------------------------------------------
+
+/** @returns {Panel} */
+function hopsPanel() {
+  const none = h('p', { class: 'quiet' });
+  const { element, body } = table('Next hops', [
+    { name: 'Next hop', kind: 'text' },
+    { name: 'State' },
+    { name: 'Failures', title: 'Timeouts, 503s and destinations that could not be reached, since the shards began' },
+  ]);
+  byId('hops').append(none, element);
+  const makeRow = () =>
+    h(
+      'tr',
+      {},
+      h('th', { scope: 'row' }, h('span', { class: 'light', 'aria-hidden': 'true' }), h('span')),
+      h('td', { class: 'figure' }),
+      h('td', { class: 'figure' }),
+    );
+  return {
+    update({ hops, shards, at }) {
+      const rows = hops ?? [];
+      setText(
+        none,
+        hops === null
+          ? 'The shards have not said yet.'
+          : 'None are configured: requests go to registered users, or where their Request-URI says.',
+      );
+      none.hidden = rows.length > 0;
+      element.hidden = rows.length === 0;
+      setRows(body, rows, makeRow, (row, { uri, state, restingOn, restsForSec, failures, lastFailedAt }) => {
+        const [name, how, failed] = /** @type {Element[]} */ ([...row.children]);
+        if (!name || !how || !failed) return;
+        // One shard may have tried it at a bad moment; once all pass it over, it is down.
+        const isDown = state === 'resting' && restingOn === shards.length;
+        setAttribute(
+          row,
+          'data-state',
+          isDown ? 'down' : state === 'resting' ? 'some' : state === 'up' ? 'up' : 'unknown',
+        );
+        setText(/** @type {Element} */ (name.children[1]), uri);
+        setAttribute(name, 'title', uri);
+        const rests = `rests ${spanText(restsForSec)}`;
+        setText(
+          how,
+          state === 'resting'
+            ? isDown
+              ? rests
+              : `${rests} on ${restingOn} of ${shards.length}`
+            : state === 'up'
+              ? 'up'
+              : 'not watched',
+        );
+        how.classList.toggle('bad', isDown);
+        how.classList.toggle('warn', state === 'resting' && !isDown);
+        const ago = lastFailedAt === null ? '' : `, ${spanText((at - Date.parse(lastFailedAt)) / 1000)} ago`;
+        setText(failed, failures === 0 ? '0' : `${countText(failures)}${ago}`);
       });
     },
   };
@@ -358,17 +421,19 @@ function poolsPanel() {
 
 /** @returns {Panel} */
 function processPanel() {
-  const [started, version, memory, late, pages] = facts('process', [
+  const [started, mode, version, memory, late, pages] = facts('process', [
     'Started',
+    'Mode',
     'Version',
     'Memory',
     'Main thread late, p99',
     'Pages open',
   ]);
   return {
-    update(frame, { startedAtMs, version: ours, node }) {
-      if (!started || !version || !memory || !late || !pages) return;
+    update(frame, { startedAtMs, mode: given, version: ours, node }) {
+      if (!mode || !started || !version || !memory || !late || !pages) return;
       setText(started, dateText(startedAtMs));
+      setText(mode, given);
       setText(version, `${ours}, Node.js ${node}`);
       setText(memory, bytesText(frame.residentBytes));
       setText(late, durationText(frame.main.lateP99Us));
@@ -387,6 +452,7 @@ const SIGNS = [
       ['kernel_drops_total', 'Dropped by the kernel'],
       ['shed_requests_total', 'Shed: overload'],
       ['overload_rejected_total', 'Answered 503: overload'],
+      ['drain_rejected_total', 'Answered 503: draining'],
       ['transactions_exhausted_total', 'Answered 503: no room'],
       ['slots_exhausted_total', 'Rounds without a free slot'],
       ['jumbo_exhausted_total', 'No large slot left'],
@@ -399,8 +465,8 @@ const SIGNS = [
       ['send_errors_total', 'Refused by the kernel'],
       ['icmp_errors_total', 'Came back undeliverable'],
       ['unresolvable_total', 'Next hop not resolved'],
-      ['parked_exhausted_total', 'Too many look-ups'],
       ['failovers_total', 'Tried elsewhere'],
+      ['parked_exhausted_total', 'Too many look-ups'],
     ],
   },
   {
@@ -412,6 +478,7 @@ const SIGNS = [
       ['forged_responses_total', 'Responses to nothing of ours'],
       ['stray_responses_total', 'Stray responses'],
       ['too_many_hops_total', 'Hops spent'],
+      ['loops_detected_total', 'Loops'],
     ],
   },
   {
@@ -420,7 +487,7 @@ const SIGNS = [
       ['malformed_requests_total', 'Broken requests'],
       ['malformed_responses_total', 'Broken responses'],
       ['junk_datagrams_total', 'Not SIP at all'],
-      ['loops_detected_total', 'Loops'],
+      ['banned_datagrams_total', 'From banned sources'],
       ['relay_denied_total', 'Relaying denied'],
       ['wrong_credentials_total', 'Wrong password or user'],
     ],
