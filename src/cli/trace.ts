@@ -48,10 +48,11 @@ async function watch(client: ControlClient, args: Arguments): Promise<void> {
   };
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);
-  let after: string | undefined;
   let lost = 0;
-  console.error(`watching ${sayFilter(filter)}; Ctrl-C ends it`);
   try {
+    // The first answer has no messages yet: from then on the server keeps them.
+    let { after } = await recent(client, { filter, live: true });
+    console.error(`watching ${sayFilter(filter)}; Ctrl-C ends it`);
     while (!isOver && left > 0) {
       const limit = Math.min(PAGE, left);
       const answer = await recent(client, { filter, after, limit, live: true, form: sink.form });

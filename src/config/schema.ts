@@ -14,6 +14,7 @@ import {
 } from '../memory/layout.ts';
 import { parseAdminAddress } from './admin-address.ts';
 import { parseCidr } from './cidr.ts';
+import { parseHepTarget } from './hep-target.ts';
 import { isHostName, type ListenPoint, overlap, parseAdvertised, parseListenEntry } from './listen-point.ts';
 import { contactProblem, nextHopProblem, peerProblem, serviceRouteProblem } from './next-hop.ts';
 import { userProblem } from './user-pattern.ts';
@@ -48,6 +49,7 @@ const MIN_TRACE_KIB = 64;
 const MAX_TRACE_KIB = 1_048_576;
 const MAX_SAMPLE = 1_000_000;
 const MAX_MASKED_HEADERS = 64;
+const MAX_HEP_KEY_CHARS = 256;
 /** Asks for the hashes alone, whether the table has columns for all of them (OpenSIPS) or for one (Kamailio): naming a column
  *  that is not there would be an error, as a key of a JSON object it is null. */
 const SUBSCRIBER_QUERY =
@@ -920,6 +922,31 @@ const settings = z.strictObject({
       .prefault({}),
     { help: 'The end of a server that is in use.', reload: 'live' },
   ),
+  hep: about(
+    z
+      .strictObject({
+        to: about(checkedString(hepTargetProblem).default('off'), {
+          help: 'A collector, such as Homer, that gets a copy of messages by HEP3, secrets masked. A thread of its own sends them; what it cannot send in time is dropped and counted.',
+          reload: 'restart',
+          accepted: 'off, udp:HOST:PORT or tcp:HOST:PORT, such as udp:homer.example.org:9060',
+        }),
+        captureId: about(z.int().min(0).max(0xffff_ffff).default(1), {
+          help: 'By which the collector tells its sources apart.',
+          reload: 'restart',
+        }),
+        authKey: about(z.string().min(1).max(MAX_HEP_KEY_CHARS).optional(), {
+          help: 'What the collector asks its sources for.',
+          reload: 'restart',
+          accepted: `a text of at most ${MAX_HEP_KEY_CHARS} characters`,
+        }),
+        sample: about(z.int().min(1).max(MAX_SAMPLE).default(1), {
+          help: 'One call in so many is sent with all its messages, chosen by its Call-ID.',
+          reload: 'restart',
+        }),
+      })
+      .prefault({}),
+    { help: 'Messages for a capture server.', reload: 'restart' },
+  ),
   crash: about(
     z
       .strictObject({
@@ -997,7 +1024,11 @@ const settings = z.strictObject({
   ),
 });
 
-export const configSchema = settings.superRefine(({ dispatcher, workers }, context) => {
+export const configSchema = settings.superRefine(({ dispatcher, workers, hep, trace }, context) => {
+  if (hep.to !== 'off' && trace.recentKiB === 0) {
+    const problem = 'messages are sent from where trace.recentKiB keeps them, and that is 0';
+    context.addIssue({ code: 'custom', message: problem, path: ['hep', 'to'] });
+  }
   if (dispatcher.thread !== 'shard' || workers === 1) return;
   const message = `"shard" is for workers: 1, and there are ${workers}`;
   context.addIssue({ code: 'custom', message, path: ['dispatcher', 'thread'] });
@@ -1075,6 +1106,11 @@ function filePathProblem(text: string): string | null {
 
 function adminListenProblem(text: string): string | null {
   const parsed = text === 'off' ? null : parseAdminAddress(text);
+  return typeof parsed === 'string' ? parsed : null;
+}
+
+function hepTargetProblem(text: string): string | null {
+  const parsed = text === 'off' ? null : parseHepTarget(text);
   return typeof parsed === 'string' ? parsed : null;
 }
 

@@ -127,6 +127,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     end();
     throw error;
   }
+  trace?.startExport(log);
   userFiles.watch((users) => {
     userTable?.use(users);
     supervisor.useUsers(users);
@@ -137,6 +138,10 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     mainCounters.set(COUNTER.users_reloads_total, userFiles.reloads);
     mainCounters.set(COUNTER.users_reload_failures_total, userFiles.failedReloads);
     mainCounters.set(COUNTER.trace_lost_total, trace?.lost ?? 0);
+    const hep = trace?.exported ?? null;
+    mainCounters.set(COUNTER.hep_sent_total, hep?.sent ?? 0);
+    mainCounters.set(COUNTER.hep_dropped_total, hep?.dropped ?? 0);
+    mainCounters.set(COUNTER.hep_errors_total, hep?.errors ?? 0);
   };
   const stats = () => {
     refresh();
@@ -216,10 +221,10 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     clearInterval(troubleTimer);
     metrics.stop();
     userFiles.close();
-    trace?.close();
     bans.close();
     loads.stop();
     await supervisor.stop();
+    await trace?.close();
     await store.close();
     end();
     reportExit(0);
@@ -302,7 +307,7 @@ function openTrace(
     localAddresses: addresses,
     maskHeaders: config.trace.maskHeaders,
   };
-  return new TraceService(config, 0, shardCount, reading);
+  return new TraceService(config, shardCount, reading);
 }
 
 /** As pino numbers it; 0: silent. */

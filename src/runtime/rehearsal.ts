@@ -117,9 +117,9 @@ class Stage {
   }
 
   /** Of as many calls as the real one. */
-  #openTrace({ trace: { sample, messageBytes } }: Config, counters: Counters): CallTrace {
+  #openTrace({ trace: { sample, messageBytes }, hep }: Config, counters: Counters): CallTrace {
     const memory = createTrace({ shardCount: 1, ringBytes: MIN_RING_BYTES, messageBytes });
-    new FilterBoard(memory).keep(sample, 0);
+    new FilterBoard(memory).keep(sample, hep.to === 'off' ? 0 : hep.sample);
     return new CallTrace(memory, this.#arena, 0, counters);
   }
 

@@ -27,6 +27,8 @@ const ADVICE: { readonly [name in CounterName]?: string } = {
     'datagrams that are not SIP were dropped: if it goes on, find their sender or keep it out by firewall',
   control_unauthorized_total:
     'somebody asks for control over HTTP without the right token: find out who, or let admin.listen be an address they do not reach',
+  hep_dropped_total:
+    'messages for the HEP collector were dropped: check that it answers and keeps up, or raise trace.recentKiB or hep.sample',
   icmp_errors_total:
     'datagrams came back as undeliverable (ICMP): a next hop or a client does not listen where it should',
 };

@@ -82,7 +82,6 @@ async function watch(args: readonly string[], callId: string, user?: string): Pr
   command.finished.then(() => {
     isOver = true;
   });
-  // The filter is there a moment after the line is.
   for (let i = 0; i < 200 && !isOver; i++) {
     await exchange(`${callId}-${i}`, user);
     await new Promise((resolve) => setTimeout(resolve, 20));

@@ -21,7 +21,7 @@ interface Traced {
 
 function traced(trace: object = { sample: 1 }, options: ElementOptions = { mode: 'stateful' }): Traced {
   const config = configSchema.parse({ trace });
-  const service = new TraceService(config, 0, 1, {
+  const service = new TraceService(config, 1, {
     sockets: [{ transport: 'udp', family: 4, ...PROXY, isWildcard: false }],
     localAddresses: [],
     maskHeaders: config.trace.maskHeaders,
@@ -238,7 +238,7 @@ describe('a live filter', () => {
     for (let i = 0; i < 8; i++) await trace.recent(ask({ user: `user${i}` }, { live: true }));
     await trace.recent(ask({ user: 'user3' }, { live: true }));
     await expect(trace.recent(ask({ user: 'ninth' }, { live: true }))).rejects.toThrow('8 live traces are running');
-    trace.close();
+    await trace.close();
   });
 });
 

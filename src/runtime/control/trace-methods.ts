@@ -84,7 +84,7 @@ export const traceMethods = {
     help: 'Say how much the trace holds, and who watches',
     params: z.strictObject({}),
     result:
-      '`ringKiB` (of each shard), `sample`, `messages`, `oldestUs`, and `live`: the filters of those who watch now',
+      '`ringKiB` (of each shard), `sample`, `messages`, `oldestUs`, `live`: the filters of those who watch now, and `hep`: null, or `to`, `isConnected`, `sent`, `dropped` and `errors` of the export',
     run: (server) => traceOf(server).status(),
   }),
 };

@@ -2,6 +2,7 @@
  *  shards and never makes one wait. What takes long is done in pieces, so that the main thread has time for others. */
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Logger } from 'pino';
 import { type Cidr, parseCidr } from '../../config/cidr.ts';
 import type { Config } from '../../config/schema.ts';
 import { FilterBoard, hashCallIdText, type TraceFilter } from '../../observe/trace/trace-filters.ts';
@@ -16,6 +17,7 @@ import {
 import { type TraceRecord, TraceRingReader } from '../../observe/trace/trace-ring.ts';
 import { INVALID_PARAMS, REFUSED, RequestError } from '../request-error.ts';
 import { wallClock } from './clock.ts';
+import { HepExport, type HepStatus } from './hep-export.ts';
 import { pcapHeader, pcapRecord } from './pcap.ts';
 import {
   fieldsOf,
@@ -89,6 +91,8 @@ export interface TraceStatus {
   /** Of the oldest of them; null: there is none. */
   readonly oldestUs: number | null;
   readonly live: readonly TraceQuestion[];
+  /** null: there is no collector. */
+  readonly hep: HepStatus | null;
 }
 
 export interface TraceOperations {
@@ -110,6 +114,8 @@ interface Lease {
 }
 
 export class TraceService implements TraceOperations {
+  readonly #config: Pick<Config, 'trace' | 'hep'>;
+  readonly #reading: TraceReading;
   readonly #memory: TraceMemory;
   readonly #board: FilterBoard;
   readonly #readers: readonly TraceRingReader[];
@@ -120,10 +126,12 @@ export class TraceService implements TraceOperations {
   /** By the place of the filter. */
   readonly #leases: (Lease | null)[] = new Array<Lease | null>(MAX_FILTERS).fill(null);
   readonly #clock = wallClock();
+  #export: HepExport | null = null;
   #timer: NodeJS.Timeout | null = null;
   #lost = 0;
 
-  constructor({ trace }: Pick<Config, 'trace'>, exportSample: number, shardCount: number, reading: TraceReading) {
+  constructor(config: Pick<Config, 'trace' | 'hep'>, shardCount: number, reading: TraceReading) {
+    const { trace, hep } = config;
     this.#memory = createTrace({
       shardCount,
       ringBytes: ringBytesOf(trace.recentKiB),
@@ -131,9 +139,16 @@ export class TraceService implements TraceOperations {
     });
     this.#board = new FilterBoard(this.#memory);
     this.#sample = trace.sample;
-    this.#board.keep(trace.sample, exportSample);
+    this.#board.keep(trace.sample, hep.to === 'off' ? 0 : hep.sample);
     this.#readers = Array.from({ length: shardCount }, (_, shard) => new TraceRingReader(this.#memory, shard));
     this.#records = new RecordReader(reading);
+    this.#config = config;
+    this.#reading = reading;
+  }
+
+  /** Begins to send messages to the collector, if there is one. */
+  startExport(log: Logger): void {
+    if (this.#config.hep.to !== 'off') this.#export = new HepExport(this.#config, this.buffer, this.#reading, log);
   }
 
   /** For the shards and the export thread. */
@@ -146,7 +161,17 @@ export class TraceService implements TraceOperations {
     return this.#lost;
   }
 
-  close(): void {
+  /** Of the export; null: there is none. */
+  get exported(): HepStatus | null {
+    return this.#export?.status ?? null;
+  }
+
+  async close(): Promise<void> {
+    this.#endTimer();
+    await this.#export?.stop();
+  }
+
+  #endTimer(): void {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
   }
@@ -251,6 +276,7 @@ export class TraceService implements TraceOperations {
       messages,
       oldestUs,
       live: this.#leases.flatMap((lease) => (lease === null ? [] : [lease.question])),
+      hep: this.exported,
     };
   }
 
@@ -413,7 +439,7 @@ export class TraceService implements TraceOperations {
       this.#leases[place] = null;
       this.#board.clear(place);
     }
-    if (this.#leases.every((lease) => lease === null)) this.close();
+    if (this.#leases.every((lease) => lease === null)) this.#endTimer();
   }
 }
 

@@ -1,0 +1,48 @@
+/** The export thread: sends messages to a HEP collector such as Homer. A thread of its own, so that neither shards nor the main thread
+ *  have a part in it, and a collector that is slow, dead or not to be found hurts nobody. Cold. */
+
+import { parentPort, workerData } from 'node:worker_threads';
+import { EXPORT, openTrace } from '../../observe/trace/trace-layout.ts';
+import { wallClock } from './clock.ts';
+import { openHepLink } from './hep-link.ts';
+import { HepPump } from './hep-pump.ts';
+import { HEP_STOP, type HepState, type HepTask } from './hep-task.ts';
+
+const IDLE_MS = 20;
+
+function run({ trace, reading, target, agent, isSuccessor }: HepTask): void {
+  const memory = openTrace(trace);
+  const { doubles, map } = memory;
+  const count = (what: number, by: number) => {
+    doubles[map.exportDouble + what]! += by;
+  };
+  const link = openHepLink(target, {
+    onState: (isUp, reason) => {
+      doubles[map.exportDouble + EXPORT.IS_CONNECTED] = Number(isUp);
+      if (isUp) count(EXPORT.CONNECTS, 1);
+      const state: HepState = { isUp, reason };
+      parentPort!.postMessage(state);
+    },
+    onSent: (packets) => count(EXPORT.SENT, packets),
+    onLost: (packets) => count(EXPORT.ERRORS, packets),
+  });
+  const pump = new HepPump(memory, reading, agent, wallClock(), isSuccessor);
+  let timer: NodeJS.Timeout | NodeJS.Immediate;
+  const turn = () => {
+    timer = pump.pump(link) ? setImmediate(turn) : setTimeout(turn, IDLE_MS);
+  };
+  turn();
+  parentPort!.on('message', (message) => {
+    if (message !== HEP_STOP) return;
+    clearTimeout(timer as NodeJS.Timeout);
+    clearImmediate(timer as NodeJS.Immediate);
+    while (pump.pump(link));
+    // What the kernel or the socket has by now still leaves; the main thread does not wait for long.
+    setImmediate(() => {
+      link.close();
+      parentPort!.close();
+    });
+  });
+}
+
+run(workerData as HepTask);
