@@ -108,6 +108,10 @@ export class Connection implements TableEntry {
   #isConnecting: boolean;
   #hasSpoken = false;
   #awaitsAnswer = false;
+  /** Where responses go if this one does not come about: the half-closed connection of their requests. null: nowhere. */
+  heir: Connection | null = null;
+  /** Those for it. */
+  readonly #inheritance: Buffer[] = [];
   readonly #startedMs: number;
   #usedMs: number;
   /** When the message at the front began; 0: none has. */
@@ -147,6 +151,11 @@ export class Connection implements TableEntry {
     return this.#reason === null && !this.#socket.destroyed;
   }
 
+  /** The peer sends no more. Mostly it is gone altogether, which only shows once something is sent to it; but it may still read. */
+  get isHalfClosed(): boolean {
+    return this.#isHalfClosed;
+  }
+
   get isReusable(): boolean {
     return this.isOpen && !this.#isHalfClosed && !this.#isDiscarding;
   }
@@ -162,6 +171,7 @@ export class Connection implements TableEntry {
     }
     counters.count(COUNTER.stream_messages_sent_total);
     if (tag !== 0) this.#unsent.push(shard, tag, flags);
+    else if (this.heir !== null && this.#isConnecting) this.#inheritance.push(bytes);
     this.#queue(bytes);
   }
 
@@ -231,6 +241,8 @@ export class Connection implements TableEntry {
   #onConnect(): void {
     this.#isConnecting = false;
     this.#deadlineMs = 0;
+    this.heir = null;
+    this.#inheritance.length = 0;
   }
 
   #onData(chunk: Buffer): void {
@@ -371,5 +383,8 @@ export class Connection implements TableEntry {
       this.#host.undelivered(this, this.#unsent[i]!, this.#unsent[i + 1]!, this.#unsent[i + 2]!, errno);
     }
     this.#unsent.length = 0;
+    if (this.heir?.isOpen) for (const bytes of this.#inheritance) this.heir.send(bytes, 0, 0, 0);
+    this.heir = null;
+    this.#inheritance.length = 0;
   }
 }

@@ -270,12 +270,15 @@ class StreamThread implements ConnectionHost {
   }
 
   /** The connection that the record at word `at` goes over: the one it names, else any to the same place, else a new one. null:
-   *  there is none to be had, and #errno says why. */
+   *  there is none to be had, and #errno says why.
+   *
+   *  A named one whose peer has closed its half is as good as none (RFC 3261 18.2.2: "if that connection is no longer open"): most
+   *  are gone. Only a response for which no other comes about goes by it, to a peer that may still read. */
   #connectionFor(at: number): Connection | null {
     const { words } = this.#arena;
     const number = words[at + SLOT.CONNECTION_WORD]!;
     const named = number === 0 ? undefined : this.#connections.byNumber(number);
-    if (named?.isOpen) return named;
+    if (named?.isOpen && !named.isHalfClosed) return named;
     if ((words[at + RECORD.FLAGS_WORD]! & EGRESS_FLAG.ONLY_CONNECTION) !== 0) {
       this.#errno = constants.errno.ENOTCONN;
       return null;
@@ -295,7 +298,12 @@ class StreamThread implements ConnectionHost {
       words[source + 2]!,
       words[source + 3]!,
     );
-    return other ?? this.#open(point, at);
+    if (other !== null) return other;
+    const opened = this.#open(point, at);
+    const isResponse = words[at + RECORD.TAG_WORD] === 0;
+    if (!isResponse || named === undefined || !named.isOpen) return opened;
+    if (opened !== null) opened.heir = named;
+    return opened ?? named;
   }
 
   #open(point: BoundSocket, at: number): Connection | null {

@@ -156,6 +156,44 @@ describe('what shards send', () => {
     expect(await world.receive('back')).toMatchObject({ socket: 1, local: '127.0.0.3' });
   });
 
+  describe('to a peer that has closed its half', () => {
+    /** A connection of the server whose peer has closed its half, with a request unanswered. */
+    async function halfClosed(world: StreamWorld): Promise<[TcpPeer, number]> {
+      const [peer, other] = [await peerOf(world), await peerOf(world)];
+      peer.socket.end(message('ask'), 'latin1');
+      const { connection } = await world.receive('ask');
+      // Whatever else came with the last byte has been looked at when these come.
+      for (const text of ['tick', 'tock']) {
+        other.send(message(text));
+        await world.receive(text);
+      }
+      return [peer, connection];
+    }
+
+    it('goes by a new connection: most such peers are gone (3261 18.2.2)', async () => {
+      const world = new StreamWorld(['tcp:127.0.0.1:0']);
+      const [peer, connection] = await halfClosed(world);
+      const there = await listener();
+      world.put('answer;', { connection, port: there.port });
+      await (await there.peer()).receive('answer;');
+      expect(peer.text).toBe('');
+    });
+
+    it('goes by what is left of the old one, where none comes about', async () => {
+      const world = new StreamWorld(['tcp:127.0.0.1:0']);
+      const [peer, connection] = await halfClosed(world);
+      world.put('answer;', { connection, port: await freeTcpPort() });
+      await peer.receive('answer;');
+    });
+
+    it('does not go at all if it is a request by a flow', async () => {
+      const world = new StreamWorld(['tcp:127.0.0.1:0']);
+      const [, connection] = await halfClosed(world);
+      world.put('request;', { connection, tag: 4, flags: EGRESS_FLAG.ONLY_CONNECTION });
+      expect(await world.fate()).toMatchObject({ tag: 4, errno: ENOTCONN });
+    });
+  });
+
   it('and cannot be delivered is told to the shard that sent it', async () => {
     const world = new StreamWorld(['tcp:127.0.0.1:0']);
     const port = await freeTcpPort();
