@@ -74,6 +74,8 @@ const LEAST_BUFFER_BYTES = 2048;
 
 /** Words of a message that has not left this process: shard, tag, flags. */
 const UNSENT_WORDS = 3;
+/** Requests remembered that have left and that nothing came back after. */
+const MAX_UNHEARD = 64;
 
 export class Connection implements TableEntry {
   readonly number: number;
@@ -101,6 +103,8 @@ export class Connection implements TableEntry {
   #outputBytes = 0;
   /** Requests among the output, and in the socket's own queue. */
   readonly #unsent: number[] = [];
+  /** Requests that have left since the peer said anything: if it resets the connection, it has not taken them (RFC 3261 18.4). */
+  readonly #unheard: number[] = [];
   #errno = 0;
   #reason: CloseReason | null = null;
   #isDiscarding = false;
@@ -192,9 +196,16 @@ export class Connection implements TableEntry {
     this.#outputBytes = 0;
     this.#usedMs = this.#host.nowMs();
     this.#awaitsAnswer = false;
-    if (socket.writableLength === 0) this.#unsent.length = 0;
+    if (socket.writableLength === 0) this.#noteSent();
     // Whoever could not be understood has had its answer.
     if (this.#isDiscarding) this.close('fault');
+  }
+
+  /** All requests have left. */
+  #noteSent(): void {
+    if (this.#unsent.length === 0) return;
+    if (this.#unheard.length < MAX_UNHEARD * UNSENT_WORDS) this.#unheard.push(...this.#unsent);
+    this.#unsent.length = 0;
   }
 
   /** Closes in order: what was sent is flushed, then this end says so, and the other has a while to do the same. */
@@ -218,7 +229,7 @@ export class Connection implements TableEntry {
   /** Looks at the clock; to be called every now and then. */
   sweep(nowMs: number): void {
     const { settings } = this.#host;
-    if (this.#socket.writableLength + this.#outputBytes === 0) this.#unsent.length = 0;
+    if (this.#socket.writableLength + this.#outputBytes === 0) this.#noteSent();
     if (this.#deadlineMs !== 0) {
       if (nowMs < this.#deadlineMs) return;
       if (this.#isHalfClosed && this.#reason === null) {
@@ -248,6 +259,7 @@ export class Connection implements TableEntry {
   #onData(chunk: Buffer): void {
     this.#host.counters.add(COUNTER.stream_bytes_received_total, chunk.length);
     if (this.#isDiscarding) return;
+    this.#unheard.length = 0;
     this.#usedMs = this.#host.nowMs();
     if (this.#kept === null) {
       const taken = this.#takeFrames(chunk, chunk.length);
@@ -367,6 +379,13 @@ export class Connection implements TableEntry {
     this.#deadlineMs = this.#host.nowMs() + HALF_CLOSED_MS;
   }
 
+  #tell(requests: number[], errno: number): void {
+    for (let i = 0; i < requests.length; i += UNSENT_WORDS) {
+      this.#host.undelivered(this, requests[i]!, requests[i + 1]!, requests[i + 2]!, errno);
+    }
+    requests.length = 0;
+  }
+
   #abort(reason: CloseReason): void {
     this.#reason ??= reason;
     this.#socket.destroy();
@@ -379,10 +398,8 @@ export class Connection implements TableEntry {
     this.#output.length = 0;
     this.#host.closed(this, reason);
     const errno = this.#errno === 0 ? constants.errno.ECONNRESET : this.#errno;
-    for (let i = 0; i < this.#unsent.length; i += UNSENT_WORDS) {
-      this.#host.undelivered(this, this.#unsent[i]!, this.#unsent[i + 1]!, this.#unsent[i + 2]!, errno);
-    }
-    this.#unsent.length = 0;
+    this.#tell(this.#unsent, errno);
+    if (this.#errno !== 0) this.#tell(this.#unheard, errno);
     if (this.heir?.isOpen) for (const bytes of this.#inheritance) this.heir.send(bytes, 0, 0, 0);
     this.heir = null;
     this.#inheritance.length = 0;

@@ -242,7 +242,7 @@ describe('what is sent', () => {
     expect(new Set(host.undeliveredTags.map(([, each]) => each)).size).toBe(host.undeliveredTags.length);
   });
 
-  it('is told of nothing that has left', async () => {
+  it('is told of what has left and was followed by a reset (18.4)', async () => {
     const { host, peer, connection, pass, untilReason } = await accepted();
     connection.send(ANSWER, 0, 1, 0);
     host.flush();
@@ -250,7 +250,28 @@ describe('what is sent', () => {
     pass(1);
     peer.socket.resetAndDestroy();
     await untilReason('error');
-    expect(host.undeliveredTags).toEqual([]);
+    expect(host.undeliveredTags).toEqual([[0, 1, 0, constants.errno.ECONNRESET]]);
+  });
+
+  it('is told of nothing once the peer has said something, or if it closes in order', async () => {
+    for (const isReset of [true, false]) {
+      const { host, peer, connection, count, pass, untilReason } = await accepted();
+      connection.send(ANSWER, 0, 1, 0);
+      host.flush();
+      await peer.receive('202');
+      if (isReset) {
+        peer.send('\r\n\r\n');
+        await until('it is heard', () => count('stream_pings_total') === 1);
+        host.flush();
+        pass(1);
+        await peer.receive('\r\n');
+        peer.socket.resetAndDestroy();
+      } else {
+        peer.socket.end();
+      }
+      await untilReason(isReset ? 'error' : 'peer');
+      expect(host.undeliveredTags).toEqual([]);
+    }
   });
 });
 
