@@ -1,54 +1,91 @@
-/** Three projects. `unit` is everything that needs no load generator; its files run side by side. `sipp` drives the real
- *  process with SIPp over loopback, one file at a time, because two loads at once would measure each other. `sipp-calls` does
- *  the same with a few dozen calls at a time, which mostly wait for the timers of transactions: its files run side by side.
+/** Five projects. `unit` computes: its files run side by side, one for each core. `unit-processes` are unit tests that start
+ *  processes or threads and wait for them most of the time: more of them run side by side. `sipp-calls` drives the real process
+ *  with SIPp over loopback, a few dozen calls at a time, which mostly wait for the timers of transactions; `sipp` does so under
+ *  loads, two at a time; and `sipp-timed` has the machine for itself, because it is about time.
+ *
  *  Modules are loaded by Node itself, as in production, and not rewritten by vite: an `import` that vite rewrites is a
  *  property access, which would make tests of allocation and speed measure something else. */
 
+import { globSync, readFileSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
 
 if (Number(process.versions.node.split('.')[0]) < 24) {
   throw new Error(`tests need Node.js 24 or newer, this is ${process.version}: use \`npm test\` or \`npx vitest\``);
 }
 
-/** Tests of the stateful mode that need the machine for themselves. */
+/** Imports of a test that starts processes or threads. */
+const STARTS_PROCESSES =
+  /from '(?:node:(?:child_process|worker_threads)|playwright-core|.*\/(?:command|dns-server|loopback|main|server-process|store-world)\.ts)'/;
+
+const unitFiles = globSync('test/**/*.test.ts', { exclude: ['test/sipp/**'] });
+const processFiles = unitFiles.filter((path) => STARTS_PROCESSES.test(readFileSync(path, 'utf8')));
+
+/** Tests of the stateful mode that are loads. */
 const LOADS = ['load', 'overload', 'shard-crash'].map((folder) => `test/sipp/stateful/${folder}/*.test.ts`);
+const TIMED = ['test/sipp/bench/agreement.test.ts', 'test/sipp/shard-crash/shard-crash.test.ts'];
+
+/** For tests of several processes. What they wait for has half a minute each time (test/process/patience.ts). One try more: no test
+ *  can know all that a busy machine may do to processes which are not ours, and one such moment in a thousand tests must not
+ *  refuse a change. The report shows each retry, and scripts/test.mjs names it at the end: a test that needs it again and again
+ *  is to be mended. */
+const processes = { retry: 1, testTimeout: 180_000, hookTimeout: 120_000 };
 
 export default defineConfig({
   test: {
     // A process per file: shared memory, worker threads and the addon's per-environment state never meet another file's.
     pool: 'forks',
-    maxWorkers: 2,
     experimental: { viteModuleRunner: false, nodeLoader: false },
     projects: [
       {
         extends: true,
         test: {
-          name: 'unit',
-          include: ['test/**/*.test.ts'],
-          exclude: ['test/sipp/**'],
-          testTimeout: 30_000,
+          ...processes,
+          name: 'unit-processes',
+          include: processFiles,
+          sequence: { groupOrder: 0 },
+          maxWorkers: 4,
         },
       },
       {
         extends: true,
         test: {
+          name: 'unit',
+          include: unitFiles.filter((path) => !processFiles.includes(path)),
+          sequence: { groupOrder: 1 },
+          maxWorkers: 2,
+          testTimeout: 120_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          ...processes,
           name: 'sipp-calls',
           include: ['test/sipp/stateful/**/*.test.ts'],
           exclude: LOADS,
-          sequence: { groupOrder: 1 },
-          testTimeout: 120_000,
-          hookTimeout: 30_000,
+          sequence: { groupOrder: 2 },
+          maxWorkers: 4,
         },
       },
       {
         extends: true,
         test: {
+          ...processes,
           name: 'sipp',
           include: ['test/sipp/*/*.test.ts', ...LOADS],
+          exclude: TIMED,
+          sequence: { groupOrder: 3 },
+          maxWorkers: 2,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          ...processes,
+          name: 'sipp-timed',
+          include: TIMED,
+          sequence: { groupOrder: 4 },
           fileParallelism: false,
-          sequence: { groupOrder: 2 },
-          testTimeout: 120_000,
-          hookTimeout: 30_000,
         },
       },
     ],

@@ -32,7 +32,7 @@ const TICK_MS = 1;
  *  it was held up. */
 export const GRAIN_US = 5000;
 const MAX_COMPLAINT_CHARS = 200;
-const BIND_LIMIT_MS = 5000;
+const BIND_LIMIT_MS = 20_000;
 const POLL_MS = 10;
 
 export const HOW_TO_INSTALL = 'install it (Debian, Ubuntu: apt-get install sip-tester; else see sipp.readthedocs.io)';

@@ -1,11 +1,9 @@
 /** The used counts of nonces (src/auth/nonce-counts.ts) in every interleaving of a few threads, run by the real code on one entry
  *  that all share, deaths included. What is broken on purpose is caught. */
 
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type Ending, explore, machine, type Thread } from '../interleaving/explorer.ts';
 import { loadNonceCounts, type NonceModule, type NonceMutation } from './nonce-source.ts';
-
-vi.setConfig({ testTimeout: 60_000 });
 
 const NOW_MS = 1_764_000_000_000;
 const DEATH_FD = 0;

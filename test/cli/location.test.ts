@@ -32,7 +32,7 @@ beforeAll(async () => {
   port = Number(/listening +udp:127\.0\.0\.1:(\d+)/.exec(output)![1]);
   phone = await UdpPeer.open();
   client = await openControlClient(join(directory, `strowger-${port}.sock`));
-}, 30_000);
+});
 afterAll(async () => {
   phone?.close();
   client?.close();
@@ -146,7 +146,7 @@ describe('strowger location', () => {
     expect((await linesOf('list', '--limit', '270')).at(-1)).toBe(
       'the first 270 bindings of 270 AoRs: example.net 270',
     );
-  }, 30_000);
+  });
 
   it('shows all that a REGISTER said', async () => {
     const contact = '<sip:alice@10.0.0.1>;+sip.instance="<urn:uuid:1>";reg-id=2;audio;q=0.25;expires=90';

@@ -8,6 +8,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, 
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { START_PATIENCE_MS } from '../process/patience.ts';
 import { until } from '../process/server-process.ts';
 import { freeTcpPort } from '../process/tcp-port.ts';
 import { freePort, UdpPeer } from '../process/udp-peer.ts';
@@ -143,16 +144,20 @@ describe('the image', () => {
       expect(probe).toBe('node');
       const isHealthy = () => spawnSync(process.execPath, probeArgs).status === 0;
       expect(isHealthy()).toBe(false);
-      await until('the probe succeeds', isHealthy, { deadlineMs: 15_000, pollMs: 100, explain: () => output });
+      await until('the probe succeeds', isHealthy, {
+        deadlineMs: START_PATIENCE_MS,
+        pollMs: 100,
+        explain: () => output,
+      });
       const phone = await UdpPeer.open();
       await phone.send(optionsText(phone.port), port);
       await phone.receive('SIP/2.0 200 ');
       phone.close();
       server.kill('SIGTERM');
-      await until('the server ends', () => server.exitCode !== null, { deadlineMs: 5000 });
+      await until('the server ends', () => server.exitCode !== null);
       expect(server.exitCode).toBe(0);
     } finally {
       server.kill('SIGKILL');
     }
-  }, 60_000);
+  });
 });

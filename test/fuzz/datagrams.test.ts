@@ -19,7 +19,7 @@ const PAD = 256;
 const seed = Number(process.env['SEED'] ?? 1);
 
 describe('spoiled datagrams', () => {
-  it(`${COUNT} from seed ${seed} break no invariant`, { timeout: 60_000 }, () => {
+  it(`${COUNT} from seed ${seed} break no invariant`, () => {
     const result = runCampaign({ seed, count: COUNT, seconds: 60 });
     expect(result.failures.map(({ fault, seed }) => `${fault} (--seed ${seed} --count 1)`)).toEqual([]);
     expect(result.served).toBe(COUNT);
@@ -37,9 +37,7 @@ describe('spoiled datagrams', () => {
 });
 
 describe('spoiled datagrams that meet transactions', () => {
-  it(`break no invariant in ${SESSIONS} sessions from seed ${seed}, and leave nothing held`, {
-    timeout: 60_000,
-  }, () => {
+  it(`break no invariant in ${SESSIONS} sessions from seed ${seed}, and leave nothing held`, () => {
     const result = runSessions({ seed, count: SESSIONS * SESSION, seconds: 60 });
     expect(result.failures.map(({ fault, seed }) => `${fault} (--stateful --seed ${seed} --count ${SESSION})`)).toEqual(
       [],
@@ -47,7 +45,7 @@ describe('spoiled datagrams that meet transactions', () => {
     expect(result.served).toBe(SESSIONS * SESSION);
   });
 
-  it('meet what they are meant to, the same for the same seed', { timeout: 30_000 }, () => {
+  it('meet what they are meant to, the same for the same seed', () => {
     const { counters, sent } = runSession(seed);
     const met = [
       'request_retransmissions_total',

@@ -1,13 +1,11 @@
 /** The location table's protocol (src/location) in every interleaving of a few threads, run by the real code on cut-down
  *  sizes: insert, replace, remove, look up and expire, and deaths at every step. What is broken on purpose is caught. */
 
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type Ending, explore, type Machine, machine, type Thread } from './explorer.ts';
 import { type LocationModules, type LocationMutation, loadLocation } from './location-source.ts';
 
 /** A case is walked in a second or two, but on a machine that has other things to do. */
-vi.setConfig({ testTimeout: 60_000 });
-
 /** Two AoRs of one hash, so of one path, and one of another home (where there are two buckets). */
 const X = 0x58;
 const Y = 0x59;

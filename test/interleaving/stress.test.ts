@@ -64,12 +64,8 @@ describe('what is broken on purpose is caught', () => {
         ['returns a slot before it is done with it', 'torn slot'],
       ] as const
     ).map(([misdeed, fault]) => ({ what: `a shard that ${misdeed}`, variant: { misdeed }, fault })),
-  ])(
-    '$what',
-    async ({ variant, fault }) => {
-      const { faults } = await stress({ durationMs: 8000, watchdogMs: 500, ...variant });
-      expect(faults).toContainEqual(expect.stringContaining(fault));
-    },
-    20_000,
-  );
+  ])('$what', async ({ variant, fault }) => {
+    const { faults } = await stress({ durationMs: 8000, watchdogMs: 500, ...variant });
+    expect(faults).toContainEqual(expect.stringContaining(fault));
+  });
 });

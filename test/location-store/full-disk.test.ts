@@ -24,4 +24,4 @@ it('a store that cannot grow: the server goes on from memory and says so, and wh
   expect(world.store.report).toMatchObject({ lost: 0 });
   expect(world.store.report.loaded).toBeGreaterThan(50);
   remove();
-}, 30_000);
+});

@@ -71,5 +71,4 @@ it.each<End>(['kill -9', 'exit'])(
     expect(count).toBeGreaterThan(MIN_COMMITTED);
     remove();
   },
-  90_000,
 );

@@ -1,14 +1,12 @@
 import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { STORE_STATE } from '../../src/location/store-feed.ts';
 import { StoreInUseError } from '../../src/runtime/location-store/store-lock.ts';
 import { close, createEventFd, watch } from '../../src/runtime/udp-socket.ts';
 import { makeDirectory, phone, restore, StoreWorld, until } from './store-world.ts';
 
 // Each test starts several processes, on a machine that may have other work.
-vi.setConfig({ testTimeout: 90_000 });
-
 const ALICE = 'sip:alice@example.com';
 const BOB = 'sip:bob@example.com';
 const MANY = 2000;

@@ -11,6 +11,7 @@ import {
   openLocationStore,
 } from '../../src/runtime/location-store/location-store.ts';
 import { type Binding, LocationWorld } from '../location/location-world.ts';
+import { PATIENCE_MS } from '../process/patience.ts';
 
 export const SHARDS = 2;
 const STORE_THREAD = SHARDS;
@@ -18,7 +19,6 @@ const STORE_THREAD = SHARDS;
 const FEED_WORDS = 128;
 const RING_WORDS = 64;
 const POLL_MS = 2;
-const PATIENCE_MS = 15_000;
 
 export function makeDirectory(): { path: string; remove: () => void } {
   const path = mkdtempSync(join(tmpdir(), 'strowger-store-'));

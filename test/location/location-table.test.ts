@@ -370,5 +370,5 @@ describe('a million bindings', () => {
     expect(table.count()).toBe(COUNT);
     // Refreshes live on what comes out of limbo.
     expect((table.words[TABLE.UNUSED_WORD]! << 6) - usedBytes).toBeLessThan(256 * 1024);
-  }, 30_000);
+  });
 });

@@ -35,7 +35,7 @@ export interface FragmentationReport {
 
 const SENDER = 0;
 const RECEIVER = 1;
-const PATIENCE_MS = 5000;
+const PATIENCE_MS = 30_000;
 
 const arena = createArena({ shardCount: 1, slotCount: 256, jumboCount: 1 });
 const { bytes, words, map } = arena;

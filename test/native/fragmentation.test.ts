@@ -11,7 +11,7 @@ const { EMSGSIZE } = constants.errno;
 /** linux/in.h: IP_PMTUDISC_DO. */
 const NEVER_FRAGMENT = 2;
 /** Each test starts processes, which takes its time on a busy machine. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 120_000;
 const main = fileURLToPath(new URL('./fragmentation-main.ts', import.meta.url));
 
 /** Needs root, unshare(1) and ip(8). */

@@ -7,14 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Observation, Question } from './observe-main.ts';
+import { PATIENCE_MS, START_PATIENCE_MS } from './patience.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const observer = new URL('./observer.ts', import.meta.url).href;
 
-const START_DEADLINE_MS = 30_000;
-const ANSWER_DEADLINE_MS = 10_000;
-/** On a machine that is busy with other tests; what comes at once ends the wait at once. */
-const DEADLINE_MS = 10_000;
 const POLL_MS = 5;
 
 export interface LogEvent {
@@ -86,7 +83,7 @@ export class ServerProcess {
     const workers = args.includes('--workers') ? [] : ['--workers', '2'];
     const server = new ServerProcess([...workers, ...args], preload);
     await until('the banner', () => server.stdout.includes('\n  try ') || server.child.exitCode !== null, {
-      deadlineMs: START_DEADLINE_MS,
+      deadlineMs: START_PATIENCE_MS,
       explain: () => server.output,
     });
     if (server.child.exitCode !== null) throw new Error(`the server ended at its start:\n${server.output}`);
@@ -111,8 +108,8 @@ export class ServerProcess {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(
-        () => reject(new Error(`no answer from the main thread within ${ANSWER_DEADLINE_MS} ms:\n${this.output}`)),
-        ANSWER_DEADLINE_MS,
+        () => reject(new Error(`no answer from the main thread within ${PATIENCE_MS} ms:\n${this.output}`)),
+        PATIENCE_MS,
       );
       this.#answers.set(id, (observation) => {
         clearTimeout(timer);
@@ -148,7 +145,7 @@ export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
   {
-    deadlineMs = DEADLINE_MS,
+    deadlineMs = PATIENCE_MS,
     pollMs = POLL_MS,
     explain = () => '',
   }: { deadlineMs?: number; pollMs?: number; explain?: () => string } = {},

@@ -1,16 +1,15 @@
 /** A plain UDP endpoint that remembers what came, from whom, and can wait for it with a deadline. */
 
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
-import { once } from 'node:events';
+import { type EventEmitter, once } from 'node:events';
+import { createServer } from 'node:net';
+import { PATIENCE_MS } from './patience.ts';
 
 export interface Arrival {
   readonly datagram: Buffer;
   readonly from: RemoteInfo;
   readonly atMs: number;
 }
-
-/** On a machine that is busy with other tests. */
-const DEADLINE_MS = 8000;
 
 export class UdpPeer {
   readonly arrivals: Arrival[] = [];
@@ -53,7 +52,7 @@ export class UdpPeer {
   }
 
   /** The first arrival, already there or to come, whose text contains `text`. */
-  async receive(text: string, deadlineMs = DEADLINE_MS): Promise<Arrival> {
+  async receive(text: string, deadlineMs = PATIENCE_MS): Promise<Arrival> {
     let timer: NodeJS.Timeout | undefined;
     const arrived = new Promise<Arrival>((resolve, reject) => {
       this.#look = () => {
@@ -74,10 +73,42 @@ export class UdpPeer {
   }
 }
 
-/** A UDP port that was free a moment ago. */
+/** Ports of tests lie below those that the kernel hands out to whoever asks for any (32768 and up on Linux): nobody else can take
+ *  one between the look and the use of it, which for a server is a second. */
+const FIRST_PORT = 10_000;
+const PORTS_OF_A_PROCESS = 100;
+const PROCESSES = 220;
+
+let portsTried = 0;
+
+/** A port that is free for UDP and TCP. No other test has it: every process has ports of its own, and takes one after the other. */
 export async function freePort(address = '127.0.0.1'): Promise<number> {
-  const peer = await UdpPeer.open(address);
-  const { port } = peer;
-  peer.close();
-  return port;
+  return freePorts(1, address);
+}
+
+/** The first of `count` such ports in a row. */
+export async function freePorts(count: number, address = '127.0.0.1'): Promise<number> {
+  for (let tries = 0; tries < PORTS_OF_A_PROCESS; tries++) {
+    const offset = portsTried % (PORTS_OF_A_PROCESS - count + 1);
+    portsTried = offset + count;
+    const first = FIRST_PORT + (process.pid % PROCESSES) * PORTS_OF_A_PROCESS + offset;
+    const areFree = await Promise.all(Array.from({ length: count }, (_, i) => isFree(first + i, address)));
+    if (areFree.every(Boolean)) return first;
+  }
+  throw new Error(`${count} ports in a row are not free among the ${PORTS_OF_A_PROCESS} of this process`);
+}
+
+async function isFree(port: number, address: string): Promise<boolean> {
+  const [udp, tcp] = [createSocket(address.includes(':') ? 'udp6' : 'udp4'), createServer()];
+  const isBound = (endpoint: EventEmitter, bind: (done: () => void) => void) =>
+    new Promise<boolean>((resolve) => {
+      endpoint.once('error', () => resolve(false));
+      bind(() => resolve(true));
+    });
+  const areBound = await Promise.all([
+    isBound(udp, (done) => udp.bind(port, address, done)),
+    isBound(tcp, (done) => tcp.listen(port, address, done)),
+  ]);
+  await Promise.all([new Promise<void>((resolve) => udp.close(resolve)), new Promise((resolve) => tcp.close(resolve))]);
+  return areBound.every(Boolean);
 }

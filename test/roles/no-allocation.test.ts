@@ -85,9 +85,7 @@ function leastGarbage(serveAll: () => void, messages: number): number {
   return least;
 }
 
-it(`serves ${PAIRS} OPTIONS and as many 200s with less than ${MAX_BYTES_PER_MESSAGE} bytes of garbage each`, {
-  timeout: 60_000,
-}, () => {
+it(`serves ${PAIRS} OPTIONS and as many 200s with less than ${MAX_BYTES_PER_MESSAGE} bytes of garbage each`, () => {
   const arena = createArena({ shardCount: 1, slotCount: 128, jumboCount: 1 });
   const element = createElement(arena, 'stateless');
   for (let pair = 0; pair < BATCH_PAIRS; pair++) {
@@ -149,9 +147,7 @@ class CallMessage {
 
 const CALLS = 30_000;
 
-it(`carries ${CALLS} calls with less than ${MAX_BYTES_PER_MESSAGE} bytes of garbage for each message`, {
-  timeout: 60_000,
-}, () => {
+it(`carries ${CALLS} calls with less than ${MAX_BYTES_PER_MESSAGE} bytes of garbage for each message`, () => {
   const arena = createArena({ shardCount: 1, slotCount: 128, jumboCount: 1, keptBytes: 16 << 20 });
   const element = createElement(arena, 'stateful');
   const head = (method: string, cseq: number, tag: string) => ({

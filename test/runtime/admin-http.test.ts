@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { loadConfig } from '../../src/config/load.ts';
 import { type AdminListener, openAdmin, type PageOptions } from '../../src/runtime/admin-http.ts';
 import type { RunningServer } from '../../src/runtime/running-server.ts';
+import { PATIENCE_MS } from '../process/patience.ts';
 
 const listeners: AdminListener[] = [];
 afterEach(async () => {
@@ -64,7 +65,8 @@ describe('the admin listener', () => {
     await get(`${admin.url}/healthz`);
     const beganMs = performance.now();
     await admin.close();
-    expect(performance.now() - beganMs).toBeLessThan(2000);
+    // Of itself a connection is kept for over a minute.
+    expect(performance.now() - beganMs).toBeLessThan(PATIENCE_MS);
     await expect(fetch(`${admin.url}/healthz`)).rejects.toThrow();
   });
 

@@ -11,6 +11,10 @@ import { TRANSPORT } from '../../src/sip/transport.ts';
 import { a, aaaa, cname, DnsServer, naptr, srv, srvAt } from './dns-server.ts';
 import { selectors } from './resolver/selectors.ts';
 
+/** Long enough that no answer comes too late because the machine is busy; BRIEF_MS is for tests that wait for the end of it. */
+const TIMEOUT_MS = 10_000;
+const BRIEF_MS = 200;
+
 let server: DnsServer;
 let resolver: Resolver;
 let nowMs: number;
@@ -30,7 +34,7 @@ afterEach(() => {
 function newResolver(options: Partial<ResolverOptions> = {}): Resolver {
   return new Resolver({
     servers: [server.address],
-    timeoutMs: 200,
+    timeoutMs: TIMEOUT_MS,
     negativeTtlSec: 30,
     naptr: true,
     families: 'both',
@@ -277,7 +281,7 @@ describe('RFC 3263 4.1: a name without a port goes by its NAPTR records', () => 
     server.moodAt.SRV = 'is silent';
     const start = performance.now();
     expect(await resolved('other.example')).toBe('192.0.2.7:5060');
-    expect(performance.now() - start).toBeLessThan(150);
+    expect(performance.now() - start).toBeLessThan(TIMEOUT_MS / 2);
   });
 
   it('to the address of the name where the SRV records they name do not exist (4.2)', async () => {
@@ -375,6 +379,7 @@ describe('NAPTR questions that stay without an answer', () => {
   it('or after timeoutMs where it says nothing; no message waits for it a second time', async () => {
     server.records = records;
     server.moodAt.NAPTR = 'is silent';
+    resolver = newResolver({ timeoutMs: BRIEF_MS });
     expect(await resolved('carrier.example')).toBe('192.0.2.2:5080');
     const naptrQuestions = () => server.asked.filter((question) => question.startsWith('NAPTR')).length;
     const count = naptrQuestions();
@@ -613,8 +618,9 @@ describe('a name server in trouble', () => {
   it('that is silent makes a name not found after timeoutMs, and is asked again after 5 s', async () => {
     server.mood = 'is silent';
     const start = performance.now();
-    expect(await resolved('proxy.example', 5060, 0, (resolver = newResolver({ families: 4 })))).toBe('not found');
-    expect(performance.now() - start).toBeLessThan(400);
+    resolver = newResolver({ timeoutMs: BRIEF_MS, families: 4 });
+    expect(await resolved('proxy.example', 5060)).toBe('not found');
+    expect(performance.now() - start).toBeGreaterThan(BRIEF_MS * 0.9);
     server.mood = 'answers';
     server.records = [a('proxy.example', '192.0.2.1')];
     nowMs += 4_999;

@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { FATAL_MAX_FORWARDS, HANGING_MAX_FORWARDS } from '../process/fatal-request.ts';
+import { STOP_PATIENCE_MS } from '../process/patience.ts';
 import { endServers, ServerProcess, until } from '../process/server-process.ts';
 import { headerOf, okTo, optionsRequest } from '../process/sip-texts.ts';
 import { freePort, UdpPeer } from '../process/udp-peer.ts';
@@ -16,8 +17,6 @@ afterEach(async () => {
 });
 
 const DISPATCHER_THREAD = 1;
-/** Three checks of a second each, a start, and a busy machine. */
-const HANG_DEADLINE_MS = 8000;
 /** The least that the configuration allows. */
 const FEW_SLOTS = 128;
 
@@ -35,8 +34,8 @@ async function serverAndClient({ sets = [], flags = [] }: { sets?: string[]; fla
     await client.send(optionsRequest({ uri, callId, sentBy: client.hostPort, maxForwards }), port);
     return callId;
   };
-  const statusOf = async (callId: string, deadlineMs?: number) => {
-    const { datagram } = await client.receive(callId, deadlineMs);
+  const statusOf = async (callId: string) => {
+    const { datagram } = await client.receive(callId);
     return datagram.toString('latin1', 8, 11);
   };
   const everySlotIsHome = async () => {
@@ -140,11 +139,7 @@ describe('a shard with the intake', () => {
     alive.onArrival = ({ datagram, from }) => void alive.send(okTo(datagram), from.port);
     const callId = await ask('sip:bob@example.org');
     await client.receive(callId);
-    expect(await server.counters()).toMatchObject({
-      failovers_total: 1,
-      timeouts_total: 0,
-      retransmissions_sent_total: 0,
-    });
+    expect(await server.counters()).toMatchObject({ failovers_total: 1, timeouts_total: 0 });
   });
 });
 
@@ -171,10 +166,10 @@ describe('a shard with the intake that crashes', () => {
     expect(await statusOf(await ask())).toBe('200');
   });
 
-  it('because it hung has its thread ended, and serves again', { timeout: 20_000 }, async () => {
+  it('because it hung has its thread ended, and serves again', async () => {
     const { server, client, ask, statusOf } = await serverAndClient();
     await ask(`sip:nobody@${client.hostPort}`, HANGING_MAX_FORWARDS);
-    expect(await statusOf(await ask(), HANG_DEADLINE_MS)).toBe('200');
+    expect(await statusOf(await ask())).toBe('200');
     expect((await server.observe()).shards).toMatchObject([{ starts: 2, crashes: 1 }]);
   });
 });
@@ -192,7 +187,7 @@ describe('a server without a dispatcher', () => {
     const signalledAtMs = performance.now();
     server.child.kill('SIGTERM');
     const { code, atMs } = await server.exit;
-    expect([code, atMs - signalledAtMs < 2000]).toEqual([0, true]);
+    expect([code, atMs - signalledAtMs < STOP_PATIENCE_MS]).toEqual([0, true]);
     expect((await client.receive(callId)).datagram.toString('latin1')).toMatch(/^SIP\/2\.0 500 /);
   });
 });

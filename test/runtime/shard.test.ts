@@ -1,6 +1,7 @@
 /** A shard whose messages wait for the DNS: how many may, and what becomes of them at the end. */
 
 import { afterEach, describe, expect, it } from 'vitest';
+import { STOP_PATIENCE_MS } from '../process/patience.ts';
 import { endServers, ServerProcess, until } from '../process/server-process.ts';
 import { callIdOfShard, headerOf, optionsRequest } from '../process/sip-texts.ts';
 import { freePort, UdpPeer } from '../process/udp-peer.ts';
@@ -44,7 +45,7 @@ describe('a shard', () => {
     const signalledAtMs = performance.now();
     server.child.kill('SIGTERM');
     const { code, atMs } = await server.exit;
-    expect([code, atMs - signalledAtMs < 2000]).toEqual([0, true]);
+    expect([code, atMs - signalledAtMs < STOP_PATIENCE_MS]).toEqual([0, true]);
     await until('all are answered', () => client.arrivals.length >= 40);
     for (const { datagram } of client.arrivals) expect(datagram.toString('latin1')).toMatch(/^SIP\/2\.0 500 /);
     expect(client.arrivals.map(({ datagram }) => headerOf(datagram, 'Call-ID')).sort()).toEqual(callIds.sort());

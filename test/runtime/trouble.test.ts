@@ -100,11 +100,11 @@ describe('trouble', () => {
 });
 
 describe('a server in trouble', () => {
-  it('says so in its log', { timeout: 20_000 }, async () => {
+  it('says so in its log', async () => {
     const [port, client] = [await freePort(), await UdpPeer.open()];
     const server = await ServerProcess.start('--listen', `udp:127.0.0.1:${port}`);
     for (let i = 0; i < 3; i++) await client.send(Buffer.from([0]), port);
-    await until('a warning', () => server.log.some(({ level }) => level === 'warn'), { deadlineMs: 8000 });
+    await until('a warning', () => server.log.some(({ level }) => level === 'warn'));
     expect(server.log.filter(({ level }) => level === 'warn')).toMatchObject([
       { counter: 'junk_datagrams_total', count: 3, total: 3 },
     ]);

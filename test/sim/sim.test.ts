@@ -9,11 +9,11 @@ const faultsOf = (from: number, calls: number) =>
   );
 
 describe('calls over a network that loses, delays, repeats and reorders', () => {
-  it.each([seed, seed + 1000])('break no rule from seed %i', { timeout: 60_000 }, (from) => {
+  it.each([seed, seed + 1000])('break no rule from seed %i', (from) => {
     expect(faultsOf(from, 3 * CALLS_PER_WORLD)).toEqual([]);
   });
 
-  it('are the same for the same seed', { timeout: 30_000 }, () => {
+  it('are the same for the same seed', () => {
     const [first, again, other] = [seed, seed, seed + 1].map((from) => simulate(from, 200));
     expect(first!.carried).toBeGreaterThan(1000);
     expect(again!.checksum).toBe(first!.checksum);
@@ -27,7 +27,7 @@ describe('worlds that showed something once', () => {
     ['a branch without Max-Breadth (RFC 5393 5.3.3)', 2],
     ['408 to an INFO (RFC 4320 4.2)', 24],
     ['a Reason that came into a CANCEL under way (RFC 3326)', 507],
-  ])('show it no more: %s', { timeout: 30_000 }, (_, from) => {
+  ])('show it no more: %s', (_, from) => {
     expect(faultsOf(from, CALLS_PER_WORLD)).toEqual([]);
   });
 });
@@ -55,7 +55,7 @@ describe('what the proxy must not do is seen', () => {
       'a CANCEL is not like its INVITE',
       (text: string) => (isOur(text, 'CANCEL') ? text.replace('tag=f', 'tag=g') : text),
     ],
-  ])('%s', { timeout: 30_000 }, (fault, spoil) => {
+  ])('%s', (fault, spoil) => {
     expect(faultsIf(spoil)).toContain(fault);
   });
 });

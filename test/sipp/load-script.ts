@@ -1,13 +1,12 @@
 /** deploy/load/load.sh, the load of docker-compose.yml, as its container runs it. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createSocket } from 'node:dgram';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '../process/udp-peer.ts';
+import { freePorts } from '../process/udp-peer.ts';
 
 const SCRIPT = fileURLToPath(new URL('../../deploy/load/load.sh', import.meta.url));
+/** As many as the script takes. */
 const PORTS = 4;
-const TRIES = 20;
 
 const running = new Set<ChildProcess>();
 
@@ -21,7 +20,7 @@ export async function runLoad(
   port: number,
   { rate, seconds, users }: { readonly rate: number; readonly seconds: number; readonly users: number },
 ): Promise<LoadOutcome> {
-  const settings = { RATE: rate, DURATION_SEC: seconds, USERS: users, UAS_PORT: await freePortRange() };
+  const settings = { RATE: rate, DURATION_SEC: seconds, USERS: users, UAS_PORT: await freePorts(PORTS) };
   const texts = Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, String(value)]));
   const env = { ...process.env, ...texts, SERVER: `127.0.0.1:${port}`, ADDRESS: '127.0.0.1' };
   const child = spawn(SCRIPT, [], { env, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -44,25 +43,4 @@ export async function runLoad(
 /** Ends what is left. For afterAll. */
 export function endLoads(): void {
   for (const child of running) child.kill('SIGTERM');
-}
-
-/** The first of as many free ports in a row as the script takes. */
-async function freePortRange(): Promise<number> {
-  for (let i = 0; i < TRIES; i++) {
-    const first = await freePort();
-    if (first + PORTS > 65_536) continue;
-    const areFree = await Promise.all(Array.from({ length: PORTS }, (_, i) => isFree(first + i)));
-    if (areFree.every(Boolean)) return first;
-  }
-  throw new Error('no room for a few UDP ports in a row');
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const socket = createSocket('udp4');
-  const isBound = await new Promise<boolean>((resolve) => {
-    socket.once('error', () => resolve(false));
-    socket.bind(port, '127.0.0.1', () => resolve(true));
-  });
-  socket.close();
-  return isBound;
 }

@@ -56,7 +56,7 @@ describe('documents', () => {
     );
     const commands = documents.flatMap(({ text }) => fencedBlocks(text, 'sh')).flatMap(commandsOf);
     expect(commands.flatMap((command) => findingsOfCommand(command, scripts, flags))).toEqual([]);
-  }, 30_000);
+  });
 
   it('configurations pass `strowger check`', () => {
     const blocks = documents.flatMap(({ text }) => fencedBlocks(text, 'yaml'));
@@ -68,7 +68,7 @@ describe('documents', () => {
       expect(check.stderr + check.stdout + block, block).not.toMatch(/error/i);
       expect(check.status, check.stderr + check.stdout).toBe(0);
     }
-  }, 30_000);
+  });
 
   it('links to files lead somewhere', () => {
     const broken: string[] = [];

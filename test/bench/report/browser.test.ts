@@ -25,7 +25,7 @@ const result = simulate({
   warnings: ['A warning.'],
 });
 
-describe.skipIf(!hasChromium)('the report in a browser', { timeout: 30_000 }, () => {
+describe.skipIf(!hasChromium)('the report in a browser', () => {
   const folder = mkdtempSync(join(tmpdir(), 'strowger-browser-'));
   const address = pathToFileURL(join(folder, 'report.html')).href;
   let browser: Browser;
@@ -33,7 +33,7 @@ describe.skipIf(!hasChromium)('the report in a browser', { timeout: 30_000 }, ()
   beforeAll(async () => {
     writeFileSync(join(folder, 'report.html'), renderReport(result));
     browser = await launchChromium();
-  }, 30_000);
+  });
   afterAll(async () => {
     await browser?.close();
     rmSync(folder, { recursive: true, force: true });

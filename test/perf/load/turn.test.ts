@@ -46,13 +46,13 @@ describe('a turn', () => {
     expect(json.turns[0]!.delays.response!.count).toBe(result.successful);
     expect(json.turns[0]!.delays.response!.isCorrected).toBe(false);
     expect(JSON.stringify(json.contestants)).not.toContain(root);
-  }, 20_000);
+  });
 
   it('is not played with a server that does not do its part', async () => {
     // A relay in the place of a proxy: no Via, no Max-Forwards.
     const impostor: Contestant = { ...relay('options', 'one'), name: 'impostor', role: 'subject' };
     await expect(play(impostor, cpus, AMOUNT)).rejects.toThrow(/^impostor: the load engine failed, see above/);
-  }, 30_000);
+  });
 
   it('is not played with a server that does not start', async () => {
     const broken: Contestant = {
@@ -61,7 +61,7 @@ describe('a turn', () => {
       command: () => ['/bin/sh', '-c', 'echo no port >&2'],
     };
     await expect(play(broken, cpus, AMOUNT)).rejects.toThrow(/^broken: broken ended by itself\nno port/);
-  }, 10_000);
+  });
 });
 
 describe('npm run perf', () => {

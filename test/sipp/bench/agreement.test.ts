@@ -6,7 +6,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startContestant } from '../../../perf/bench/contestant.ts';
@@ -20,8 +20,14 @@ import { playTurn } from '../../../perf/bench/turn.ts';
 import { freePorts } from '../../../perf/bench/udp-sockets.ts';
 
 const CALLS = 400;
-/** Of the packets, on a busy machine: what the kernel has no time to copy for a capture is missing there. */
-const LEAST_CAPTURED = 0.97;
+/** Of the packets: what the kernel has no time to copy for a capture is missing there, on a busy machine and with all the buffer
+ *  that it gets. What was captured is compared. */
+const LEAST_CAPTURED = 0.9;
+const CAPTURE_BUFFER_MIB = 64;
+/** One and the same moment is written down by two programs: where a third takes the CPU away between them, they differ by that.
+ *  So they run before others where that is allowed, and a machine that was too busy gets another try. */
+const TIMED = { retry: 4 };
+const BEFORE_OTHERS = -15;
 /** A second would travel with the first: messages of one length leave as one segmented send, which is one packet to tshark. */
 const IN_FLIGHT = 1;
 /** Of -timer_resol 1. */
@@ -37,6 +43,11 @@ const canCapture = spawnSync('tshark', ['-i', 'lo', '-a', 'duration:0', '-q']).s
 
 let directory = '';
 beforeAll(() => {
+  try {
+    setPriority(BEFORE_OTHERS);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_SYSTEM_ERROR') throw error; // EACCES: for root only
+  }
   directory = mkdtempSync(join(tmpdir(), 'bench-agreement-'));
 });
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -54,7 +65,7 @@ function disagreements(ours: (percentile: number) => number, theirs: readonly nu
   });
 }
 
-it("percentiles agree with SIPp's own response times", async () => {
+it("percentiles agree with SIPp's own response times", TIMED, async () => {
   const { scenario } = partsOf('call')[0]!;
   const [uasPort, uacPort] = await freePorts('127.0.0.1', 2);
   const uasFile = join(directory, 'uas-call.xml');
@@ -126,7 +137,8 @@ class Capture {
 
   constructor(port: number) {
     this.#port = port;
-    this.#tshark = spawn('tshark', ['-i', 'lo', '-f', `udp port ${port}`, '-q', '-w', this.#file]);
+    const buffer = ['-B', String(CAPTURE_BUFFER_MIB)];
+    this.#tshark = spawn('tshark', ['-i', 'lo', ...buffer, '-f', `udp port ${port}`, '-q', '-w', this.#file]);
   }
 
   started(): Promise<void> {
@@ -138,9 +150,15 @@ class Capture {
     });
   }
 
-  async packets(): Promise<readonly Packet[]> {
+  /** Without what was captured, if it still runs. */
+  async end(): Promise<void> {
+    if (this.#tshark.exitCode !== null) return;
     this.#tshark.kill('SIGINT');
     await once(this.#tshark, 'close');
+  }
+
+  async packets(): Promise<readonly Packet[]> {
+    await this.end();
     const fields = [
       'frame.time_epoch',
       'udp.srcport',
@@ -190,7 +208,7 @@ function delaysOnTheWire(
   return delays;
 }
 
-it.runIf(canCapture)('percentiles agree with a packet capture', async () => {
+it.runIf(canCapture)('percentiles agree with a packet capture', TIMED, async () => {
   const options = await readOptions({
     target: undefined,
     valueFor: (name) => ({ amount: String(CALLS), window: String(IN_FLIGHT) })[name],
@@ -205,7 +223,7 @@ it.runIf(canCapture)('percentiles agree with a packet capture', async () => {
     const { port } = server.at!;
     const capture = new Capture(port);
     await capture.started();
-    const { turn } = await playTurn(server, 0, load);
+    const { turn } = await playTurn(server, 0, load).finally(() => capture.end());
     const packets = await capture.packets();
     expect(turn.exchanges).toMatchObject({ successful: CALLS, failed: 0 });
     for (const [name, method, statuses] of [

@@ -77,7 +77,6 @@ beforeAll(async () => {
   load = runLoad(port, { rate: CALLS_PER_SEC, seconds: SECONDS, users: USERS });
   // Rates need a few scrapes.
   await until('calls are counted', async () => (await callsPerSec()) > CALLS_PER_SEC / 2, {
-    deadlineMs: 12_000,
     pollMs: 200,
     explain: () => server.output,
   });
@@ -103,6 +102,21 @@ function legendOf(legendFormat: string, labels: Readonly<Record<string, string>>
   return legendFormat.replace(/\{\{(\w+)\}\}/g, (_, label: string) => labels[label] ?? '');
 }
 
+/** What the panels show, and what they should and do not. */
+async function look(): Promise<{ shown: Map<string, number>; missing: string[] }> {
+  const { panels } = dashboard() as { panels: Panel[] };
+  const shown = new Map<string, number>();
+  const missing: string[] = [];
+  for (const { title, targets = [] } of panels) {
+    for (const { expr, legendFormat } of targets) {
+      const samples = await prometheus.query(filledIn(expr));
+      if (samples.length === 0 || samples.some(({ value }) => Number.isNaN(value))) missing.push(`${title}: ${expr}`);
+      for (const { labels, value } of samples) shown.set(`${title}/${legendOf(legendFormat, labels)}`, value);
+    }
+  }
+  return { shown, missing: [...missing, ...MOVING.filter((name) => !(shown.get(name)! > 0))] };
+}
+
 describe('under calls and registrations', () => {
   it('/metrics is as Prometheus wants it', async () => {
     const page = await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text();
@@ -111,19 +125,17 @@ describe('under calls and registrations', () => {
   });
 
   it('every query of the dashboard has values, and what the load does is seen', async () => {
-    const { panels } = dashboard() as { panels: Panel[] };
-    const shown = new Map<string, number>();
-    for (const { title, targets = [] } of panels) {
-      for (const { expr, legendFormat } of targets) {
-        const samples = await prometheus.query(filledIn(expr));
-        expect(samples.length, `${title}: ${expr}`).toBeGreaterThan(0);
-        for (const { labels, value } of samples) {
-          expect(value, `${title}: ${expr}`).not.toBeNaN();
-          shown.set(`${title}/${legendOf(legendFormat, labels)}`, value);
-        }
-      }
-    }
-    expect(MOVING.filter((name) => !(shown.get(name)! > 0))).toEqual([]);
+    let shown = new Map<string, number>();
+    let missing: string[] = [];
+    // A scrape that is late on a busy machine leaves a rate without a value for a moment.
+    await until(
+      'all is seen',
+      async () => {
+        ({ shown, missing } = await look());
+        return missing.length === 0;
+      },
+      { pollMs: 200, explain: () => missing.join('\n') },
+    );
     expect(shown.get('Registered users/users')).toBe(USERS);
     expect(shown.get('5xx share/5xx')).toBe(0);
     expect(shown.get('Kernel drops, 1 h/drops')).toBe(0);
@@ -143,7 +155,7 @@ describe('under calls and registrations', () => {
       const alerts = await prometheus.alerts();
       return alerts.find(({ labels, state }) => labels['alertname'] === 'StrowgerShardCrashed' && state === 'firing');
     };
-    await until('the alert fires', async () => (await crashed()) !== undefined, { deadlineMs: 10_000, pollMs: 200 });
+    await until('the alert fires', async () => (await crashed()) !== undefined, { pollMs: 200 });
     const alert = await crashed();
     expect(alert!.labels).toMatchObject({ thread: 'shard-1', severity: 'warning' });
     expect(alert!.annotations['description']).toMatch(/crash\.directory/);

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse, stringify } from 'yaml';
+import { START_PATIENCE_MS } from '../../process/patience.ts';
 import { until } from '../../process/server-process.ts';
 import { freeTcpPort } from '../../process/tcp-port.ts';
 
@@ -61,7 +62,7 @@ export class Prometheus {
   static async start(target: string): Promise<Prometheus> {
     const prometheus = new Prometheus(await freeTcpPort(), target);
     await until('Prometheus has scraped', () => prometheus.#hasScraped(), {
-      deadlineMs: 20_000,
+      deadlineMs: START_PATIENCE_MS,
       pollMs: 100,
       explain: () => prometheus.#output,
     });

@@ -43,9 +43,15 @@ describe('a next hop that cannot be had', () => {
   it('a closed port harms no call, and nobody is told of it', async () => {
     const [port, closed] = [await freePort(), await freePort()];
     const server = await startServer(`udp:127.0.0.1:${port}`);
-    const uas = await startUas();
+    const uas = await startUas({ retransmits: false });
     const client = kept(await UdpPeer.open());
-    const calls = runUac({ target: `127.0.0.1:${uas.port}`, by: `127.0.0.1:${port}`, calls: 200, perSec: 200 });
+    const calls = runUac({
+      retransmits: false,
+      target: `127.0.0.1:${uas.port}`,
+      by: `127.0.0.1:${port}`,
+      calls: 200,
+      perSec: 200,
+    });
     const uri = `sip:bob@127.0.0.1:${closed}`;
     for (let i = 0; i < 50; i++) {
       await client.send(optionsRequest({ uri, callId: callIdOfShard(i % 2, 2), sentBy: client.hostPort }), port);
@@ -63,9 +69,9 @@ describe('names of next hops', () => {
     const dns = kept(await DnsServer.start([a('gateway.test', '127.0.0.1')]));
     dns.mood = 'holds back';
     const port = await freePort();
-    const sets = ['--set', `dns.servers=["${dns.address}"]`, '--set', 'dns.timeoutMs=10000'];
+    const sets = ['--set', `dns.servers=["${dns.address}"]`, '--set', 'dns.timeoutMs=30000'];
     const server = await startServer(`udp:127.0.0.1:${port}`, ...sets);
-    const uas = await startUas();
+    const uas = await startUas({ retransmits: false });
     const [client, gateway] = [kept(await UdpPeer.open()), kept(await UdpPeer.open())];
     gateway.onArrival = ({ datagram, from }) => void gateway.send(okTo(datagram), from.port);
     const uri = `sip:bob@gateway.test:${gateway.port}`;
@@ -74,7 +80,7 @@ describe('names of next hops', () => {
     await until('all wait', async () => (await server.counters())['parked_total'] === waiting.length);
 
     const by = `127.0.0.1:${port}`;
-    const figures = await runUac({ target: `127.0.0.1:${uas.port}`, by, calls: 200, perSec: 200 });
+    const figures = await runUac({ retransmits: false, target: `127.0.0.1:${uas.port}`, by, calls: 200, perSec: 200 });
     expect(figures).toMatchObject({ successful: 200, failed: 0, retransmissions: 0 });
     expect(gateway.arrivals).toEqual([]);
 

@@ -9,8 +9,6 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { endServers, ServerProcess, until } from '../../../process/server-process.ts';
 import { freePort } from '../../../process/udp-peer.ts';
 
-const DEADLINE_MS = 20_000;
-
 const running: Softphone[] = [];
 
 afterAll(async () => {
@@ -53,10 +51,7 @@ class Softphone {
   }
 
   async says(text: string): Promise<void> {
-    await until(`baresip says "${text}"`, () => this.output.includes(text), {
-      deadlineMs: DEADLINE_MS,
-      explain: () => this.output,
-    });
+    await until(`baresip says "${text}"`, () => this.output.includes(text), { explain: () => this.output });
   }
 
   /** Hangs up first. */
