@@ -13,9 +13,13 @@ if (Number(process.versions.node.split('.')[0]) < 24) {
   throw new Error(`tests need Node.js 24 or newer, this is ${process.version}: use \`npm test\` or \`npx vitest\``);
 }
 
-/** Imports of a test that starts processes or threads. */
-const STARTS_PROCESSES =
-  /from '(?:node:(?:child_process|worker_threads)|playwright-core|.*\/(?:command|dns-server|loopback|main|server-process|store-world)\.ts)'/;
+/** Imports of a test that starts processes or threads, or talks over sockets. */
+const STARTS_PROCESSES = new RegExp(
+  `from '(?:node:(?:child_process|dgram|http|net|worker_threads)|playwright-core|.*/(?:${[
+    ...['chromium', 'command', 'dns-server', 'fake-systemd', 'loopback', 'main', 'server-process', 'store-world'],
+    ...['stream-world', 'tcp-peer', 'udp-peer'],
+  ].join('|')})\\.ts)'`,
+);
 
 const unitFiles = globSync('test/**/*.test.ts', { exclude: ['test/sipp/**'] });
 const processFiles = unitFiles.filter((path) => STARTS_PROCESSES.test(readFileSync(path, 'utf8')));
