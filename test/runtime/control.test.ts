@@ -184,6 +184,29 @@ describe('requests', () => {
   });
 });
 
+describe('a client', () => {
+  it('that sends a thousand requests at once gets its answers in order', async () => {
+    const { path } = await opened();
+    const text = Array.from({ length: 1000 }, (_, id) => request(id, 'status')).join('');
+    const answers = (await exchange(path, text, 1000)) as { id: number }[];
+    expect(answers.map(({ id }) => id)).toEqual(Array.from({ length: 1000 }, (_, id) => id));
+  });
+
+  it('that does not read its answers is cut off, and the others are served', async () => {
+    const { path } = await opened({ much: () => 'x'.repeat(1 << 20), status: () => ({ ready: true }) });
+    const socket = connect(path);
+    socket.pause();
+    socket.on('error', () => undefined);
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    socket.write(Array.from({ length: 50 }, (_, id) => request(id, 'much')).join(''));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(await exchange(path, request(1, 'status'), 1)).toMatchObject([{ id: 1 }]);
+    // The end shows once what the kernel has is read.
+    socket.resume();
+    await closed;
+  });
+});
+
 describe('parameters of the location methods', () => {
   it.each([
     ['list', undefined, { bindings: [], cursor: 250 }],
