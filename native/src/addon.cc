@@ -75,6 +75,7 @@ constexpr Export EXPORTS[] = {
     {"wakeForLoop", wake_for_loop},
     {"receiveBatch", receive_batch},
     {"receiveDrops", receive_drops},
+    {"receiveQueued", receive_queued},
     {"socketErrors", socket_errors},
     {"takeUnreachable", take_unreachable},
     {"createEventFd", create_event_fd},

@@ -126,6 +126,7 @@ napi_value receive_from(napi_env env, napi_callback_info info);
 napi_value add_relay(napi_env env, napi_callback_info info);
 napi_value inspect_socket(napi_env env, napi_callback_info info);
 napi_value receive_drops(napi_env env, napi_callback_info info);
+napi_value receive_queued(napi_env env, napi_callback_info info);
 napi_value socket_errors(napi_env env, napi_callback_info info);
 napi_value take_unreachable(napi_env env, napi_callback_info info);
 

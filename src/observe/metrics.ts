@@ -50,6 +50,18 @@ export const METRIC = {
     'thread',
   ),
   kernelDrops: metric('counter', `${PREFIX}kernel_drops_total`, counterHelp('kernel_drops_total'), 'socket'),
+  socketDatagrams: metric(
+    'counter',
+    `${PREFIX}socket_datagrams_received_total`,
+    'Datagrams that came by a socket, those from banned sources included',
+    'socket',
+  ),
+  receiveQueue: metric(
+    'gauge',
+    `${PREFIX}socket_receive_queue_bytes`,
+    "Kernel memory that waits in a socket's receive buffer; datagrams are dropped at about twice the buffer's size",
+    'socket',
+  ),
   receiveBuffer: metric(
     'gauge',
     `${PREFIX}socket_receive_buffer_bytes`,

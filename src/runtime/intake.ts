@@ -236,7 +236,9 @@ export class Intake {
 
   #dispatchOne(slot: number, position: number): void {
     const { words, map } = this.#arena;
-    const length = words[(slotOffset(map, slot) >> 2) + SLOT.LENGTH_WORD]!;
+    const at = slotOffset(map, slot) >> 2;
+    words[this.#control + DISPATCHER.SOCKET_COUNTS_WORD + words[at + SLOT.SOCKET_WORD]!]!++;
+    const length = words[at + SLOT.LENGTH_WORD]!;
     const taken = length > SLOT_PAYLOAD_BYTES ? this.#moveToJumbo(slot, position) : slot;
     if (taken !== -1) this.#give(taken);
   }

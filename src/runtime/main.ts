@@ -21,12 +21,22 @@ import { LocationStore } from './location-store/location-store.ts';
 import type { ListenError, RunningServer } from './running-server.ts';
 import { ServerMetrics } from './server-metrics.ts';
 import { ShardService } from './shard-service.ts';
+import { SocketTraffic } from './socket-traffic.ts';
 import { bansFile, locationDirectory } from './state-directory.ts';
 import { Supervisor } from './supervisor.ts';
 import { ThreadLoads } from './thread-loads.ts';
 import { TraceService } from './trace/trace-service.ts';
 import { TroubleWatch } from './trouble.ts';
-import { addSocket, attach, close, createEventFd, openTcp, openUdp, receiveDrops } from './udp-socket.ts';
+import {
+  addSocket,
+  attach,
+  close,
+  createEventFd,
+  openTcp,
+  openUdp,
+  receiveDrops,
+  receiveQueued,
+} from './udp-socket.ts';
 import { UserFiles } from './user-directory/user-files.ts';
 import { UserTable } from './user-directory/user-table.ts';
 
@@ -170,6 +180,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     ...(drain.isDraining ? ['draining'] : []),
     ...(store.state === STORE_STATE.FAILED ? ['the location store has failed: registrations are in memory alone'] : []),
   ];
+  const socketTraffic = new SocketTraffic(arena);
   const shown = {
     arena,
     config,
@@ -177,6 +188,8 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
       text,
       receiveBufferBytes,
       drops: () => receiveDrops(socket),
+      queuedBytes: () => receiveQueued(socket),
+      received: () => socketTraffic.received(socket),
     })),
     isDispatcherUp: () => supervisor.isDispatcherUp,
     shards: () => supervisor.shards(),
@@ -196,6 +209,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
   metrics.start(config.admin.listen !== 'off');
   const loads = new ThreadLoads(() => threadIdsOf(arena));
   loads.start();
+  socketTraffic.start();
   const shards = new ShardService({
     arena,
     config,
@@ -223,6 +237,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     userFiles.close();
     bans.close();
     loads.stop();
+    socketTraffic.stop();
     await supervisor.stop();
     await trace?.close();
     await store.close();

@@ -22,6 +22,8 @@ export interface MetricsSources {
     readonly text: string;
     readonly receiveBufferBytes: number;
     readonly drops: () => number;
+    readonly queuedBytes: () => number;
+    readonly received: () => number;
   }[];
   readonly isReady: () => boolean;
   /** null: there is no dispatcher. */
@@ -118,7 +120,9 @@ export class ServerMetrics {
   #addTraffic(): void {
     const page = this.#exposition;
     const arena = this.#arena;
-    for (const { text, receiveBufferBytes, drops } of this.#sources.sockets) {
+    for (const { text, receiveBufferBytes, drops, queuedBytes, received } of this.#sources.sockets) {
+      page.add(METRIC.socketDatagrams, { socket: text }, received);
+      page.add(METRIC.receiveQueue, { socket: text }, queuedBytes);
       page.add(METRIC.kernelDrops, { socket: text }, drops);
       page.add(METRIC.receiveBuffer, { socket: text }, () => receiveBufferBytes);
     }

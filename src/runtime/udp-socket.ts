@@ -95,6 +95,7 @@ interface Addon {
   wakeForLoop(): void;
   receiveBatch(count: number, waitMs: number): number;
   receiveDrops(index: number): number;
+  receiveQueued(index: number): number;
   socketErrors(index: number): number;
   takeUnreachable(index: number, words: Int32Array): boolean;
   createEventFd(): number;
@@ -180,6 +181,10 @@ export const receiveBatch = addon.receiveBatch;
 
 /** Datagrams the kernel dropped so far because the socket's receive buffer was full (32 bits, wraps). */
 export const receiveDrops = addon.receiveDrops;
+
+/** Bytes of the socket's receive buffer that are in use, in the kernel's own terms: a datagram counts with what it takes of memory,
+ *  and the buffer is twice what was asked for. */
+export const receiveQueued = addon.receiveQueued;
 
 /** ICMP errors this thread has taken off the socket's error queue so far. Another thread may have taken others. */
 export const socketErrors = addon.socketErrors;

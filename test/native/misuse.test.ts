@@ -48,6 +48,7 @@ const NUMERIC_ARGUMENTS: [name: string, good: unknown[], position: number][] = [
   ['receiveBatch', [1, 0], 0],
   ['receiveBatch', [1, 0], 1],
   ['receiveDrops', [0], 0],
+  ['receiveQueued', [0], 0],
   ['socketErrors', [0], 0],
   ['takeUnreachable', [0, new Int32Array(6)], 0],
   ['signal', [1], 0],

@@ -17,6 +17,7 @@ import {
   openTcp,
   receiveBatch,
   receiveDrops,
+  receiveQueued,
   removeSocket,
   scheduleThread,
   sendBatch,
@@ -326,8 +327,11 @@ describe('receiveBatch', () => {
     for (let i = 0; i < 64; i++) {
       putEgress(i, { socket: client.index, port: server.port, spans: ['x'.repeat(1000)] });
     }
+    expect(receiveQueued(server.index)).toBe(0);
     expect(sendBatch(0, 0, 64)).toBe(0);
+    expect(receiveQueued(server.index)).toBeGreaterThan(1000);
     const taken = receiveBatch(RECEIVE_BATCH, PATIENCE_MS);
+    expect(receiveQueued(server.index)).toBe(0);
     expect(taken).toBeLessThan(64);
     expect(receiveDrops(server.index)).toBe(64 - taken);
   });
