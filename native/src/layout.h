@@ -66,6 +66,7 @@ constexpr int32_t SPANS_WORD = 16;
 
 namespace EGRESS_FLAG {
 constexpr int32_t ONLY_CONNECTION = 1;
+constexpr int32_t NAMED = 2;
 }  // namespace EGRESS_FLAG
 
 namespace HEADER {
@@ -102,6 +103,7 @@ constexpr int32_t RECORDS_WORD = 96;
 
 namespace RECORD {
 constexpr int32_t TAG_WORD = 13;
+constexpr int32_t NAME_BYTES_WORD = 14;
 constexpr int32_t FLAGS_WORD = 15;
 }  // namespace RECORD
 

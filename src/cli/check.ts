@@ -6,6 +6,7 @@ import { nextHopsByDomain } from '../config/next-hops-by-domain.ts';
 import { type Config, type DomainEntry, shardCountOf } from '../config/schema.ts';
 import { DomainServices } from '../roles/domain-services.ts';
 import { readToken } from '../runtime/control/token-gate.ts';
+import { CertificateFiles, CertificateFilesError } from '../runtime/tls/certificate-files.ts';
 import { UserFiles, UserFilesError } from '../runtime/user-directory/user-files.ts';
 import type { Arguments } from './arguments.ts';
 import { renderRows } from './table.ts';
@@ -20,7 +21,7 @@ export function check({ config: file, flags, sets }: Arguments): number {
     console.error(problems.join('\n'));
     return 1;
   }
-  const problem = usersProblem(config);
+  const problem = usersProblem(config) ?? certificatesProblem(config);
   if (problem !== null) {
     console.error(problem);
     return 1;
@@ -54,6 +55,17 @@ function usersProblem(config: Config): string | null {
     return null;
   } catch (error) {
     if (error instanceof UserFilesError) return error.message;
+    throw error;
+  }
+}
+
+/** What is wrong with the files of certificates, a line each; null: nothing. */
+function certificatesProblem(config: Config): string | null {
+  try {
+    new CertificateFiles(config.tls, pino({ level: 'silent' }));
+    return null;
+  } catch (error) {
+    if (error instanceof CertificateFilesError) return error.message;
     throw error;
   }
 }

@@ -11,6 +11,7 @@ import type { ControlMethod } from '../runtime/control/method.ts';
 import { METHODS } from '../runtime/control/methods.ts';
 import type { LogLevels } from '../runtime/log.ts';
 import type { ListedHop, ListedShard, ShardTransaction } from '../runtime/shard-service.ts';
+import type { ListedCertificate } from '../runtime/tls/certificate-files.ts';
 import { grouped, renderRows, renderTable } from './table.ts';
 
 export interface VerbOperand {
@@ -138,6 +139,19 @@ restart (setting bans.file).`,
     examples: [['strowger ban remove 192.0.2.7', 'take its datagrams again']],
     print: ({ source }: { source: string }) => `${source}: no longer banned`,
   },
+  'tls list': {
+    method: 'tls.list',
+    examples: [['strowger tls list', 'which certificates there are, for whom, and how long they last']],
+    print: printCertificates,
+  },
+  'tls reload': {
+    method: 'tls.reload',
+    about: `The files are looked at every second anyway: this is for a script that wants to know at once
+whether they can be used.`,
+    examples: [['strowger tls reload', 'after a renewal']],
+    print: ({ isChanged }: { isChanged: boolean }) =>
+      isChanged ? 'new connections get the new certificates' : 'the files have not changed',
+  },
 } as const satisfies Readonly<Record<string, VerbRow>>;
 
 export const VERB_NOUNS = {
@@ -147,6 +161,7 @@ export const VERB_NOUNS = {
   transaction: 'the transactions of a running server',
   hop: 'the next hops of a running server',
   ban: 'sources whose datagrams a running server drops',
+  tls: 'the certificates of a running server',
 } as const;
 
 export type VerbName = keyof typeof VERBS;
@@ -217,6 +232,28 @@ function printErrors({ errors }: { errors: readonly DistinctError[] }, lineWidth
 function printLevels({ level, modules }: LogLevels): string {
   const own = Object.entries(modules).map(([name, its]): [string, string] => [name, its]);
   return renderRows([['all', level], ...own]);
+}
+
+function printCertificates(
+  { certificates }: { certificates: readonly ListedCertificate[] },
+  lineWidth: number,
+): string {
+  if (certificates.length === 0) return 'there are no certificates';
+  const rows = certificates.map(({ file, names, issuer, notAfter, daysLeft }) => [
+    file,
+    names.join(', ') || '-',
+    notAfter.slice(0, 10),
+    daysLeft < 0 ? 'expired' : grouped(daysLeft),
+    issuer,
+  ]);
+  const columns = [
+    { title: 'FILE', leastWidth: 16 },
+    { title: 'NAMES', leastWidth: 16 },
+    { title: 'EXPIRES' },
+    { title: 'DAYS', isFigure: true },
+    { title: 'ISSUER', leastWidth: 10 },
+  ];
+  return renderTable(columns, rows, lineWidth);
 }
 
 function printShards({ shards }: { shards: readonly ListedShard[] }, lineWidth: number): string {

@@ -1,10 +1,10 @@
-/** Where the server listens: `udp:ADDRESS:PORT` or `tcp:ADDRESS:PORT` as the configuration writes it, or `ADDRESS:PORT` for
- *  both (RFC 3261 18: every element has UDP and TCP), taken apart. Cold. */
+/** Where the server listens: `udp:ADDRESS:PORT`, `tcp:…` or `tls:…` as the configuration writes it, or `ADDRESS:PORT` for UDP and
+ *  TCP (RFC 3261 18: every element has UDP and TCP), taken apart. Cold. */
 
 import { isIPv4, isIPv6 } from 'node:net';
 
 /** Transports of listen points that can be opened. */
-export type ListenTransport = 'udp' | 'tcp';
+export type ListenTransport = 'udp' | 'tcp' | 'tls';
 
 /** One socket to open. The fields are what the addon's `openUdp` asks for. */
 export interface ListenPoint {
@@ -53,8 +53,9 @@ export function parseListenAddress(text: string): ListenAddress | string {
   if (transport === undefined || address === undefined || isIPv6(text)) {
     return `${shown} does not begin with a transport`;
   }
-  if (/^(tls|ws|wss|sctp)$/i.test(transport)) return `${shown}: ${transport} is not there yet, only udp and tcp`;
-  if (transport !== 'udp' && transport !== 'tcp') return `${shown}: ${transport} is not a transport`;
+  if (/^(ws|wss|sctp)$/i.test(transport)) return `${shown}: ${transport} is not there yet, only udp, tcp and tls`;
+  if (transport !== 'udp' && transport !== 'tcp' && transport !== 'tls')
+    return `${shown}: ${transport} is not a transport`;
   const parts = splitHostPort(address);
   if (parts === null) return `${shown} has no address`;
   if (isIPv6(address) || (parts.host.includes(':') && !parts.isBracketed)) {
@@ -95,7 +96,7 @@ export function parseAdvertised(text: string): { host: string; port: number | nu
 
 /** Two sockets that the kernel would not open beside each other. */
 export function overlap(a: ListenAddress, b: ListenAddress): boolean {
-  if (a.transport !== b.transport) return false;
+  if ((a.transport === 'udp') !== (b.transport === 'udp')) return false;
   if (a.port === 0 || a.port !== b.port) return false;
   if (a.dualStack || b.dualStack) return true;
   if (a.family !== b.family) return false;

@@ -44,6 +44,20 @@ const MAX_PASSWORD_CHARS = 256;
 const MAX_METHODS = 64;
 const MAX_EXPIRES_SEC = 2 ** 31 - 1;
 const MAX_SERVICE_ROUTES = 8;
+const MAX_CERTIFICATES = 256;
+const MAX_CERTIFICATE_NAMES = 256;
+/** RFC 9325 4.2, and the suites of TLS 1.3. */
+const MODERN_CIPHERS = [
+  'TLS_AES_128_GCM_SHA256',
+  'TLS_AES_256_GCM_SHA384',
+  'TLS_CHACHA20_POLY1305_SHA256',
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+].join(':');
 const MAX_DNS_SERVERS = 8;
 const MIN_TRACE_KIB = 64;
 const MAX_TRACE_KIB = 1_048_576;
@@ -113,7 +127,8 @@ const sayUriTwice = ({ uri }: { uri: string }) => `${JSON.stringify(uri)} is the
 const listenAddress = about(parsedString(parseListenEntry), {
   help: 'Transport, IP address and port; without a transport UDP and TCP. IPv6 goes in brackets; `*:5060` takes IPv4 and IPv6; port 0 takes any free port.',
   reload: 'restart',
-  accepted: 'ADDRESS:PORT, udp:ADDRESS:PORT or tcp:ADDRESS:PORT, e.g. 0.0.0.0:5060, udp:[::1]:5060, tcp:*:5060',
+  accepted:
+    'ADDRESS:PORT, udp:ADDRESS:PORT, tcp:ADDRESS:PORT or tls:ADDRESS:PORT, e.g. 0.0.0.0:5060, udp:[::1]:5060, tcp:*:5060',
 });
 
 const listenEntry = about(
@@ -142,7 +157,7 @@ const listenEntry = about(
   {
     help: 'One socket, or one for each transport; a plain string stands for `address`.',
     reload: 'restart',
-    accepted: 'ADDRESS:PORT, udp:ADDRESS:PORT or tcp:ADDRESS:PORT, or a map with address, advertise and dscp',
+    accepted: 'ADDRESS:PORT, udp:…, tcp:… or tls:ADDRESS:PORT, or a map with address, advertise and dscp',
     shorthand: 'address',
   },
 );
@@ -389,7 +404,7 @@ const settings = z.strictObject({
     {
       help: 'The sockets.',
       reload: 'restart',
-      accepted: 'a list of ADDRESS:PORT, udp:ADDRESS:PORT or tcp:ADDRESS:PORT',
+      accepted: 'a list of ADDRESS:PORT, udp:ADDRESS:PORT, tcp:ADDRESS:PORT or tls:ADDRESS:PORT',
     },
   ),
   workers: about(z.union([z.literal('auto'), z.int().min(1).max(MAX_SHARDS)]).default('auto'), {
@@ -797,7 +812,97 @@ const settings = z.strictObject({
         ),
       })
       .prefault({}),
-    { help: 'Connections (TCP).', reload: 'restart' },
+    { help: 'Connections (TCP, TLS).', reload: 'restart' },
+  ),
+  tls: about(
+    z
+      .strictObject({
+        certificates: about(
+          z
+            .array(
+              about(
+                z.strictObject({
+                  certificate: about(checkedString(filePathProblem), {
+                    help: 'PEM file with the certificate and those that lead to its authority, in this order. Read again when it changes, without closing a connection.',
+                    reload: 'restart',
+                    accepted: 'a file',
+                  }),
+                  key: about(checkedString(filePathProblem), {
+                    help: 'PEM file with its private key, without a passphrase.',
+                    reload: 'restart',
+                    accepted: 'a file',
+                  }),
+                  names: about(
+                    z
+                      .array(
+                        about(checkedString(certificateNameProblem), {
+                          help: 'A domain name, or one with `*.` for its first label.',
+                          reload: 'restart',
+                          accepted: 'example.org or *.example.org',
+                        }),
+                      )
+                      .max(MAX_CERTIFICATE_NAMES)
+                      .default([]),
+                    {
+                      help: 'Server names (SNI) that it is for; empty: those that it says itself.',
+                      reload: 'restart',
+                      accepted: 'a list of domain names',
+                    },
+                  ),
+                }),
+                { help: 'One certificate and its key.', reload: 'restart' },
+              ),
+            )
+            .max(MAX_CERTIFICATES)
+            .default([]),
+          {
+            help: 'What this server shows of itself. The first is also for whoever names no server, or none that is known.',
+            reload: 'restart',
+            accepted: 'a list of maps with certificate, key and names',
+          },
+        ),
+        minVersion: about(z.enum(['TLSv1.2', 'TLSv1.3']).default('TLSv1.2'), {
+          help: 'Oldest version that is spoken (RFC 9325 3.1.1).',
+          reload: 'restart',
+        }),
+        ciphers: about(z.string().max(4096).default(MODERN_CIPHERS), {
+          help: 'Cipher suites as OpenSSL names them. The default has forward secrecy and authenticated encryption only (RFC 9325 4.2), so no `TLS_RSA_WITH_AES_128_CBC_SHA`, which RFC 3261 26.2.1 wanted of its time.',
+          reload: 'restart',
+          accepted: 'names of suites with colons between them',
+        }),
+        clientCertificates: about(z.enum(['off', 'optional', 'required']).default('off'), {
+          help: 'Whether those who connect are asked for a certificate (mutual TLS). One that is shown must be valid: it leads to `authorities` and has not expired.',
+          reload: 'restart',
+        }),
+        clientNames: about(
+          z
+            .array(
+              about(checkedString(domainProblem), {
+                help: 'A domain name.',
+                reload: 'restart',
+                accepted: 'a domain name',
+              }),
+            )
+            .max(MAX_CERTIFICATE_NAMES)
+            .default([]),
+          {
+            help: 'SIP domains of which one must be an identity in the certificate of whoever connects (RFC 5922 7.1); empty: any valid certificate will do.',
+            reload: 'restart',
+            accepted: 'a list of domain names',
+          },
+        ),
+        authorities: about(checkedString(filePathProblem).optional(), {
+          help: 'PEM file of the authorities that certificates of others must lead to; without it those that Node.js brings. Read again when it changes.',
+          reload: 'restart',
+          accepted: 'a file',
+        }),
+        verifyServers: about(z.boolean().default(true), {
+          help: 'Whether the certificates of servers that we connect to must be valid and name the domain, or at least the address, that we connect to (RFC 5922 7.3).',
+          reload: 'restart',
+        }),
+      })
+      .prefault({}),
+    { help: 'TLS (RFC 3261 26.2, RFC 5922, RFC 9325).', reload: 'restart' },
   ),
   dns: about(
     z
@@ -1024,14 +1129,25 @@ const settings = z.strictObject({
   ),
 });
 
-export const configSchema = settings.superRefine(({ dispatcher, workers, hep, trace }, context) => {
+export const configSchema = settings.superRefine(({ dispatcher, workers, listen, tls, hep, trace }, context) => {
   if (hep.to !== 'off' && trace.recentKiB === 0) {
     const problem = 'messages are sent from where trace.recentKiB keeps them, and that is 0';
     context.addIssue({ code: 'custom', message: problem, path: ['hep', 'to'] });
   }
-  if (dispatcher.thread !== 'shard' || workers === 1) return;
-  const message = `"shard" is for workers: 1, and there are ${workers}`;
-  context.addIssue({ code: 'custom', message, path: ['dispatcher', 'thread'] });
+  if (dispatcher.thread === 'shard' && workers !== 1) {
+    const message = `"shard" is for workers: 1, and there are ${workers}`;
+    context.addIssue({ code: 'custom', message, path: ['dispatcher', 'thread'] });
+  }
+  const secure = listen.find(({ transport }) => transport === 'tls');
+  if (secure !== undefined && tls.certificates.length === 0) {
+    const message = `there is no certificate, and ${secure.text} needs one`;
+    context.addIssue({ code: 'custom', message, path: ['tls', 'certificates'] });
+  }
+  if (tls.clientCertificates !== 'off' && tls.authorities === undefined) {
+    const message =
+      'name the file of the authorities whose certificates are accepted: any of those that Node.js brings would be';
+    context.addIssue({ code: 'custom', message, path: ['tls', 'authorities'] });
+  }
 });
 
 /** A valid configuration, complete: every default is filled in. Plain JSON, so it can be sent to any thread. */
@@ -1074,6 +1190,10 @@ function domainProblem(text: string): string | null {
   if (/:\d+$/.test(text)) return `${shown}: a domain has no port`;
   if (text.endsWith('.')) return `${shown}: leave the closing dot out`;
   return isHostName(text) ? null : `${shown} is not a domain name`;
+}
+
+function certificateNameProblem(text: string): string | null {
+  return domainProblem(text.replace(/^\*\./, ''));
 }
 
 function dnsServerProblem(text: string): string | null {

@@ -206,8 +206,9 @@ export const EGRESS = {
   SPANS_WORD: 16,
 } as const;
 
-/** Bits of EGRESS.FLAGS_WORD. ONLY_CONNECTION: by the connection of that number or not at all (RFC 5626 5.3: a flow). */
-export const EGRESS_FLAG = { ONLY_CONNECTION: 1 } as const;
+/** Bits of EGRESS.FLAGS_WORD. ONLY_CONNECTION: by the connection of that number or not at all (RFC 5626 5.3: a flow).
+ *  NAMED: the first span is not part of the message, but the domain that the certificate of the server must be for (RFC 5922 7.3). */
+export const EGRESS_FLAG = { ONLY_CONNECTION: 1, NAMED: 2 } as const;
 /** The mark comes back with the tag of a message that could not be delivered: it tells whether the tag is still the same one's. */
 export const EGRESS_MARK_SHIFT = 8;
 /** Bit of EGRESS.SOCKET_WORD: sendmmsg passes over the entry, whose message has gone to a stream. */
@@ -249,10 +250,12 @@ export const MESSAGE_RING = {
 } as const;
 
 /** A record begins with the header of a slot. Its length is that of the payload, or PADDING. To the intake it is the whole
- *  header, with the shard of an UNDELIVERED one for an owner; from a shard it is words 1 … 12 of the egress entry, then its tag
- *  and its flags. */
+ *  header, with the shard of an UNDELIVERED one for an owner; from a shard it is words 1 … 12 of the egress entry, then its tag,
+ *  the length of a domain name before the message, and its flags. */
 export const RECORD = {
   TAG_WORD: 13,
+  /** How long the name is that comes before the message. */
+  NAME_BYTES_WORD: 14,
   FLAGS_WORD: 15,
 } as const;
 export const RECORD_PADDING = -1;

@@ -127,12 +127,19 @@ const REGISTRY = {
   stream_closed_error_total: 'Connections that broke',
   stream_closed_unconnected_total: 'Connections that could not be opened',
   stream_closed_stop_total: 'Connections closed because their thread ended',
+  stream_closed_handshake_total: 'Connections on which TLS could not be agreed upon',
+  stream_closed_untrusted_total:
+    'Connections closed because the certificate of the peer, or that it has none, is not accepted',
   stream_bytes_received_total: 'Bytes read from connections',
   stream_bytes_sent_total: 'Bytes written to connections',
   stream_messages_received_total: 'Messages read from connections',
   stream_messages_sent_total: 'Messages written to connections',
   stream_pings_total: 'Keep-alives on connections answered (RFC 5626 4.4.1)',
   stream_undelivered_total: 'Messages that could not be written to a connection',
+  stream_tls_handshakes_total: 'TLS handshakes that came to an end',
+  stream_tls_resumptions_total: 'TLS handshakes that resumed a session',
+  tls_reloads_total: 'Times that changed certificates were taken over',
+  tls_reload_failures_total: 'Times that changed certificates could not be used, so that those of before stayed',
   stream_stalls_total: 'Times that a connection was not read on because shards were behind',
 } as const;
 
@@ -158,6 +165,8 @@ const COUNTED_BY: { readonly [name in CounterName]?: readonly CountingThread[] }
   wakeups_total: ['intake'],
   kernel_drops_total: ['main'],
   icmp_errors_total: ['shard', 'intake'],
+  tls_reloads_total: ['main'],
+  tls_reload_failures_total: ['main'],
   users_reloads_total: ['main'],
   users_reload_failures_total: ['main'],
   trace_lost_total: ['main'],
@@ -232,6 +241,8 @@ export const CLOSE_REASONS = [
   'error',
   'unconnected',
   'stop',
+  'handshake',
+  'untrusted',
 ] as const;
 
 /** Connections that are open, or being opened. Cold. */

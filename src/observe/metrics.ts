@@ -23,7 +23,9 @@ export const LABELS: Readonly<Record<string, string>> = {
   class: '`1xx` to `6xx`',
   side: '`server` or `client`',
   kind: '`invite` or `other`',
-  reason: 'why: `peer`, `idle`, `slow`, `unread`, `fault`, `junk`, `error`, `unconnected` or `stop`',
+  certificate: 'its file, as `tls.certificates` has it',
+  reason:
+    'why: `peer`, `idle`, `slow`, `unread`, `fault`, `junk`, `error`, `unconnected`, `stop`, `handshake` or `untrusted`',
   state: 'the state; the one that holds is 1, the others 0',
   version: 'of Strowger',
   node: 'version of Node.js',
@@ -78,9 +80,16 @@ export const METRIC = {
   connectionsClosed: metric(
     'counter',
     `${PREFIX}stream_connections_closed_total`,
-    'Connections that are over: the peer closed it; nothing was sent or heard for long; a message did not become whole in time; the peer does not read; the end of a message could not be known; it was not SIP; it broke; it could not be opened; its thread ended',
+    'Connections that are over: the peer closed it; nothing was sent or heard for long; a message did not become whole in time; the peer does not read; the end of a message could not be known; it was not SIP; it broke; it could not be opened; its thread ended; TLS could not be agreed upon; the certificate of the peer is not accepted',
     'reason',
     'thread',
+  ),
+
+  certificateExpiry: metric(
+    'gauge',
+    `${PREFIX}tls_certificate_expires_seconds`,
+    'When a certificate of ours expires, in seconds since 1970',
+    'certificate',
   ),
 
   transit: metric(

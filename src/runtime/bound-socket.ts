@@ -4,7 +4,11 @@ import { isWildcard, type ListenPoint, type ListenTransport } from '../config/li
 import type { BoundSocket } from '../roles/bound-socket.ts';
 import { TRANSPORT } from '../sip/transport.ts';
 
-const TRANSPORT_OF: Readonly<Record<ListenTransport, number>> = { udp: TRANSPORT.UDP, tcp: TRANSPORT.TCP };
+const TRANSPORT_OF: Readonly<Record<ListenTransport, number>> = {
+  udp: TRANSPORT.UDP,
+  tcp: TRANSPORT.TCP,
+  tls: TRANSPORT.TLS,
+};
 
 /** `socket`: its index in the socket table. `port`: the one it got, where the point asks for any. */
 export function boundSocketOf(point: ListenPoint, socket: number, port: number = point.port): BoundSocket {

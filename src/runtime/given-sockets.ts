@@ -63,9 +63,9 @@ export class GivenSockets {
 
 function isFor(socket: GivenSocket, point: ListenPoint): boolean {
   return (
-    socket.transport === point.transport &&
+    (socket.transport === 'udp') === (point.transport === 'udp') &&
     socket.family === point.family &&
-    socket.isListening === (point.transport === 'tcp') &&
+    socket.isListening === (point.transport !== 'udp') &&
     (point.port === 0 || socket.port === point.port) &&
     canonicalHost(socket.host) === canonicalHost(point.host) &&
     (point.family === 4 || socket.dualStack === point.dualStack)

@@ -25,6 +25,7 @@ import { SocketTraffic } from './socket-traffic.ts';
 import { bansFile, locationDirectory } from './state-directory.ts';
 import { Supervisor } from './supervisor.ts';
 import { ThreadLoads } from './thread-loads.ts';
+import { CertificateFiles } from './tls/certificate-files.ts';
 import { TraceService } from './trace/trace-service.ts';
 import { TroubleWatch } from './trouble.ts';
 import {
@@ -71,6 +72,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
   const { version = 'unknown', given = new GivenSockets([]), lostLines = () => 0, onDrain } = options;
   const startedAt = Date.now();
   const userFiles = new UserFiles(config, log.child({ module: 'users' }));
+  const certificateFiles = new CertificateFiles(config.tls, log.child({ module: 'tls' }));
   const userTable = userFiles.shared === null ? null : new UserTable(userFiles.shared);
   const sockets = openSockets(config, given);
   for (const text of given.closeRest()) log.warn(`${text} was given to this server and is nowhere in listen: closed`);
@@ -100,6 +102,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     location,
     config,
     users: userFiles.shared,
+    material: certificateFiles.material,
     sockets,
     localAddresses: addresses,
     trace: trace?.buffer ?? null,
@@ -138,6 +141,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     throw error;
   }
   trace?.startExport(log);
+  certificateFiles.watch((material) => supervisor.useCertificates(material));
   userFiles.watch((users) => {
     userTable?.use(users);
     supervisor.useUsers(users);
@@ -145,6 +149,8 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
   const refresh = () => {
     mainCounters.set(COUNTER.kernel_drops_total, sumOf(datagramSockets, receiveDrops));
     mainCounters.set(COUNTER.log_lines_lost_total, lostLines());
+    mainCounters.set(COUNTER.tls_reloads_total, certificateFiles.reloads);
+    mainCounters.set(COUNTER.tls_reload_failures_total, certificateFiles.failedReloads);
     mainCounters.set(COUNTER.users_reloads_total, userFiles.reloads);
     mainCounters.set(COUNTER.users_reload_failures_total, userFiles.failedReloads);
     mainCounters.set(COUNTER.trace_lost_total, trace?.lost ?? 0);
@@ -204,6 +210,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     version,
     startedAtMs: startedAt,
     isReady: () => notReadyBecause().length === 0,
+    certificates: () => certificateFiles.list(),
     storeStates: STATE_WORDS,
   });
   metrics.start(config.admin.listen !== 'off');
@@ -235,6 +242,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     clearInterval(troubleTimer);
     metrics.stop();
     userFiles.close();
+    certificateFiles.close();
     bans.close();
     loads.stop();
     socketTraffic.stop();
@@ -252,6 +260,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
       shards: arena.map.shardCount,
       receiveBufferNotes: datagramSockets.flatMap((socket) => clampNote(socket, config.socket.receiveBufferBytes)),
     }),
+    tls: certificateFiles,
     stats,
     metrics: () => metrics.render(),
     notReadyBecause,

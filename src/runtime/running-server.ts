@@ -5,6 +5,7 @@ import type { BanOperations } from './bans/ban-list.ts';
 import type { DrainStatus } from './drain.ts';
 import type { LiveView } from './live/live-feed.ts';
 import type { ShardOperations } from './shard-service.ts';
+import type { ListedCertificate } from './tls/certificate-files.ts';
 import type { TraceOperations } from './trace/trace-service.ts';
 
 export interface ServerDescription {
@@ -88,6 +89,12 @@ export interface LocationOperations {
   remove(binding: { aor: string; contact?: string | undefined }): { readonly aor: string; readonly removed: number };
 }
 
+export interface TlsOperations {
+  list(): ListedCertificate[];
+  /** `problem`: why the files cannot be used; null: they can. */
+  reload(): { readonly isChanged: boolean; readonly problem: string | null };
+}
+
 export interface RunningServer {
   describe(): ServerDescription;
   /** Counters summed over all threads, by name. */
@@ -99,6 +106,8 @@ export interface RunningServer {
   /** JSON-serialisable: shards, their incarnations, readiness. */
   status(): object;
   readonly location: LocationOperations;
+  /** The certificates of this server. */
+  readonly tls: TlsOperations;
   /** What the live page is made of. */
   readonly live: LiveView;
   /** null: no messages are kept. */

@@ -11,6 +11,7 @@ import { METRIC, metricOfCounter, threadName, threadsCounting } from '../observe
 import { rejectMarkOf, shedMarkOf } from './ring-marks.ts';
 import type { ShardStatus } from './supervisor.ts';
 import { cpuNsOfThread } from './thread-cpu.ts';
+import type { ListedCertificate } from './tls/certificate-files.ts';
 
 /** What the arena does not tell. */
 export interface MetricsSources {
@@ -29,6 +30,7 @@ export interface MetricsSources {
   /** null: there is no dispatcher. */
   readonly isDispatcherUp: () => boolean | null;
   readonly shards: () => readonly ShardStatus[];
+  readonly certificates: () => readonly ListedCertificate[];
   readonly banCount: () => number;
   readonly aorCount: () => number;
   readonly bindingCount: () => number;
@@ -125,6 +127,13 @@ export class ServerMetrics {
       page.add(METRIC.receiveQueue, { socket: text }, queuedBytes);
       page.add(METRIC.kernelDrops, { socket: text }, drops);
       page.add(METRIC.receiveBuffer, { socket: text }, () => receiveBufferBytes);
+    }
+    for (const [i, { file }] of this.#sources.certificates().entries()) {
+      page.add(
+        METRIC.certificateExpiry,
+        { certificate: file },
+        () => Date.parse(this.#sources.certificates()[i]!.notAfter) / 1000,
+      );
     }
     page.add(METRIC.connections, {}, () => connectionCount(arena));
     page.add(METRIC.connectionsLimit, {}, () => this.#sources.config.streams.connections);

@@ -37,6 +37,7 @@ import { ShardLines } from './shard-log.ts';
 import { type AnswerTo, type ShardQuestion, ShardQuestions } from './shard-questions.ts';
 import { type SharedAuth, shareAuth } from './shared-auth.ts';
 import type { StreamCommand, StreamTask } from './streams/stream-thread.ts';
+import type { TlsMaterial } from './tls/certificate-files.ts';
 import { close, createEventFd, signal } from './udp-socket.ts';
 
 /** Crashes within the window that mean the cause does not go away by itself. */
@@ -72,6 +73,8 @@ export interface SupervisorOptions {
   readonly arena: Arena;
   readonly location: LocationService;
   readonly config: Config;
+  /** Certificates and authorities at the start. */
+  readonly material: TlsMaterial;
   /** The users at the start; null: nobody asks for them. */
   readonly users: SharedCredentials | null;
   readonly sockets: readonly (BoundSocket & { readonly fd: number })[];
@@ -135,6 +138,7 @@ export class Supervisor {
   /** Wakes the thread of the streams, where there are any. */
   readonly #streamFd = createEventFd();
   #streams: Worker | null = null;
+  #material: TlsMaterial;
   #streamsEnd: Promise<void> = Promise.resolve();
   #crashFiles = 0;
   #isStopping = false;
@@ -154,6 +158,7 @@ export class Supervisor {
     this.#options = options;
     this.#auth = shareAuth(options.config, options.users);
     this.#users = options.users;
+    this.#material = options.material;
     this.#hasDispatcher = hasDispatcherThread(options.config);
     this.#arena = arena;
     this.#log = options.log;
@@ -323,6 +328,12 @@ export class Supervisor {
     return (await Promise.all(turns)).every((turned) => turned);
   }
 
+  /** Certificates for TLS connections from now on. */
+  useCertificates(material: TlsMaterial): void {
+    this.#material = material;
+    this.#tellStreams({ material });
+  }
+
   /** Makes the thread of the streams throw: for tests of what follows. */
   crashStreams(): void {
     this.#tellStreams('crash');
@@ -411,6 +422,8 @@ export class Supervisor {
       wakeFd: this.#streamFd,
       intakeFd: this.#hasDispatcher ? this.#wakeFd : this.#shardFds[0]!,
       settings: config.streams,
+      tls: config.tls,
+      material: this.#material,
     };
     const streams = new Worker(moduleBeside('streams/stream-thread'), { workerData, name: 'streams' });
     this.#streams = streams;

@@ -32,7 +32,7 @@ describe('udp:ADDRESS:PORT', () => {
     ['', /does not begin with a transport/],
     ['1.2.3.4:5060', /does not begin with a transport/],
     ['::1', /does not begin with a transport/],
-    ['tls:1.2.3.4:5061', /tls is not there yet, only udp and tcp/],
+    ['wss:1.2.3.4:443', /wss is not there yet, only udp, tcp and tls/],
     ['ws:1.2.3.4:80', /ws is not there yet/],
     ['wss:1.2.3.4:443', /wss is not there yet/],
     ['tcp:1.2.3.4', /has no port/],

@@ -36,6 +36,7 @@ const server: RunningServer = {
     },
     remove: ({ aor, contact }) => ({ aor, removed: contact === undefined ? 2 : 1 }),
   },
+  tls: { list: () => [], reload: () => ({ isChanged: false, problem: null }) },
   live: {} as RunningServer['live'],
   trace: null,
   bans: {

@@ -10,6 +10,7 @@ import { locationMethods } from './location-methods.ts';
 import { type MethodTable, method, type ProcessOperations } from './method.ts';
 import { serverMethods } from './server-methods.ts';
 import { shardMethods } from './shard-methods.ts';
+import { tlsMethods } from './tls-methods.ts';
 import { traceMethods } from './trace-methods.ts';
 
 /** Of the OpenRPC specification, which has a document describe the methods of a JSON-RPC server. */
@@ -22,6 +23,7 @@ export const METHODS: MethodTable = {
   ...locationMethods,
   ...traceMethods,
   ...banMethods,
+  ...tlsMethods,
   'rpc.discover': method({
     help: 'Say what methods there are, and what they take',
     params: z.strictObject({}),

@@ -15,6 +15,8 @@ export interface TableEntry {
   readonly a1: number;
   readonly a2: number;
   readonly a3: number;
+  /** The domain that its certificate was checked for; empty: none. */
+  readonly serverName: string;
   /** False: it is found by its number alone. */
   readonly isReusable: boolean;
   /** The table's own: the next of those whose peers have the same hash. */
@@ -73,7 +75,8 @@ export class ConnectionTable<Entry extends TableEntry> {
     return this.#byNumber.get(number);
   }
 
-  /** The latest reusable connection to an address and port, null: there is none. */
+  /** The latest reusable connection to an address and port, null: there is none. With a `serverName` only one that was checked for
+   *  it will do. */
   byPeer(
     transport: number,
     family: number,
@@ -82,6 +85,7 @@ export class ConnectionTable<Entry extends TableEntry> {
     a1: number,
     a2: number,
     a3: number,
+    serverName = '',
   ): Entry | null {
     let entry: TableEntry | null = this.#byPeer.get(peerHash(transport, port, a0, a1, a2, a3)) ?? null;
     for (; entry !== null; entry = entry.nextOfHash) {
@@ -93,7 +97,8 @@ export class ConnectionTable<Entry extends TableEntry> {
         entry.a2 === a2 &&
         entry.a3 === a3 &&
         entry.family === family &&
-        entry.transport === transport
+        entry.transport === transport &&
+        (serverName === '' || entry.serverName === serverName)
       ) {
         return entry as Entry;
       }

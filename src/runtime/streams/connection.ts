@@ -61,6 +61,15 @@ export interface ConnectionIdentity {
   readonly local: AddressWords;
   /** The address that it was accepted from; null: we opened it. */
   readonly source: string | null;
+  /** The domain that it leads to, of TLS, which its certificate has been checked for; empty: none, or any. */
+  readonly serverName: string;
+}
+
+/** When a connection that we open is there. */
+export interface Opening {
+  readonly event: 'connect' | 'secureConnect';
+  /** Asked then: whether the peer is whom we wanted. */
+  readonly isTrusted: () => boolean;
 }
 
 /** How long a connection may take to close in order, and a peer to read the answer to what could not be read. */
@@ -89,6 +98,7 @@ export class Connection implements TableEntry {
   readonly a3: number;
   readonly local: AddressWords;
   readonly source: string | null;
+  readonly serverName: string;
   nextOfHash: TableEntry | null = null;
 
   readonly #host: ConnectionHost;
@@ -123,7 +133,8 @@ export class Connection implements TableEntry {
   /** When it is ended, whatever it does; 0: no such time. */
   #deadlineMs = 0;
 
-  constructor(socket: Socket, identity: ConnectionIdentity, host: ConnectionHost) {
+  /** `opening`: of a connection that is not there yet; null: it was accepted. */
+  constructor(socket: Socket, identity: ConnectionIdentity, host: ConnectionHost, opening: Opening | null = null) {
     this.number = identity.number;
     this.socketIndex = identity.socket;
     this.transport = identity.transport;
@@ -135,19 +146,20 @@ export class Connection implements TableEntry {
     this.a3 = identity.peer.a3;
     this.local = identity.local;
     this.source = identity.source;
+    this.serverName = identity.serverName;
     this.#socket = socket;
     this.#host = host;
     this.#framer = new StreamFramer(host.settings.messageBytes);
     this.#startedMs = this.#usedMs = host.nowMs();
-    this.#isConnecting = identity.source === null;
-    if (this.#isConnecting) this.#deadlineMs = this.#startedMs + host.settings.connectMs;
+    this.#isConnecting = opening !== null;
+    if (opening !== null) this.#deadlineMs = this.#startedMs + host.settings.connectMs;
     socket.on('data', (chunk: Buffer) => this.#onData(chunk));
     socket.on('end', () => this.#onEnd());
     socket.on('error', (error: NodeJS.ErrnoException) => {
       this.#errno = constants.errno[error.code as keyof typeof constants.errno] ?? constants.errno.EIO;
     });
     socket.on('close', () => this.#onClose());
-    if (this.#isConnecting) socket.on('connect', () => this.#onConnect());
+    if (opening !== null) socket.once(opening.event, () => this.#onOpen(opening));
   }
 
   /** Messages may be sent over it. */
@@ -186,7 +198,7 @@ export class Connection implements TableEntry {
   }
 
   flush(): void {
-    if (this.#outputBytes === 0 || this.#socket.destroyed) return;
+    if (this.#outputBytes === 0 || this.#isConnecting || this.#socket.destroyed) return;
     const socket = this.#socket;
     if (this.#output.length === 1) socket.write(this.#output[0]!);
     else if (this.#outputBytes <= JOIN_BYTES) socket.write(Buffer.concat(this.#output, this.#outputBytes));
@@ -216,7 +228,8 @@ export class Connection implements TableEntry {
     this.#isDiscarding = true;
     this.#deadlineMs = this.#host.nowMs() + CLOSING_MS;
     this.#socket.resume();
-    this.#socket.end();
+    // One that is not there yet first sends what waits.
+    if (!this.#isConnecting) this.#socket.end();
   }
 
   /** There is room again for what was refused. */
@@ -249,11 +262,18 @@ export class Connection implements TableEntry {
     else if (isSilent || nowMs - this.#usedMs >= settings.idleSec * 1000) this.close('idle');
   }
 
-  #onConnect(): void {
+  #onOpen({ isTrusted }: Opening): void {
+    if (!isTrusted()) {
+      this.#errno = constants.errno.EACCES;
+      this.#abort('untrusted');
+      return;
+    }
     this.#isConnecting = false;
-    this.#deadlineMs = 0;
     this.heir = null;
     this.#inheritance.length = 0;
+    if (this.#reason === null) this.#deadlineMs = 0;
+    this.flush();
+    if (this.#reason !== null) this.#socket.end();
   }
 
   #onData(chunk: Buffer): void {

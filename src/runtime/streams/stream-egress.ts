@@ -6,6 +6,7 @@ import type { Arena } from '../../memory/arena.ts';
 import {
   EGRESS,
   EGRESS_BYTES,
+  EGRESS_FLAG,
   EGRESS_STRIDE_BYTES,
   ELSEWHERE,
   MAX_DATAGRAM_BYTES,
@@ -22,6 +23,8 @@ import { TRANSPORT } from '../../sip/transport.ts';
 import { signal } from '../udp-socket.ts';
 
 const ENTRY_WORDS = EGRESS_STRIDE_BYTES >> 2;
+/** RFC 1035 2.3.4. */
+const MAX_NAME_BYTES = 255;
 
 export interface StreamEgressParts {
   readonly arena: Arena;
@@ -75,7 +78,8 @@ export class StreamEgress {
     let length = 0;
     for (let i = 0; i < pieces; i++) length += words[spans + 2 * i + 1]!;
     this.taken++;
-    const isTooLong = length > MAX_DATAGRAM_BYTES;
+    const nameBytes = (words[entry + EGRESS.FLAGS_WORD]! & EGRESS_FLAG.NAMED) === 0 ? 0 : words[spans + 1]!;
+    const isTooLong = length - nameBytes > MAX_DATAGRAM_BYTES || nameBytes > MAX_NAME_BYTES;
     const offset = isTooLong ? -1 : this.#ring.claim(length);
     if (offset === -1) {
       this.failed++;
@@ -86,6 +90,7 @@ export class StreamEgress {
     const record = offset >> 2;
     for (let i = 0; i < ROUTE_WORDS; i++) words[record + SLOT.SOCKET_WORD + i] = words[entry + EGRESS.SOCKET_WORD + i]!;
     words[record + RECORD.TAG_WORD] = words[entry + EGRESS.TAG_WORD]!;
+    words[record + RECORD.NAME_BYTES_WORD] = nameBytes;
     words[record + RECORD.FLAGS_WORD] = words[entry + EGRESS.FLAGS_WORD]!;
     let at = offset + SLOT_HEADER_BYTES;
     for (let i = 0; i < pieces; i++) {
@@ -95,6 +100,8 @@ export class StreamEgress {
       at += end - start;
     }
     this.#ring.commit();
+    // Whoever looks at the entry from now on sees the message alone.
+    if (nameBytes > 0) words[spans + 1] = 0;
     words[entry + EGRESS.RESULT_WORD] = 0;
     words[entry + EGRESS.SOCKET_WORD]! |= ELSEWHERE;
   }

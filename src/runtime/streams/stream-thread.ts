@@ -8,6 +8,12 @@
 import { randomInt } from 'node:crypto';
 import { connect, createServer, type Server, type Socket, type TcpNetConnectOpts } from 'node:net';
 import { constants } from 'node:os';
+import {
+  connect as connectSecurely,
+  createServer as createSecureServer,
+  type Server as SecureServer,
+  type TLSSocket,
+} from 'node:tls';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Config } from '../../config/schema.ts';
 import { type Arena, openArena } from '../../memory/arena.ts';
@@ -24,9 +30,20 @@ import {
 import { MessageConsumer, MessageProducer } from '../../memory/message-ring.ts';
 import { COUNTER, Counters, connectionCount } from '../../observe/counters.ts';
 import type { BoundSocket } from '../../roles/bound-socket.ts';
+import { TRANSPORT } from '../../sip/transport.ts';
+import type { TlsMaterial } from '../tls/certificate-files.ts';
+import { SecureContexts } from '../tls/secure-contexts.ts';
+import { isFor } from '../tls/sip-identities.ts';
 import { duplicate, signal, type Watch, watch } from '../udp-socket.ts';
 import { addressText, addressWords, NO_ADDRESS } from './address-words.ts';
-import { type CloseReason, Connection, type ConnectionHost, type Place } from './connection.ts';
+import {
+  type CloseReason,
+  Connection,
+  type ConnectionHost,
+  type ConnectionIdentity,
+  type Opening,
+  type Place,
+} from './connection.ts';
 import { ConnectionTable } from './connection-table.ts';
 
 export interface StreamTask {
@@ -38,10 +55,14 @@ export interface StreamTask {
   /** Wakes whoever has the intake. */
   readonly intakeFd: number;
   readonly settings: Config['streams'];
+  readonly tls: Config['tls'];
+  /** Certificates and authorities as of now; the supervisor sends others. */
+  readonly material: TlsMaterial;
 }
 
-/** From the supervisor. `quiet`: no new connections. `stop`: what waits is sent, and all are closed. `crash`: in tests. */
-export type StreamCommand = 'quiet' | 'stop' | 'crash';
+/** From the supervisor. `quiet`: no new connections. `stop`: what waits is sent, and all are closed. `crash`: in tests. Material: for
+ *  TLS connections from now on. */
+export type StreamCommand = 'quiet' | 'stop' | 'crash' | { readonly material: TlsMaterial };
 
 const SWEEP_MS = 500;
 /** While some connection waits for room in the ring. */
@@ -52,6 +73,15 @@ const TURN_MESSAGES = 1024;
 const STOP_MS = 500;
 /** Connections that the kernel keeps until they are accepted; it takes no more than net.core.somaxconn. */
 const BACKLOG = 4096;
+/** Sessions of servers that we have connected to, for the next time; the oldest go first. */
+const MAX_SESSIONS = 1024;
+
+/** A connection that was accepted and is not yet one that messages come from: TLS is being agreed upon. */
+interface Arrival {
+  readonly socket: Socket;
+  readonly source: string;
+  readonly port: number;
+}
 
 class StreamThread implements ConnectionHost {
   readonly settings: Config['streams'];
@@ -63,6 +93,12 @@ class StreamThread implements ConnectionHost {
   readonly #sockets: (BoundSocket | undefined)[] = [];
   readonly #connections = new ConnectionTable<Connection>(randomInt(2 ** 32));
   readonly #servers: Server[] = [];
+  readonly #secureServers: SecureServer[] = [];
+  readonly #contexts: SecureContexts;
+  /** TLS sessions by the place and the domain that they lead to. */
+  readonly #sessions = new Map<string, Buffer>();
+  /** By address and port of the peer. */
+  readonly #arrivals = new Map<string, Arrival>();
   /** Connections with something to flush in this turn. */
   readonly #dirty: Connection[] = [];
   readonly #stalled = new Set<Connection>();
@@ -97,6 +133,7 @@ class StreamThread implements ConnectionHost {
       { length: map.shardCount },
       (_, shard) => new MessageConsumer(words, streamOutboundOffset(map, shard)),
     );
+    this.#contexts = new SecureContexts(task.tls, task.material);
     for (const socket of task.sockets) this.#sockets[socket.socket] = socket;
     this.#buryPredecessor();
     this.#watch = watch(task.wakeFd, () => this.#sendWaiting());
@@ -112,6 +149,12 @@ class StreamThread implements ConnectionHost {
 
   obey(command: StreamCommand): void {
     if (command === 'crash') throw new Error('crash on request');
+    if (typeof command === 'object') {
+      this.#contexts.use(command.material);
+      this.#sessions.clear();
+      for (const server of this.#secureServers) server.setSecureContext(this.#contexts.serverOptions());
+      return;
+    }
     this.#quiet();
     if (command === 'stop') this.#stop();
   }
@@ -195,6 +238,7 @@ class StreamThread implements ConnectionHost {
   }
 
   #listen(socket: BoundSocket & { readonly fd: number }): void {
+    const secure = socket.transport === TRANSPORT.TLS ? this.#secureServerFor(socket) : null;
     const server = createServer(
       {
         allowHalfOpen: true,
@@ -202,19 +246,19 @@ class StreamThread implements ConnectionHost {
         keepAlive: true,
         keepAliveInitialDelay: this.settings.keepAliveSec * 1000,
       },
-      (accepted) => this.#accept(accepted, socket),
+      (accepted) => this.#arrive(accepted, socket, secure),
     );
     server.listen({ fd: duplicate(socket.fd), backlog: BACKLOG });
     this.#servers.push(server);
   }
 
-  #accept(socket: Socket, point: BoundSocket): void {
-    const peer = addressWords(socket.remoteAddress);
+  #arrive(socket: Socket, point: BoundSocket, secure: SecureServer | null): void {
     const source = socket.remoteAddress ?? '';
+    const port = socket.remotePort ?? 0;
     const isAdmitted =
-      peer.family !== 0 &&
+      port !== 0 &&
       !this.#isQuiet &&
-      this.#connections.count < this.settings.connections &&
+      this.#connections.count + this.#arrivals.size < this.settings.connections &&
       this.#connections.admit(source, this.settings.connectionsPerSource);
     if (!isAdmitted) {
       this.counters.count(COUNTER.stream_refused_total);
@@ -224,16 +268,78 @@ class StreamThread implements ConnectionHost {
       return;
     }
     this.counters.count(COUNTER.stream_accepted_total);
+    if (secure === null) {
+      this.#accept(socket, point, source, port);
+      return;
+    }
+    const key = `${source} ${port}`;
+    this.#arrivals.set(key, { socket, source, port });
+    socket.once('close', () => {
+      if (this.#arrivals.delete(key)) this.#turnAway(source, 'handshake');
+    });
+    secure.emit('connection', socket);
+  }
+
+  /** What was accepted comes to nothing. */
+  #turnAway(source: string, reason: CloseReason): void {
+    this.#connections.dismiss(source);
+    this.counters.count(COUNTER[`stream_closed_${reason}_total`]);
+  }
+
+  #accept(socket: Socket, point: BoundSocket, source: string, port: number): void {
     const identity = {
       number: this.#connections.newNumber(),
       socket: point.socket,
       transport: point.transport,
-      peer,
-      port: socket.remotePort!,
+      peer: addressWords(source),
+      port,
       local: point.isWildcard ? addressWords(socket.localAddress) : NO_ADDRESS,
       source,
+      serverName: '',
     };
     this.#connections.add(new Connection(socket, identity, this));
+  }
+
+  /** Agrees upon TLS with what others have accepted. */
+  #secureServerFor(point: BoundSocket): SecureServer {
+    const options = {
+      ...this.#contexts.serverOptions(),
+      allowHalfOpen: true,
+      handshakeTimeout: this.settings.connectMs,
+    };
+    const server = createSecureServer(options, (socket) => {
+      const key = `${socket.remoteAddress} ${socket.remotePort}`;
+      const arrival = this.#arrivals.get(key);
+      // Its peer may be gone again.
+      if (arrival === undefined) return;
+      this.#arrivals.delete(key);
+      this.#noteHandshake(socket);
+      if (this.#isClientTrusted(socket)) {
+        this.#accept(socket, point, arrival.source, arrival.port);
+        return;
+      }
+      this.#turnAway(arrival.source, 'untrusted');
+      socket.on('error', () => undefined);
+      socket.destroy();
+    });
+    // The connection is closed, and counted then.
+    server.on('tlsClientError', (_, socket) => socket.destroy());
+    this.#secureServers.push(server);
+    return server;
+  }
+
+  #noteHandshake(socket: TLSSocket): void {
+    this.counters.count(COUNTER.stream_tls_handshakes_total);
+    if (socket.isSessionReused()) this.counters.count(COUNTER.stream_tls_resumptions_total);
+  }
+
+  /** RFC 5922 7.4: what is asked of those who connect is the operator's policy. */
+  #isClientTrusted(socket: TLSSocket): boolean {
+    const { clientCertificates, clientNames } = this.#task.tls;
+    if (clientCertificates === 'off') return true;
+    const certificate = socket.getPeerX509Certificate();
+    if (certificate === undefined) return clientCertificates === 'optional';
+    return socket.authorized && (clientNames.length === 0 || clientNames.some((name) => isFor(certificate, name)));
   }
 
   /** Hands over what the shards have sent. */
@@ -259,9 +365,17 @@ class StreamThread implements ConnectionHost {
     const length = words[at + SLOT.LENGTH_WORD]!;
     const tag = words[at + RECORD.TAG_WORD]!;
     const flags = words[at + RECORD.FLAGS_WORD]!;
-    const message = Buffer.allocUnsafe(length);
-    message.set(bytes.subarray(offset + SLOT_HEADER_BYTES, offset + SLOT_HEADER_BYTES + length));
-    const connection = this.#connectionFor(at);
+    const start = offset + SLOT_HEADER_BYTES;
+    const nameBytes = words[at + RECORD.NAME_BYTES_WORD]!;
+    const message = Buffer.allocUnsafe(length - nameBytes);
+    message.set(bytes.subarray(start + nameBytes, start + length));
+    const serverName =
+      nameBytes === 0
+        ? ''
+        : Buffer.from(bytes.slice(start, start + nameBytes))
+            .toString('latin1')
+            .toLowerCase();
+    const connection = this.#connectionFor(at, serverName);
     const place = connection === null ? placeAt(words, at) : connection;
     // Released before anything is done with it: should this thread die of it, its successor does not meet it.
     ring.release();
@@ -274,7 +388,7 @@ class StreamThread implements ConnectionHost {
    *
    *  A named one whose peer has closed its half is as good as none (RFC 3261 18.2.2: "if that connection is no longer open"): most
    *  are gone. Only a response for which no other comes about goes by it, to a peer that may still read. */
-  #connectionFor(at: number): Connection | null {
+  #connectionFor(at: number, serverName: string): Connection | null {
     const { words } = this.#arena;
     const number = words[at + SLOT.CONNECTION_WORD]!;
     const named = number === 0 ? undefined : this.#connections.byNumber(number);
@@ -297,20 +411,21 @@ class StreamThread implements ConnectionHost {
       words[source + 1]!,
       words[source + 2]!,
       words[source + 3]!,
+      serverName,
     );
     if (other !== null) return other;
-    const opened = this.#open(point, at);
+    const opened = this.#open(point, at, serverName);
     const isResponse = words[at + RECORD.TAG_WORD] === 0;
     if (!isResponse || named === undefined || !named.isOpen) return opened;
     if (opened !== null) opened.heir = named;
     return opened ?? named;
   }
 
-  #open(point: BoundSocket, at: number): Connection | null {
+  #open(point: BoundSocket, at: number, serverName: string): Connection | null {
     const { words } = this.#arena;
     const family = words[at + SLOT.FAMILY_WORD]!;
     const port = words[at + SLOT.PORT_WORD]!;
-    if (this.#connections.count >= this.settings.connections) {
+    if (this.#connections.count + this.#arrivals.size >= this.settings.connections) {
       this.counters.count(COUNTER.stream_refused_total);
       this.#errno = constants.errno.EMFILE;
       return null;
@@ -346,10 +461,58 @@ class StreamThread implements ConnectionHost {
       port,
       local: point.isWildcard && localText !== null ? addressWords(localText) : NO_ADDRESS,
       source: null,
+      serverName,
     };
-    const connection = new Connection(connect(options), identity, this);
+    const connection =
+      point.transport === TRANSPORT.TLS
+        ? this.#openSecurely(options, identity)
+        : new Connection(connect(options), identity, this, { event: 'connect', isTrusted: () => true });
     this.#connections.add(connection);
     return connection;
+  }
+
+  /** RFC 5922 7.3: a server that is not authenticated is sent nothing. */
+  #openSecurely(options: TcpNetConnectOpts, identity: ConnectionIdentity): Connection {
+    const { serverName } = identity;
+    const sessionKey = `${options.host} ${options.port} ${serverName}`;
+    const session = this.#sessions.get(sessionKey);
+    const socket = connectSecurely({
+      ...options,
+      ...this.#contexts.clientOptions(),
+      ...(serverName === '' ? {} : { servername: serverName }),
+      ...(session === undefined ? {} : { session }),
+    });
+    // A session is only worth keeping once we know whose it is: who resumes it shows no certificate again.
+    let isTrusted = false;
+    let latest: Buffer | null = null;
+    const keep = () => {
+      if (!isTrusted || latest === null) return;
+      this.#sessions.delete(sessionKey);
+      this.#sessions.set(sessionKey, latest);
+      if (this.#sessions.size > MAX_SESSIONS) this.#sessions.delete(this.#sessions.keys().next().value!);
+    };
+    socket.on('session', (next) => {
+      latest = next;
+      keep();
+    });
+    const opening: Opening = {
+      event: 'secureConnect',
+      isTrusted: () => {
+        this.#noteHandshake(socket);
+        isTrusted = this.#isServerTrusted(socket, serverName === '' ? options.host! : serverName);
+        keep();
+        return isTrusted;
+      },
+    };
+    return new Connection(socket, identity, this, opening);
+  }
+
+  #isServerTrusted(socket: TLSSocket, host: string): boolean {
+    if (!this.#task.tls.verifyServers) return true;
+    if (!socket.authorized) return false;
+    if (socket.isSessionReused()) return true;
+    const certificate = socket.getPeerX509Certificate();
+    return certificate !== undefined && isFor(certificate, host);
   }
 
   #flush(): void {
@@ -390,6 +553,7 @@ class StreamThread implements ConnectionHost {
     if (this.#isStopping) return;
     this.#sendWaiting();
     this.#isStopping = true;
+    for (const { socket } of this.#arrivals.values()) socket.destroy();
     for (const connection of this.#connections) connection.close('stop');
     if (this.#connections.count === 0) this.#end();
     else setTimeout(() => this.#end(), STOP_MS);

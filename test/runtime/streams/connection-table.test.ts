@@ -7,7 +7,7 @@ interface Entry extends TableEntry {
   isReusable: boolean;
 }
 
-const PEER = { transport: 2, family: 4, port: 5060, a0: 0x0100007f, a1: 0, a2: 0, a3: 0 };
+const PEER = { transport: 2, family: 4, port: 5060, a0: 0x0100007f, a1: 0, a2: 0, a3: 0, serverName: '' };
 
 function entryOf(table: ConnectionTable<Entry>, peer: Partial<typeof PEER> = {}): Entry {
   return { number: table.newNumber(), ...PEER, ...peer, isReusable: true, nextOfHash: null };

@@ -92,6 +92,7 @@ async function accepted(settings: Partial<typeof SETTINGS> = {}) {
       port: peer.port,
       local: NO_ADDRESS,
       source: '127.0.0.1',
+      serverName: '',
     },
     host,
   );
@@ -351,8 +352,17 @@ describe('a peer that closes', () => {
 describe('a connection that is opened', () => {
   function opening(socket: Socket, host: Host): Connection {
     const peer = addressWords('127.0.0.1');
-    const identity = { number: 7, socket: 0, transport: TRANSPORT.TCP, peer, port: 1, local: NO_ADDRESS, source: null };
-    return new Connection(socket, identity, host);
+    const identity = {
+      number: 7,
+      socket: 0,
+      transport: TRANSPORT.TCP,
+      peer,
+      port: 1,
+      local: NO_ADDRESS,
+      source: null,
+      serverName: '',
+    };
+    return new Connection(socket, identity, host, { event: 'connect', isTrusted: () => true });
   }
 
   it('and gets no answer is given up, and what waited is told', async () => {

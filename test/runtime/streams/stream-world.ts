@@ -74,7 +74,12 @@ export class StreamWorld {
   readonly #counts = [0, 0];
   readonly #watch: Watch;
 
-  constructor(listen: readonly string[], settings: Partial<StreamTask['settings']> = {}) {
+  constructor(
+    listen: readonly string[],
+    settings: Partial<StreamTask['settings']> = {},
+    tls: Partial<StreamTask['tls']> = {},
+    material: StreamTask['material'] = { certificates: [], authorities: null },
+  ) {
     const sockets = listen.map((text, index) => {
       const address = parseListenAddress(text);
       if (typeof address === 'string') throw new Error(address);
@@ -89,6 +94,8 @@ export class StreamWorld {
       wakeFd: createEventFd(),
       intakeFd: createEventFd(),
       settings: { ...configSchema.parse({}).streams, ...settings },
+      tls: { ...configSchema.parse({}).tls, ...tls },
+      material,
     };
     this.#ring = new MessageConsumer(this.arena.words, streamInboundOffset(this.arena.map));
     this.#egress = [0, 1].map(

@@ -1,0 +1,105 @@
+/** The real server over TLS: it answers, its certificates are exchanged under it, operators see how long they last. */
+
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { connect, type TLSSocket } from 'node:tls';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { endServers, ServerProcess, until } from '../../process/server-process.ts';
+import { optionsRequest } from '../../process/sip-texts.ts';
+import { freeTcpPort } from '../../process/tcp-port.ts';
+import { TcpPeer } from '../streams/tcp-peer.ts';
+import { Authority, type IssuedCertificate } from './authority.ts';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const authority = new Authority();
+const open: { close(): void }[] = [];
+afterEach(async () => {
+  for (const one of open.splice(0)) one.close();
+  await endServers();
+});
+afterAll(() => authority.close());
+
+const one = authority.issue('one', ['DNS:one.example']);
+const renewed = authority.issue('renewed', ['DNS:one.example', 'DNS:new.example']);
+
+function put(from: IssuedCertificate): IssuedCertificate {
+  const live = { certificate: join(authority.folder, 'live.pem'), key: join(authority.folder, 'live.key') };
+  copyFileSync(from.certificate, live.certificate);
+  copyFileSync(from.key, live.key);
+  return live;
+}
+
+async function start() {
+  const live = put(one);
+  const port = await freeTcpPort();
+  const control = join(authority.folder, 'control.sock');
+  const server = await ServerProcess.start(
+    ...['--listen', `tls:127.0.0.1:${port}`, '--set', `control.socket=${control}`],
+    ...['--set', `tls.certificates=[{certificate: ${live.certificate}, key: ${live.key}}]`],
+  );
+  const client = async () => {
+    const socket = connect({ host: '127.0.0.1', port, ca: authority.pem, servername: 'one.example' });
+    await once(socket, 'secureConnect');
+    const peer = new TcpPeer(socket);
+    open.push(peer);
+    return peer;
+  };
+  const ask = (peer: TcpPeer, callId: string) => {
+    const text = optionsRequest({ uri: `sip:127.0.0.1:${port}`, callId, sentBy: peer.hostPort }).toString('latin1');
+    peer.send(text.replace('SIP/2.0/UDP', 'SIP/2.0/TLS'));
+    return peer.receive(`${callId}\r`);
+  };
+  const strowger = (...args: string[]) =>
+    execFileSync(process.execPath, ['bin/strowger.js', ...args, '--control', control], { cwd: root, encoding: 'utf8' });
+  return { server, client, ask, strowger, live };
+}
+
+describe('a server with a TLS socket', () => {
+  it('answers, and takes new certificates without closing a connection', async () => {
+    const { server, client, ask, strowger } = await start();
+    const before = await client();
+    expect(await ask(before, 'first')).toContain('SIP/2.0 200');
+    expect(strowger('tls', 'list')).toMatch(/live\.pem +one\.example +20\d\d-\d\d-\d\d +36\d +CN=Test Authority/);
+    put(renewed);
+    // Or the server has noticed by itself.
+    expect(strowger('tls', 'reload')).toMatch(/new connections get the new certificates|have not changed/);
+    expect(strowger('tls', 'reload')).toContain('have not changed');
+    expect(JSON.parse(strowger('tls', 'list', '--json')).certificates[0].names).toEqual(['one.example', 'new.example']);
+    await until('the new one is shown', async () => {
+      const names = ((await client()).socket as TLSSocket).getPeerX509Certificate()!.subjectAltName;
+      return names?.includes('new.example') ?? false;
+    });
+    expect(await ask(before, 'second')).toContain('second');
+    expect(before.isClosed).toBe(false);
+    await until('it is counted', async () => (await server.counters())['tls_reloads_total'] === 1);
+  });
+
+  it('does so by itself when the files change, and keeps the old ones while the new ones are wrong', async () => {
+    const { server, client, ask, live } = await start();
+    const peer = await client();
+    await ask(peer, 'first');
+    copyFileSync(renewed.key, live.key);
+    await until('it is noticed', async () => (await server.counters())['tls_reload_failures_total'] === 1);
+    expect(server.log.some(({ msg }) => msg.includes('live.key is not the key of'))).toBe(true);
+    expect(await ask(await client(), 'while-wrong')).toContain('SIP/2.0 200');
+    copyFileSync(renewed.certificate, live.certificate);
+    await until('it is taken over', async () => (await server.counters())['tls_reloads_total'] === 1);
+    await ask(peer, 'second');
+  });
+
+  it('does not start with a key that is not its own, and says so in one line', () => {
+    const sets = ['--set', `tls.certificates=[{certificate: ${one.certificate}, key: ${renewed.key}}]`];
+    for (const command of ['start', 'check']) {
+      const run = () =>
+        execFileSync(process.execPath, ['bin/strowger.js', command, '--listen', 'tls:127.0.0.1:0', ...sets], {
+          cwd: root,
+          encoding: 'utf8',
+          stdio: 'pipe',
+        });
+      expect(run).toThrow(/renewed\.key is not the key of .*one\.pem/);
+    }
+  });
+});
