@@ -69,7 +69,8 @@ export async function start({ config: file, flags, sets }: Arguments, version: s
   }
   const recentErrors = (limit: number) => errors.recent(limit);
   const call = firstCallOf(server.describe().listening);
-  const operations: ProcessOperations = { logs: logOperations(serverLog, server, recentErrors) };
+  serverLog.whenLevels(({ level, modules }) => server.useCallLevel(modules.calls ?? level));
+  const operations: ProcessOperations = { logs: logOperations(serverLog, recentErrors) };
   const calls = callsOf(server, operations);
   const page: PageOptions = {
     recentErrors,
@@ -88,10 +89,8 @@ export async function start({ config: file, flags, sets }: Arguments, version: s
   return code;
 }
 
-/** Shards are told of the level of what they say about calls. */
 function logOperations(
   serverLog: ServerLog,
-  server: RunningServer,
   recentErrors: ProcessOperations['logs']['recentErrors'],
 ): ProcessOperations['logs'] {
   return {
@@ -99,8 +98,6 @@ function logOperations(
     levels: () => serverLog.levels,
     setLevel: (to, module) => {
       serverLog.setLevel(to, module);
-      const { level, modules } = serverLog.levels;
-      server.useCallLevel(modules.calls ?? level);
       serverLog.log.info({ to: to ?? 'default', of: module ?? 'all' }, 'log level changed');
       return serverLog.levels;
     },

@@ -199,8 +199,9 @@ export function readValue(name: VerbName, param: string, text: string): { readon
   if (asText.success) return { value: text };
   const asNumber = /^-?\d+(?:\.\d+)?$/.test(text) ? schema.safeParse(Number(text)) : null;
   if (asNumber?.success === true) return { value: Number(text) };
-  const isNumber = asText.error!.issues[0]!.code === 'invalid_type';
-  return asNumber === null && isNumber ? 'is not a number' : (asNumber ?? asText).error!.issues[0]!.message;
+  const [issue] = (asNumber ?? asText).error!.issues;
+  if (issue!.code === 'invalid_value') return `is none of ${issue!.values.map(String).join(', ')}`;
+  return issue!.code === 'invalid_type' && asNumber === null ? 'is not a number' : issue!.message;
 }
 
 function schemaOf(name: VerbName, param: string): z.ZodType | undefined {

@@ -31,7 +31,8 @@ export interface AnswerLine {
 export interface AnswerLogPort {
   /** The least urgent lines that are wanted, as pino numbers them; 0: none. Read for each answer. */
   readonly level: () => number;
-  readonly write: (level: 'debug' | 'warn', line: AnswerLine, text: string) => void;
+  /** `counter`: what counts such answers. */
+  readonly write: (level: 'debug' | 'warn', line: AnswerLine, text: string, counter: number) => void;
 }
 
 interface Reason {
@@ -84,7 +85,7 @@ export class AnswerLog {
     };
     // Without "SIP/2.0 " and the end of the line.
     const answer = textOf(rejection.statusLine, 8, rejection.statusLine.length - 2);
-    this.#port.write(isOurs ? 'warn' : 'debug', line, `answered ${answer}`);
+    this.#port.write(isOurs ? 'warn' : 'debug', line, `answered ${answer}`, rejection.counter);
   }
 
   #latin1(start: number, end: number): string {

@@ -27,8 +27,11 @@ export interface LogLevels {
 export interface ServerLog {
   readonly log: Logger;
   readonly levels: LogLevels;
-  /** `module` null: of all that have no level of their own; null for a level: it has none any more. */
+  /** `module` null: of all that have no level of their own; null for a level: it has none any more. To set the level of `log` itself
+   *  is the same as to set that of all. */
   setLevel(level: LogLevel | null, module: LogModule | null): void;
+  /** Called with them now, and when they have changed. */
+  whenLevels(use: (levels: LogLevels) => void): void;
   /** Lines that could not be written. */
   readonly lostLines: number;
   /** Past the logger, as it is: for what an operator asked for on the log's own way. */
@@ -88,18 +91,37 @@ export function openServerLog(
     { write: (line: string) => sink.write(show(line)) },
   );
   loggers.push(log);
+  const levels = (): LogLevels => ({ level, modules: Object.fromEntries(own) });
+  const users: ((levels: LogLevels) => void)[] = [];
+  let isApplying = false;
+  const apply = () => {
+    isApplying = true;
+    for (const logger of loggers) logger.level = levelOf(logger);
+    isApplying = false;
+    for (const use of users) use(levels());
+  };
+  log.on('level-change', (to, _toNumber, _from, _fromNumber, logger) => {
+    // Children say theirs here, too.
+    if (logger !== log || isApplying || to === level) return;
+    level = to as LogLevel;
+    apply();
+  });
   const timer = setInterval(() => repetitions.due().forEach(sayAgain), REPETITION_CHECK_MS);
   timer.unref();
   return {
     log,
     get levels() {
-      return { level, modules: Object.fromEntries(own) };
+      return levels();
+    },
+    whenLevels(use) {
+      users.push(use);
+      use(levels());
     },
     setLevel(to, module) {
       if (module === null) level = to ?? level;
       else if (to === null) own.delete(module);
       else own.set(module, to);
-      for (const logger of loggers) logger.level = levelOf(logger);
+      apply();
     },
     get lostLines() {
       return sink.lostLines;

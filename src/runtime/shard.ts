@@ -20,7 +20,7 @@ import {
   slotOffset,
 } from '../memory/layout.ts';
 import { RingConsumer, RingProducer } from '../memory/slot-ring.ts';
-import { COUNTER, Counters } from '../observe/counters.ts';
+import { COUNTER, COUNTER_NAMES, Counters } from '../observe/counters.ts';
 import { HISTOGRAM, Histograms } from '../observe/histograms.ts';
 import { CallTrace } from '../observe/trace/call-trace.ts';
 import { openTrace } from '../observe/trace/trace-layout.ts';
@@ -39,6 +39,7 @@ import { type AskCommand, answerQuestion } from './shard-questions.ts';
 import { openAuth, type SharedAuth } from './shared-auth.ts';
 import { StreamEgress } from './streams/stream-egress.ts';
 import { kernelThreadId } from './thread-cpu.ts';
+import { adviceOf } from './trouble.ts';
 import {
   addSocket,
   attach,
@@ -229,7 +230,8 @@ class Shard {
       whenUsersKnown: () => this.#users.whenKnown(),
       answerLog: {
         level: () => words[this.#control + SHARD.LOG_LEVEL_WORD]!,
-        write: (level, line, text) => this.#log.write(level, 'calls', { ...line }, text),
+        write: (level, line, text, counter) =>
+          this.#log.write(level, 'calls', { ...line, hint: adviceOf(COUNTER_NAMES[counter]!) }, text),
       },
       wallMs: Date.now,
       config: task.config,

@@ -33,6 +33,11 @@ const ADVICE: { readonly [name in CounterName]?: string } = {
     'datagrams came back as undeliverable (ICMP): a next hop or a client does not listen where it should',
 };
 
+/** What to do when a counter grows, where it should stand still; undefined: it need not. */
+export function adviceOf(counter: CounterName): string | undefined {
+  return ADVICE[counter];
+}
+
 const KINDS = Object.entries(ADVICE) as [CounterName, string][];
 
 export class TroubleWatch {

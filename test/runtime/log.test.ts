@@ -2,7 +2,7 @@
 
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { DistinctErrors } from '../../src/observe/distinct-errors.ts';
-import { type LogLevel, openServerLog, prettyLine } from '../../src/runtime/log.ts';
+import { type LogLevel, type LogLevels, openServerLog, prettyLine } from '../../src/runtime/log.ts';
 
 describe('a pretty line', () => {
   it('has time, level, message and fields', () => {
@@ -116,6 +116,23 @@ describe('the log of the server', () => {
     serverLog.setLevel(null, 'calls');
     expect(say()).toEqual(['server', 'calls', 'later child']);
     expect(serverLog.levels).toEqual({ level: 'debug', modules: {} });
+  });
+
+  it('takes the level of its logger, as a reload sets it, for that of all, and tells who wants to know', () => {
+    const { serverLog, lines } = openLog();
+    const calls = serverLog.log.child({ module: 'calls' });
+    const bans = serverLog.log.child({ module: 'bans' });
+    const told: LogLevels[] = [];
+    serverLog.whenLevels((levels) => told.push(levels));
+    serverLog.setLevel('error', 'bans');
+    serverLog.log.level = 'debug';
+    for (const logger of [serverLog.log, calls, bans]) logger.debug('said');
+    expect(lines.map(({ module }) => module)).toEqual([undefined, 'calls']);
+    expect(told).toEqual([
+      { level: 'info', modules: {} },
+      { level: 'info', modules: { bans: 'error' } },
+      { level: 'debug', modules: { bans: 'error' } },
+    ]);
   });
 
   it('tells how many lines were lost, and ends with its sink', () => {
