@@ -119,6 +119,7 @@ export const FLAG_ROWS: readonly FlagRow[] = [
     commands: ['location list'],
     help: 'users of this domain only',
   },
+  { name: 'takeover', commands: ['start'], help: 'take over from the server that has these sockets, if there is one' },
   {
     name: 'deadline',
     value: 'SEC',

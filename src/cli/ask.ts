@@ -7,10 +7,10 @@ import { paramOf, readValue, type VerbFlag, type VerbName, verbOf } from './verb
 
 /** The exit code. */
 export function ask(args: Arguments, name: VerbName): Promise<number> {
-  const { method, print } = verbOf(name);
+  const { method, print, limitMs } = verbOf(name);
   const params = paramsOf(args, name);
   return asking(args, async (client) => {
-    const answer = await client.call(method, params);
+    const answer = await client.call(method, params, limitMs);
     if (args.wants.has('json')) console.log(asJson(answer));
     else console.log(print(answer as never, process.stdout.isTTY ? process.stdout.columns : Infinity));
   });

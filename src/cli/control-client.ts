@@ -16,7 +16,7 @@ export class ControlError extends Error {
 
 export interface ControlClient {
   /** The result, JSON of the method's own. Rejects with a ControlError. */
-  call(method: string, params?: object): Promise<unknown>;
+  call(method: string, params?: object, limitMs?: number): Promise<unknown>;
   close(): void;
 }
 
@@ -75,10 +75,10 @@ export async function openControlClient(path: string): Promise<ControlClient> {
   const lines = createInterface({ input: socket })[Symbol.asyncIterator]();
   let lastId = 0;
   return {
-    async call(method, params) {
+    async call(method, params, limitMs = ANSWER_LIMIT_MS) {
       lastId++;
       socket.write(`${JSON.stringify({ jsonrpc: '2.0', id: lastId, method, params })}\n`);
-      const timer = setTimeout(() => socket.destroy(), ANSWER_LIMIT_MS);
+      const timer = setTimeout(() => socket.destroy(), limitMs);
       const line = await lines.next();
       clearTimeout(timer);
       if (line.done === true) throw new ControlError(`${path}: the server went away without an answer`);

@@ -104,7 +104,9 @@ type OwnName = Exclude<CommandName | NounName, VerbName | VerbNoun>;
 
 const TEXTS: { readonly [name in OwnName]: string } = {
   start: `Flags override the file, --set overrides both. Logs go to stderr, JSON unless it is a terminal.
-SIGTERM and SIGINT stop the server in order (exit 0); SIGUSR2 prints the counters to stderr.`,
+SIGTERM and SIGINT stop the server in order (exit 0); SIGUSR2 prints the counters to stderr.
+With --takeover it takes the sockets from the server that has them now, found by its control socket, without losing a
+call; where there is none it starts as ever. strowger restart does both ends of that.`,
   check: `Takes the flags of start. Prints "ok" and a summary, or FILE:LINE:COLUMN: PATH: PROBLEM for each problem (exit 1).
 Nothing is opened or bound.`,
   stats: `Counters at zero are left out unless --all or --json.

@@ -11,16 +11,20 @@ import type { Calls } from '../runtime/control/json-rpc.ts';
 import type { ProcessOperations } from '../runtime/control/method.ts';
 import { callsOf } from '../runtime/control/methods.ts';
 import { readToken } from '../runtime/control/token-gate.ts';
-import { controlPath, openControlSocket } from '../runtime/control.ts';
+import { type ControlSocket, controlPath, openControlSocket } from '../runtime/control.ts';
 import type { GivenSockets } from '../runtime/given-sockets.ts';
 import { openServerLog, type ServerLog } from '../runtime/log.ts';
 import { LogSink } from '../runtime/log-sink.ts';
 import type { StartOptions } from '../runtime/main.ts';
 import type { ListenError, RunningServer } from '../runtime/running-server.ts';
 import type { ServiceNotifier } from '../runtime/service-notify.ts';
+import type { Invitation } from '../runtime/takeover/handover.ts';
+import { Successor } from '../runtime/takeover/successor.ts';
+import type { Takeover } from '../runtime/takeover/takeover.ts';
 import type { Arguments } from './arguments.ts';
 import { renderBanner, selfCommand } from './banner.ts';
 import { countOf } from './check.ts';
+import { type ControlClient, ControlError, locateControlSocket, openControlClient } from './control-client.ts';
 import { firstCallOf } from './first-call.ts';
 import { renderCounters } from './table.ts';
 
@@ -38,7 +42,8 @@ class StartError extends Error {
 export type StartServer = (config: Config, log: Logger, options: StartOptions) => Promise<RunningServer>;
 
 /** Runs until a signal or the server's own end. The exit code. */
-export async function start({ config: file, flags, sets }: Arguments, version: string): Promise<number> {
+export async function start(args: Arguments, version: string): Promise<number> {
+  const { config: file, flags, sets } = args;
   const { config, problems } = loadConfig({ file, flags, sets });
   if (problems !== undefined) {
     console.error(problems.join('\n'));
@@ -52,16 +57,31 @@ export async function start({ config: file, flags, sets }: Arguments, version: s
   let server: RunningServer;
   let notifier: ServiceNotifier;
   let status = '';
+  const holdings = new Holdings();
+  let takeover: Takeover | null = null;
   try {
-    admin = await openAdminOf(config);
+    takeover = args.wants.has('takeover') ? await beginTakeover(args, config, log) : null;
+    // The other server still has its address.
+    if (takeover === null) admin = await openAdminOf(config);
     notifier = await openNotifier(log);
     const onDrain = (isDraining: boolean) => notifier.status(isDraining ? `draining; ${status}` : status);
     server = await (await importStartServer())(config, log, {
       version,
-      given: await activatedSockets(),
+      given: await givenSockets(takeover),
+      takeover,
+      onRelease: (successorPid) => holdings.release(successorPid, notifier),
+      onSuccessorUp: (pid) => holdings.successor.serves(pid),
       lostLines: () => serverLog.lostLines,
       onDrain,
     });
+    if (takeover !== null) {
+      await takeover.release();
+      admin = await openAdminOf(config).catch((error: unknown) => {
+        // Not worth a server that serves.
+        log.error(explainStartError(error, config));
+        return null;
+      });
+    }
   } catch (error) {
     await admin?.close();
     console.error(`strowger: ${explainStartError(error, config)}`);
@@ -70,7 +90,10 @@ export async function start({ config: file, flags, sets }: Arguments, version: s
   const recentErrors = (limit: number) => errors.recent(limit);
   const call = firstCallOf(server.describe().listening);
   serverLog.whenLevels(({ level, modules }) => server.useCallLevel(modules.calls ?? level));
-  const operations: ProcessOperations = { logs: logOperations(serverLog, recentErrors) };
+  const operations: ProcessOperations = {
+    logs: logOperations(serverLog, recentErrors),
+    restart: () => holdings.successor.start(),
+  };
   const calls = callsOf(server, operations);
   const page: PageOptions = {
     recentErrors,
@@ -82,8 +105,10 @@ export async function start({ config: file, flags, sets }: Arguments, version: s
     log: log.child({ module: 'control' }),
     onUnauthorized: () => server.noteUnauthorized(),
   });
+  holdings.admin = admin;
   status = statusOf(server);
-  const surroundings = { log, version, serverLog, adminUrl: admin?.url ?? null, calls, notifier, status };
+  const adminUrl = admin?.url ?? null;
+  const surroundings = { log, version, serverLog, adminUrl, calls, notifier, status, holdings, takeover };
   const code = await runUntilEnd(server, config, surroundings);
   await admin?.close();
   return code;
@@ -126,10 +151,44 @@ async function openNotifier(log: Logger): Promise<ServiceNotifier> {
   return new ServiceNotifier(process.env, (text) => log.warn(text));
 }
 
-/** Those of a service manager. */
-async function activatedSockets(): Promise<GivenSockets> {
+/** What there can be one of, and a successor wants. */
+class Holdings {
+  readonly successor = new Successor();
+  control: ControlSocket | null = null;
+  admin: AdminListener | null = null;
+
+  async release(successorPid: number, notifier: ServiceNotifier): Promise<void> {
+    this.control?.release();
+    this.admin?.release();
+    notifier.succeededBy(successorPid);
+  }
+}
+
+/** The sockets of the server that has them now; null: there is none. */
+async function beginTakeover(args: Arguments, { control, listen }: Config, log: Logger): Promise<Takeover | null> {
+  let client: ControlClient;
+  try {
+    // Where this server will have its own.
+    const flags = { ...args.flags, control: control.socket, listen: [listen[0]!.text] };
+    client = await openControlClient(await locateControlSocket({ ...args, config: undefined, flags }));
+  } catch (error) {
+    if (!(error instanceof ControlError)) throw error;
+    log.info(`nobody to take over from: ${error.message}`);
+    return null;
+  }
+  try {
+    const invitation = (await client.call('takeover.invite')) as Invitation;
+    const { Takeover } = await import('../runtime/takeover/takeover.ts');
+    return await Takeover.begin(invitation);
+  } finally {
+    client.close();
+  }
+}
+
+/** Those of the other server and those of a service manager. */
+async function givenSockets(takeover: Takeover | null): Promise<GivenSockets> {
   const { GivenSockets, takeActivatedFds } = await import('../runtime/given-sockets.ts');
-  return new GivenSockets(takeActivatedFds(process.env));
+  return new GivenSockets([...(takeover?.fds ?? []), ...takeActivatedFds(process.env)]);
 }
 
 /** One line for `systemctl status`. */
@@ -146,15 +205,19 @@ interface Surroundings {
   readonly serverLog: ServerLog;
   readonly notifier: ServiceNotifier;
   readonly status: string;
+  readonly holdings: Holdings;
+  /** null: this server has taken over from nobody. */
+  readonly takeover: Takeover | null;
 }
 
 async function runUntilEnd(server: RunningServer, config: Config, surroundings: Surroundings): Promise<number> {
-  const { log, version, adminUrl, calls, serverLog, notifier, status } = surroundings;
+  const { log, version, adminUrl, calls, serverLog, notifier, status, holdings, takeover } = surroundings;
   const ended = endOf(server, config.drain.signalDeadlineMs, log, notifier);
   process.on('SIGUSR2', () => serverLog.writeText(`${renderCounters(server.stats())}\n`));
   const description = server.describe();
   const path = controlPath(config.control.socket, firstPort(description.listening, config));
   const control = path === null ? null : await openControlSocket(path, calls, log.child({ module: 'control' }));
+  holdings.control = control;
   const banner = renderBanner({
     version,
     pid: process.pid,
@@ -168,6 +231,7 @@ async function runUntilEnd(server: RunningServer, config: Config, surroundings: 
   const stdout = new LogSink(STDOUT);
   stdout.write(`${banner}\n`);
   process.on('exit', () => stdout.end());
+  takeover?.confirm();
   notifier.ready(status);
   notifier.watch(() => server.isAlive());
   const code = await ended;
@@ -251,6 +315,7 @@ export function explainStartError(error: unknown, config: Config): string {
   }
   // runtime/udp-socket.ts says it in one line, with what to do.
   if (error.message.startsWith('The native addon')) return error.message;
+  if (error.name === 'ControlError' || error.name === 'TakeoverError') return error.message;
   if (error.name === 'StoreInUseError') return `${error.message}; choose another with --set location.store=DIRECTORY`;
   return code === undefined ? (error.stack ?? error.message) : error.message;
 }

@@ -40,11 +40,26 @@ export interface VerbRow {
   /** More for the help of this command; a blank line between paragraphs. */
   readonly about?: string;
   readonly examples: readonly (readonly [line: string, meaning: string])[];
+  /** How long the answer may take; 5 s without it. */
+  readonly limitMs?: number;
   /** What people see. `lineWidth`: that of the terminal, Infinity where there is none. */
   readonly print: (answer: never, lineWidth: number) => string;
 }
 
+/** A start, its rehearsal and a large location store. */
+const RESTART_LIMIT_MS = 180_000;
+
 export const VERBS = {
+  restart: {
+    method: 'restart',
+    about: `The server starts another process by its own command line, so with the program and the
+configuration as they are now. That takes over the sockets once it is up; the first one
+finishes the transactions that it has begun, and ends. No call is lost, and registrations
+go over with the location store. If the new one does not come up, the first goes on.`,
+    examples: [['strowger restart', 'after an update, or a change of settings that need a restart']],
+    limitMs: RESTART_LIMIT_MS,
+    print: printRestart,
+  },
   'error list': {
     method: 'errors.recent',
     flags: [{ name: 'limit', value: 'N' }],
@@ -209,6 +224,10 @@ function schemaOf(name: VerbName, param: string): z.ZodType | undefined {
 }
 
 // ---- Texts for people -----------------------------------------------------------------------------------------------
+
+function printRestart({ pid, predecessor }: { pid: number; predecessor: number }): string {
+  return `process ${pid} serves; ${predecessor} finishes what it has begun, and ends`;
+}
 
 function printErrors({ errors }: { errors: readonly DistinctError[] }, lineWidth: number): string {
   if (errors.length === 0) return 'nothing went wrong since the start';

@@ -1018,6 +1018,10 @@ const settings = z.strictObject({
           help: 'The same for SIGTERM and SIGINT. Whoever sends them waits: keep it below TimeoutStopSec of systemd, stop_grace_period of Compose and terminationGracePeriodSeconds of Kubernetes. A second signal ends the server at once.',
           reload: 'live',
         }),
+        takeoverDeadlineSec: about(z.int().min(0).max(86_400).default(300), {
+          help: 'How long this server goes on with the transactions it has after `strowger restart`, at the most: more than Timer C, so that what rings is not lost.',
+          reload: 'live',
+        }),
         peer: about(checkedString(peerProblem).optional(), {
           help: 'Who gets new requests while this server drains, which are answered 503 otherwise: a server that can serve all that this one does and trusts it. In stateful mode.',
           reload: 'live',

@@ -336,6 +336,12 @@ export class FeedControl {
     Atomics.store(this.#words, FEED.STATE_WORD, state);
   }
 
+  /** For a store thread that begins after another one has ended. */
+  begin(): void {
+    Atomics.store(this.#words, FEED.STOP_WORD, 0);
+    Atomics.store(this.#words, FEED.ENDED_WORD, 0);
+  }
+
   /** Has the store thread commit what the rings hold, and end. */
   stop(): void {
     // Partner: FeedConsumer.trySleep.

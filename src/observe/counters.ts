@@ -54,6 +54,8 @@ const REGISTRY = {
   transactions_exhausted_total: 'New requests answered 503 because no transaction or no memory for one was left',
   overload_rejected_total: 'New out-of-dialog requests answered 503 because too much was queued at their shard',
   drain_rejected_total: 'New out-of-dialog requests answered 503 because the server drains',
+  passed_to_predecessor_total:
+    'Messages of calls that the server before this one has begun, passed on to it after a takeover',
   drain_passed_on_total: 'New out-of-dialog requests passed on to the peer because the server drains',
   server_transactions_total: 'Server transactions begun',
   server_transactions_ended_total: 'Server transactions whose record is free again; begun less ended are in use',

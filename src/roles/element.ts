@@ -36,6 +36,7 @@ import type { ElementClock, ResolverPort } from './ports.ts';
 import { CLIENT_TAG } from './proxy/branches.ts';
 import { KnownHops, type ListedHop } from './proxy/hop-health.ts';
 import { identify } from './proxy/identity.ts';
+import { Predecessor } from './proxy/predecessor.ts';
 import { OUTCOME } from './proxy/routing.ts';
 import { SERVED } from './proxy/served.ts';
 import { TargetBlocks } from './proxy/target-blocks.ts';
@@ -222,6 +223,19 @@ export class Element {
   setDraining(isDraining: boolean): void {
     this.#isDraining = isDraining;
     if (this.#layer !== null) this.#layer.isDraining = isDraining;
+  }
+
+  /** Keys of all server transactions: for a server that hands over. Cold. */
+  transactionKeys(): Int32Array {
+    return this.#layer?.servers.keys() ?? new Int32Array(0);
+  }
+
+  /** Who goes on with the transactions from before this server took over: `createKeyTable` of their keys, and its index of each socket.
+   *  null: nobody any more. */
+  setPredecessor(task: { readonly keys: SharedArrayBuffer; readonly sockets: readonly number[] } | null): void {
+    if (this.#layer === null) return;
+    this.#layer.predecessor =
+      task === null ? null : new Predecessor(this.#arena, this.#outbound, this.#counters, task.keys, task.sockets);
   }
 
   /** What is not over yet: transactions that wait for a final response or its ACK, and answers that wait for the store. Cold. */

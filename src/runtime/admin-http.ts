@@ -40,6 +40,8 @@ export interface AdminListener {
   readonly url: string;
   /** From now on there is something to tell. */
   serve(server: RunningServer, page: PageOptions, control?: ControlServed): void;
+  /** Gives its address up, so that another process can have it; requests that are being answered stay. */
+  release(): void;
   close(): Promise<void>;
 }
 
@@ -101,6 +103,11 @@ export async function openAdmin(listen: string, tokenFile?: string): Promise<Adm
       server = running;
       control = controlled ?? null;
       feed = new LiveFeed({ ...page, view: running.live, pageVersion: files.version });
+    },
+    release: () => {
+      feed?.close();
+      app.server.close();
+      app.server.closeIdleConnections();
     },
     close: () => {
       feed?.close();

@@ -20,6 +20,8 @@ const PROBE_LIMIT_MS = 1000;
 
 export interface ControlSocket {
   readonly path: string;
+  /** Takes the socket away, so that another process can have one there; whoever is connected stays. */
+  release(): void;
   close(): Promise<void>;
 }
 
@@ -100,6 +102,7 @@ export async function openControlSocket(path: string, calls: Calls, log: Logger)
   server.on('error', (error) => log.warn({ err: error }, 'control socket'));
   return {
     path,
+    release: () => server.close(),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

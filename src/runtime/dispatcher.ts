@@ -11,7 +11,8 @@ import type { BoundSocket } from '../roles/bound-socket.ts';
 import { BanTable } from './bans/ban-table.ts';
 import { Intake, OUT_OF_SLOTS, OUT_OF_SLOTS_NAP_US } from './intake.ts';
 import { Nap } from './nap.ts';
-import type { BansCommand } from './shard.ts';
+import type { BansCommand, RelayCommand } from './shard.ts';
+import { receiveByRelay } from './takeover/relay.ts';
 import { kernelThreadId } from './thread-cpu.ts';
 import {
   addSocket,
@@ -41,7 +42,9 @@ export interface DispatcherTask {
   readonly overloadMark: number;
   /** Banned sources as of now; the supervisor sends others. null: there are none. */
   readonly bans: SharedArrayBuffer | null;
-  /** From the supervisor: 'turn', other bans. It counts up COMMANDS_WORD with each. */
+  /** Datagrams come by it; null: by the sockets. */
+  readonly relayFd: number | null;
+  /** From the supervisor: 'turn', a relay, other bans. It counts up COMMANDS_WORD with each. */
   readonly port: MessagePort;
   /** Where it says who sends most; null: nobody ever asks. */
   readonly topSources: SharedArrayBuffer | null;
@@ -126,9 +129,19 @@ class Dispatcher {
   #obey(commands: number): void {
     this.#commandsSeen = commands;
     for (let got = receiveMessageOnPort(this.#task.port); got !== undefined; ) {
-      if (got.message === 'turn') this.#task.port.postMessage({ turned: true });
-      else this.#useBans((got.message as BansCommand).bans);
+      this.#obeyOne(got.message as 'turn' | RelayCommand | BansCommand);
       got = receiveMessageOnPort(this.#task.port);
+    }
+  }
+
+  #obeyOne(command: 'turn' | RelayCommand | BansCommand): void {
+    if (command === 'turn') {
+      this.#task.port.postMessage({ turned: true });
+    } else if ('relayFd' in command) {
+      receiveByRelay(this.#task.sockets, command.relayFd);
+      this.#task.port.postMessage({ relayed: true });
+    } else {
+      this.#useBans(command.bans);
     }
   }
 

@@ -24,6 +24,8 @@ import { ShardService } from './shard-service.ts';
 import { SocketTraffic } from './socket-traffic.ts';
 import { bansFile, locationDirectory } from './state-directory.ts';
 import { Supervisor } from './supervisor.ts';
+import { Handover } from './takeover/handover.ts';
+import type { Takeover } from './takeover/takeover.ts';
 import { ThreadLoads } from './thread-loads.ts';
 import { CertificateFiles } from './tls/certificate-files.ts';
 import { TraceService } from './trace/trace-service.ts';
@@ -62,6 +64,12 @@ export interface StartOptions {
   readonly given?: GivenSockets;
   /** Log lines that could not be written. */
   readonly lostLines?: () => number;
+  /** The server that this one takes over from. */
+  readonly takeover?: Takeover | null;
+  /** Another server has taken over: what belongs to the process is to be given up. */
+  readonly onRelease?: (successorPid: number) => Promise<void>;
+  /** It has that now. */
+  readonly onSuccessorUp?: (successorPid: number) => void;
   /** Told when new requests are turned away, and when they are taken again. */
   readonly onDrain?: (isDraining: boolean) => void;
 }
@@ -69,7 +77,15 @@ export interface StartOptions {
 /** Starts the server. Rejects with a ListenError if a socket cannot be opened, with a UserFilesError if a file of users is
  *  wrong; nothing is left running then. */
 export async function startServer(config: Config, log: Logger, options: StartOptions = {}): Promise<RunningServer> {
-  const { version = 'unknown', given = new GivenSockets([]), lostLines = () => 0, onDrain } = options;
+  const {
+    version = 'unknown',
+    given = new GivenSockets([]),
+    lostLines = () => 0,
+    onDrain,
+    takeover = null,
+    onRelease,
+    onSuccessorUp,
+  } = options;
   const startedAt = Date.now();
   const userFiles = new UserFiles(config, log.child({ module: 'users' }));
   const certificateFiles = new CertificateFiles(config.tls, log.child({ module: 'tls' }));
@@ -121,22 +137,41 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     for (const socket of sockets) close(socket.fd);
     close(mainFd);
   };
-  const store = new LocationStore({
-    table: location.buffer,
-    thread: arena.map.shardCount,
-    feed: location.feed,
-    // Nobody waits for what the main thread has changed.
-    shardFds: [...supervisor.shardFds, mainFd],
-    directory: locationDirectory(config),
-    sync: config.location.sync,
-    onEvent: (level, text) => storeLog[level](text),
-    bury: (thread) => location.bury(thread),
-  });
+  const openStore = () =>
+    new LocationStore({
+      table: location.buffer,
+      thread: arena.map.shardCount,
+      feed: location.feed,
+      // Nobody waits for what the main thread has changed.
+      shardFds: [...supervisor.shardFds, mainFd],
+      directory: locationDirectory(config),
+      sync: config.location.sync,
+      onEvent: (level, text) => storeLog[level](text),
+      bury: (thread) => location.bury(thread),
+    });
+  let store: LocationStore | null = null;
+  // The bindings come back while the threads start; after a takeover, once the other server has written the last of them.
+  if (takeover === null) {
+    store = openStore();
+    store.ready.catch(() => undefined);
+  }
+  let pausedAtMs = 0;
+  const mayServe = async () => {
+    if (takeover !== null) {
+      pausedAtMs = performance.now();
+      await supervisor.usePredecessor(await takeover.switch(sockets));
+      store = openStore();
+    }
+    await store?.ready;
+  };
+
   try {
-    // The bindings come back while the threads start.
-    await supervisor.start(store.ready);
+    await supervisor.start(mayServe);
+    // Between the two, datagrams waited in the kernel's buffer.
+    if (takeover !== null) log.info({ pausedMs: Math.round(performance.now() - pausedAtMs) }, 'took over');
   } catch (error) {
-    await store.close();
+    await store?.close();
+    takeover?.abort();
     end();
     throw error;
   }
@@ -184,7 +219,9 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
   const notReadyBecause = () => [
     ...supervisor.notReadyBecause(),
     ...(drain.isDraining ? ['draining'] : []),
-    ...(store.state === STORE_STATE.FAILED ? ['the location store has failed: registrations are in memory alone'] : []),
+    ...(store?.state === STORE_STATE.FAILED
+      ? ['the location store has failed: registrations are in memory alone']
+      : []),
   ];
   const socketTraffic = new SocketTraffic(arena);
   const shown = {
@@ -202,7 +239,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     banCount: () => bans.count,
     aorCount: () => location.aorCount,
     bindingCount: () => location.bindingCount,
-    storeState: () => STATE_WORDS[store.state],
+    storeState: () => STATE_WORDS[store?.state ?? STORE_STATE.OFF],
     refresh,
   };
   const metrics = new ServerMetrics({
@@ -232,6 +269,35 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
   const troubleTimer = setInterval(() => trouble.check(), TROUBLE_CHECK_MS);
   troubleTimer.unref();
 
+  takeover?.gone.then(() => forgetPredecessor(supervisor, log));
+  const handover = new Handover({
+    mode: config.mode,
+    sockets,
+    switchTo: async (relayFd) => {
+      await supervisor.receiveByRelay(relayFd);
+      const keys = await supervisor.transactionKeys();
+      // What still comes by connections. Each shard has heard of it when it has answered.
+      supervisor.setDraining(true);
+      await supervisor.census();
+      await store?.close();
+      return keys;
+    },
+    takeBack: async () => {
+      store = openStore();
+      await store.ready;
+      await supervisor.receiveByRelay(null);
+      supervisor.setDraining(false);
+    },
+    release: async (successorPid) => onRelease?.(successorPid),
+    onSuccessorUp: (successorPid) => onSuccessorUp?.(successorPid),
+    onReleased: () => {
+      supervisor.refuseConnections();
+      const lingerMs = config.mode === 'stateful' ? Number.POSITIVE_INFINITY : config.timers.t2Ms;
+      drain.begin({ deadlineMs: config.drain.takeoverDeadlineSec * 1000, lingerMs });
+    },
+    log,
+  });
+
   let reportExit: (code: number) => void = () => undefined;
   const finished = new Promise<number>((resolve) => {
     reportExit = resolve;
@@ -248,7 +314,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     socketTraffic.stop();
     await supervisor.stop();
     await trace?.close();
-    await store.close();
+    await store?.close();
     end();
     reportExit(0);
   };
@@ -266,19 +332,22 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     notReadyBecause,
     status: () => ({
       isReady: notReadyBecause().length === 0,
+      pid: process.pid,
       uptimeSec: Math.floor((Date.now() - startedAt) / 1000),
       mode: config.mode,
       listening: sockets.map((socket) => socket.text),
       connections: connectionCount(arena),
       addressesOfRecord: location.aorCount,
-      locationStore: STATE_WORDS[store.state],
+      locationStore: STATE_WORDS[store?.state ?? STORE_STATE.OFF],
       drain: drain.status(),
+      hasPredecessor: supervisor.predecessor !== null,
       shards: supervisor.shards(),
     }),
     location,
     live,
     trace,
     bans,
+    invite: () => handover.invite(),
     isAlive: () => supervisor.allTurn(),
     shards,
     useCallLevel: (level) => supervisor.setCallLevel(levelNumber(level)),
@@ -423,6 +492,14 @@ function sumOf(sockets: readonly OpenSocket[], count: (socket: number) => number
 
 function countMessages(counters: Record<string, number>): number {
   return counters['requests_received_total']! + counters['responses_received_total']!;
+}
+
+/** The other server has finished its transactions. */
+async function forgetPredecessor(supervisor: Supervisor, log: Logger): Promise<void> {
+  const predecessor = supervisor.predecessor;
+  await supervisor.usePredecessor(null);
+  if (predecessor !== null) close(predecessor.fd);
+  log.info('the server before this one has ended');
 }
 
 function localAddresses(): string[] {

@@ -5,6 +5,7 @@ import type { BanOperations } from './bans/ban-list.ts';
 import type { DrainStatus } from './drain.ts';
 import type { LiveView } from './live/live-feed.ts';
 import type { ShardOperations } from './shard-service.ts';
+import type { Invitation } from './takeover/handover.ts';
 import type { ListedCertificate } from './tls/certificate-files.ts';
 import type { TraceOperations } from './trace/trace-service.ts';
 
@@ -113,6 +114,8 @@ export interface RunningServer {
   /** null: no messages are kept. */
   readonly trace: TraceOperations | null;
   readonly bans: BanOperations;
+  /** For a server that is to take over from this one. Rejects with a RequestError if another one does already. */
+  invite(): Promise<Invitation>;
   /** Whether all threads do their rounds. Takes as long as they need to answer, 2 s at the most. */
   isAlive(): Promise<boolean>;
   readonly shards: ShardOperations;

@@ -14,7 +14,7 @@ export interface NotifyEnvironment {
 
 export class ServiceNotifier {
   /** null: nobody wants to know. */
-  readonly #path: string | null;
+  #path: string | null;
   /** Of the manager's watchdog; 0: it has none. */
   readonly watchdogMs: number;
   readonly #onTrouble: (text: string) => void;
@@ -49,10 +49,11 @@ export class ServiceNotifier {
     this.#send(`STATUS=${status}`);
   }
 
-  /** Another process is the service from now on. */
+  /** Another process is the service from now on; this one says nothing more. */
   succeededBy(pid: number): void {
     this.#send(`MAINPID=${pid}`);
     this.close();
+    this.#path = null;
   }
 
   /** Pings the watchdog from now on, as long as `isAlive` says so. */

@@ -38,9 +38,11 @@ import { ShardLog } from './shard-log.ts';
 import { type AskCommand, answerQuestion } from './shard-questions.ts';
 import { openAuth, type SharedAuth } from './shared-auth.ts';
 import { StreamEgress } from './streams/stream-egress.ts';
+import { receiveByRelay } from './takeover/relay.ts';
 import { kernelThreadId } from './thread-cpu.ts';
 import { adviceOf } from './trouble.ts';
 import {
+  addRelay,
   addSocket,
   attach,
   nap,
@@ -79,10 +81,12 @@ export interface ShardTask {
   readonly intake: IntakeTask | null;
   /** Rehearse for so long before serving; 0: others wait for this shard. */
   readonly rehearsalMs: number;
+  /** null: this server has taken over from nobody, or the other has gone. */
+  readonly predecessor: PredecessorTask | null;
   /** What is new is turned away from the beginning. */
   readonly isDraining: boolean;
-  /** From the supervisor: 'receive', 'drain', 'undrain', 'census', 'turn', 'leave', 'stop', other users or bans, questions, or, in tests of
-   *  crashes, 'crash'. */
+  /** From the supervisor: 'receive', 'drain', 'undrain', 'census', 'turn', 'keys', 'leave', 'stop', other users or bans, questions, a relay, a
+   *  predecessor, or, in tests of crashes, 'crash'. */
   readonly port: MessagePort;
 }
 
@@ -95,8 +99,30 @@ export interface IntakeTask {
   readonly overloadMark: number;
   /** Banned sources as of now; the supervisor sends others. null: there are none. */
   readonly bans: SharedArrayBuffer | null;
+  /** Datagrams come by it; null: by the sockets. */
+  readonly relayFd: number | null;
   /** Where it says who sends most; null: nobody ever asks. */
   readonly topSources: SharedArrayBuffer | null;
+}
+
+/** From the supervisor: who goes on with the transactions from before a takeover. null: it has gone. */
+export interface PredecessorCommand {
+  readonly predecessor: PredecessorTask | null;
+}
+
+export interface PredecessorTask {
+  /** `createKeyTable` of its transactions. */
+  readonly keys: SharedArrayBuffer;
+  /** By the index of a socket here, its index there; −1: it was not there. */
+  readonly sockets: readonly number[];
+  /** The relay to it. */
+  readonly fd: number;
+}
+
+/** From the supervisor to who has the intake: take what comes by this relay, instead of by the sockets. null: by the sockets again.
+ *  The answer is { relayed: true }. */
+export interface RelayCommand {
+  readonly relayFd: number | null;
 }
 
 /** From the supervisor to who has the intake: the banned sources from now on. */
@@ -246,6 +272,8 @@ class Shard {
       trace: this.#trace,
     });
     this.#element.setDraining(task.isDraining);
+    if (task.intake !== null && task.intake.relayFd !== null) receiveByRelay(datagramSockets, task.intake.relayFd);
+    if (task.predecessor !== null) this.#usePredecessor(task.predecessor);
   }
 
   /** Serves from now on; calls `finish` once stopped. */
@@ -566,6 +594,15 @@ class Shard {
     if (command === 'drain' || command === 'undrain') this.#element.setDraining(command === 'drain');
     if (command === 'census') this.#task.port.postMessage({ census: this.#census() });
     if (command === 'turn') this.#task.port.postMessage({ turned: true });
+    if (command === 'keys') this.#tellKeys();
+    if (isRelayCommand(command)) {
+      receiveByRelay(this.#sockets, command.relayFd);
+      this.#task.port.postMessage({ relayed: true });
+    }
+    if (isPredecessorCommand(command)) {
+      this.#usePredecessor(command.predecessor);
+      this.#task.port.postMessage({ hasPredecessor: command.predecessor !== null });
+    }
     if (command !== 'stop' || this.#isStopping) return;
     this.#isLeaving = false;
     this.#isStopping = true;
@@ -613,6 +650,23 @@ class Shard {
     setImmediate(() => process.exit(0));
   }
 
+  /** Once all is served that came before the question. */
+  #tellKeys(): void {
+    if (this.#ingress.poll() > 0) {
+      this.#takeTurn();
+      setImmediate(() => this.#tellKeys());
+      return;
+    }
+    this.#flush();
+    this.#task.port.postMessage({ keys: this.#element.transactionKeys() });
+  }
+
+  #usePredecessor(predecessor: PredecessorTask | null): void {
+    this.#flush();
+    addRelay(predecessor === null ? -1 : predecessor.fd, false);
+    this.#element.setPredecessor(predecessor);
+  }
+
   #census(): ShardCensus {
     const { serverTransactions, clientTransactions } = this.#element.occupancy();
     const waiting = this.#parked + this.#element.pendingAnswers;
@@ -654,6 +708,14 @@ function isAskCommand(command: unknown): command is AskCommand {
 
 function isBansCommand(command: unknown): command is BansCommand {
   return typeof command === 'object' && command !== null && 'bans' in command;
+}
+
+function isRelayCommand(command: unknown): command is RelayCommand {
+  return typeof command === 'object' && command !== null && 'relayFd' in command;
+}
+
+function isPredecessorCommand(command: unknown): command is PredecessorCommand {
+  return typeof command === 'object' && command !== null && 'predecessor' in command;
 }
 
 function isUsersCommand(command: unknown): command is UsersCommand {

@@ -32,7 +32,17 @@ import type { LocationService } from './location-service.ts';
 import { ask } from './question.ts';
 import { REFUSED, RequestError } from './request-error.ts';
 import { shedMarkOf } from './ring-marks.ts';
-import type { BansCommand, IntakeTask, RehearsalTask, ShardCensus, ShardTask, UsersCommand } from './shard.ts';
+import type {
+  BansCommand,
+  IntakeTask,
+  PredecessorCommand,
+  PredecessorTask,
+  RehearsalTask,
+  RelayCommand,
+  ShardCensus,
+  ShardTask,
+  UsersCommand,
+} from './shard.ts';
 import { ShardLines } from './shard-log.ts';
 import { type AnswerTo, type ShardQuestion, ShardQuestions } from './shard-questions.ts';
 import { type SharedAuth, shareAuth } from './shared-auth.ts';
@@ -143,6 +153,10 @@ export class Supervisor {
   #crashFiles = 0;
   #isStopping = false;
   #isDraining = false;
+  /** Who goes on with the transactions from before a takeover. */
+  #predecessor: PredecessorTask | null = null;
+  /** Datagrams come by it, after this server has handed over. */
+  #relayFd: number | null = null;
   /** Every shard has served. */
   #isUp = false;
   #firstCrash: unknown = null;
@@ -190,15 +204,13 @@ export class Supervisor {
     return this.#shardFds;
   }
 
-  /** Starts everything; resolves when every shard serves. No datagram is taken before `mayServe` resolves; if it rejects, so does
-   *  this, and nothing is left running. */
-  async start(mayServe: Promise<void>): Promise<void> {
-    // It may be rejected before it is awaited.
-    mayServe.catch(() => undefined);
+  /** Starts everything; resolves when every shard serves. `mayServe` is called when they could; no datagram is taken before it resolves, and if it
+   *  rejects, so does this, and nothing is left running. */
+  async start(mayServe: () => Promise<void>): Promise<void> {
     for (let shard = 0; shard < this.#shardFds.length; shard++) this.#shardEnds[shard] = this.#keepShard(shard);
     await this.#untilShardsRun();
     try {
-      await mayServe;
+      await mayServe();
     } catch (error) {
       await this.stop();
       throw error;
@@ -319,6 +331,46 @@ export class Supervisor {
     };
   }
 
+  /** Accepts no connections any more: another process does. */
+  refuseConnections(): void {
+    this.#tellStreams('quiet');
+  }
+
+  /** From now on datagrams come by a relay, or by the sockets again (null). Resolves when what came by the other way is in the rings.
+   *  Rejects if who has the intake does not answer. */
+  async receiveByRelay(relayFd: number | null): Promise<void> {
+    this.#relayFd = relayFd;
+    const command: RelayCommand = { relayFd };
+    const port = this.#hasDispatcher ? this.#dispatcherPort : this.#ports[0]!;
+    const post = this.#hasDispatcher ? () => this.#tellDispatcher(command) : () => port?.postMessage(command);
+    const isDone = port !== null && (await ask(port, post, 'relayed', TURN_LIMIT_MS)) === true;
+    if (!isDone) throw new Error('who takes the datagrams does not answer');
+  }
+
+  /** The keys of all server transactions, once what is in the rings has been served. Rejects if a shard does not answer. */
+  async transactionKeys(): Promise<Int32Array[]> {
+    const keysOf = async (port: MessagePort | null) => {
+      const post = () => port!.postMessage('keys');
+      const keys = port === null ? null : await ask<'keys', Int32Array>(port, post, 'keys', TURN_LIMIT_MS);
+      if (keys === null) throw new Error('a shard does not say what transactions it has');
+      return keys;
+    };
+    return Promise.all(this.#ports.map(keysOf));
+  }
+
+  get predecessor(): PredecessorTask | null {
+    return this.#predecessor;
+  }
+
+  /** Has the shards pass on what belongs to transactions of another server, or no longer. Resolves when they know. */
+  async usePredecessor(predecessor: PredecessorTask | null): Promise<void> {
+    this.#predecessor = predecessor;
+    const command: PredecessorCommand = { predecessor };
+    const tell = (port: MessagePort | null) =>
+      port === null ? null : ask(port, () => port.postMessage(command), 'hasPredecessor', TURN_LIMIT_MS);
+    await Promise.all(this.#ports.map(tell));
+  }
+
   /** Whether every thread that serves does its rounds: each is asked, and has to answer before long. */
   async allTurn(): Promise<boolean> {
     const turns = this.#ports.map((port) => hasTurned(port, () => port!.postMessage('turn')));
@@ -395,6 +447,7 @@ export class Supervisor {
       tellsUnreachable: config.mode === 'stateful',
       overloadMark: shedMarkOf(arena.map.slotCount, config.limits.overloadMark),
       bans: this.#bans,
+      relayFd: this.#relayFd,
       port: port2,
       topSources: this.#options.topSources,
     };
@@ -460,7 +513,14 @@ export class Supervisor {
     if (this.#hasDispatcher) return null;
     const { config, topSources } = this.#options;
     const overloadMark = shedMarkOf(this.#arena.map.slotCount, config.limits.overloadMark);
-    return { isOpen: this.#isOpen, napUs: napUsOf(config), overloadMark, bans: this.#bans, topSources };
+    return {
+      isOpen: this.#isOpen,
+      napUs: napUsOf(config),
+      overloadMark,
+      bans: this.#bans,
+      relayFd: this.#relayFd,
+      topSources,
+    };
   }
 
   /** Runs one shard for as long as the server lives. */
@@ -485,6 +545,7 @@ export class Supervisor {
         trace: this.#options.trace,
         intake: this.#intakeTask(),
         rehearsalMs: this.#isUp ? 0 : this.#options.config.rehearsalMs,
+        predecessor: this.#predecessor,
         isDraining: this.#isDraining,
         port: port2,
       };

@@ -158,6 +158,16 @@ export class ServerTransactions extends TransactionRecords {
     return isInvite && this.stateOf(record) === INVITE_SERVER_STATE.CONFIRMED;
   }
 
+  /** The keys of all that requests can find, high and low in turn. Cold. */
+  keys(): Int32Array {
+    const keys: number[] = [];
+    this.countWhere((at) => {
+      keys.push(this.words[at + SERVER.KEY_HIGH]!, this.words[at + SERVER.KEY_LOW]!);
+      return true;
+    });
+    return Int32Array.from(keys);
+  }
+
   /** Those that have not given a final response, or wait for the ACK to one. Looks at every record. Cold. */
   countPending(): number {
     const { PROCEEDING, COMPLETED } = INVITE_SERVER_STATE;

@@ -23,6 +23,7 @@ import type { AnswerLogPort } from '../../src/roles/answer-log.ts';
 import { Element, type Occupancy } from '../../src/roles/element.ts';
 import { FOUND, NOT_FOUND, PENDING, type ResolverPort } from '../../src/roles/ports.ts';
 import type { ListedHop } from '../../src/roles/proxy/hop-health.ts';
+import { createKeyTable } from '../../src/roles/proxy/predecessor.ts';
 import type { TransactionPage, TransactionQuestion } from '../../src/roles/proxy/transaction-list.ts';
 import { boundSocketOf } from '../../src/runtime/bound-socket.ts';
 import { openAuth, shareAuth } from '../../src/runtime/shared-auth.ts';
@@ -99,6 +100,10 @@ export interface VirtualElement {
   setOverloaded(isOverloaded: boolean): void;
   /** As the supervisor says when the server is to end, or not after all. */
   setDraining(isDraining: boolean): void;
+  /** Keys of its server transactions, as a server that hands over writes them down. */
+  transactionKeys(): Int32Array;
+  /** As after a takeover from the server that had these transactions; its sockets were the same. null: it has ended. */
+  setPredecessor(keys: Int32Array | null): void;
   /** What a drain waits for. */
   pending(): number;
   /** Exchanges the configuration, as a reload does: `settings` over those that it was made with. */
@@ -305,7 +310,8 @@ function bindElement(
   const config = configOf({});
   let shared = shareAuth(config);
   const sockets = config.listen.map((point, socket) => boundSocketOf(point, socket));
-  const isStream = (socket: number) => sockets[socket]!.transport > TRANSPORT.UDP;
+  // The relay of a takeover is no socket of these.
+  const isStream = (socket: number) => (sockets[socket]?.transport ?? TRANSPORT.UDP) > TRANSPORT.UDP;
   let sent: (Sent & { readonly atMs: number })[] = [];
   let nowMs = 0;
   let seed = 0x5eed;
@@ -401,6 +407,11 @@ function bindElement(
     setOverloaded: (isOverloaded: boolean) => element.setOverloaded(isOverloaded),
     setDraining: (isDraining: boolean) => element.setDraining(isDraining),
     pending: () => element.pending(),
+    transactionKeys: () => element.transactionKeys(),
+    setPredecessor: (keys: Int32Array | null) =>
+      element.setPredecessor(
+        keys === null ? null : { keys: createKeyTable(keys), sockets: sockets.map((_, socket) => socket) },
+      ),
     counters: () => Object.fromEntries(Object.entries(readCounters(arena)).filter(([, count]) => count !== 0)),
     async settleLookUps() {
       sent = [];

@@ -49,7 +49,11 @@ export class ServerProcess {
   constructor(args: readonly string[], preload: readonly URL[] = []) {
     // Without a rehearsal: it would take twice the CPU of everything else in a start.
     const own = [
-      ...['control.socket=off', `crash.directory=${this.crashFolder}`, 'log.format=json'],
+      ...[
+        `control.socket=${join(this.folder, 'control.sock')}`,
+        `crash.directory=${this.crashFolder}`,
+        'log.format=json',
+      ],
       ...['location.store=off', 'bans.file=off', 'rehearsalMs=0'],
     ];
     // What the tests of the process are about does not depend on the mode; those that do name theirs.

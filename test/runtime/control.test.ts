@@ -44,6 +44,7 @@ const server: RunningServer = {
     add: ({ source }) => ({ source, isNew: true, isStored: true }),
     remove: (source) => ({ source, isStored: true }),
   },
+  invite: () => Promise.resolve({ path: 'x', secret: 'y' }),
   isAlive: () => Promise.resolve(true),
   drain: () => undefined,
   cancelDrain: () => false,
@@ -66,6 +67,7 @@ const operations: ProcessOperations = {
     levels: () => ({ level: 'info', modules: {} }),
     setLevel: (level, module) => ({ level: level ?? 'info', modules: module === null ? {} : { [module]: 'warn' } }),
   },
+  restart: () => Promise.resolve({ pid: 2, predecessor: 1 }),
 };
 
 let directory = '';

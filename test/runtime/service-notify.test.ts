@@ -42,14 +42,15 @@ describe('a service manager', () => {
     notifier.ready('udp:127.0.0.1:5060');
     notifier.status('draining');
     notifier.reloading();
-    notifier.succeededBy(4712);
     notifier.stopping('after SIGTERM', 6000);
+    notifier.succeededBy(4712);
+    notifier.status('nobody asks any more');
     expect(told()).toEqual([
       { READY: '1', STATUS: 'udp:127.0.0.1:5060' },
       { STATUS: 'draining' },
       { RELOADING: '1', MONOTONIC_USEC: expect.stringMatching(/^\d+$/) },
-      { MAINPID: '4712' },
       { STOPPING: '1', STATUS: 'after SIGTERM', EXTEND_TIMEOUT_USEC: '6000000' },
+      { MAINPID: '4712' },
     ]);
   });
 

@@ -11,6 +11,7 @@ import type { ClientTransactions } from '../../transaction/client-transactions.t
 import { NO_RECORD } from '../../transaction/transaction-records.ts';
 import type { OwnAddresses } from '../own-addresses.ts';
 import { isOwnVia } from './identity.ts';
+import type { Predecessor } from './predecessor.ts';
 import type { ViaTemplates } from './via-templates.ts';
 
 const RECORD_DIGITS = TRANSACTION_DIGITS / 2;
@@ -24,6 +25,8 @@ export class ResponseMatching {
   readonly #via = new ViaView();
   /** Knows most of our Vias at sight. */
   templates: ViaTemplates;
+  /** Has the client transactions of before this server took over; null: nobody. */
+  predecessor: Predecessor | null = null;
   /** Our Via in the response that was found last: its header, and the comma or end behind it. */
   viaHeader = 0;
   viaEnd = 0;
@@ -70,7 +73,9 @@ export class ResponseMatching {
     const record = readHex(bytes, digits, digits + RECORD_DIGITS);
     const cookie = readHex(bytes, digits + RECORD_DIGITS, digits + TRANSACTION_DIGITS);
     const found = this.#clients.find(record, cookie);
-    if (found === NO_RECORD) this.#counters.count(COUNTER.late_responses_total);
+    if (found === NO_RECORD && this.predecessor?.pass(slotWord) !== true) {
+      this.#counters.count(COUNTER.late_responses_total);
+    }
     return found;
   }
 

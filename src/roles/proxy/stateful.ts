@@ -150,6 +150,7 @@ export class StatefulProxy {
       this.#absorb(known, request);
       return SERVED.DONE;
     }
+    if (this.#layer.passToPredecessor(request)) return SERVED.DONE;
     if (this.#layer.isDraining && isSheddable(request, method, this.#parts.responder))
       return this.#turnAway(request, error);
     if (
@@ -402,8 +403,10 @@ export class StatefulProxy {
     const { arena } = this.#parts;
     const { high, low } = request.transaction;
     let server = this.#servers.find(high, low, METHOD.INVITE);
+    if (server === NO_RECORD && this.#layer.passToPredecessor(request)) return SERVED.DONE;
     if (server === NO_RECORD && identifyAcknowledged(arena, request)) {
       server = this.#servers.find(request.transaction.high, request.transaction.low, METHOD.INVITE);
+      if (server === NO_RECORD && this.#layer.passToPredecessor(request)) return SERVED.DONE;
     }
     if (server === NO_RECORD) return this.#forwardAck(request, error, high, low);
     const actions = this.#servers.put(server, SERVER_EVENT.ACK);
@@ -460,6 +463,7 @@ export class StatefulProxy {
       }
       return SERVED.DONE;
     }
+    if (this.#layer.passToPredecessor(request)) return SERVED.DONE;
     const outcome = routing.process(request, error);
     if (outcome === OUTCOME.PENDING) return SERVED.PENDING;
     if (outcome === OUTCOME.FORWARDED) {

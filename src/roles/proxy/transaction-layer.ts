@@ -11,7 +11,9 @@ import { TimerWheel } from '../../transaction/timer-wheel.ts';
 import { NO_RECORD, RECORD, SNAPSHOT_NUMBERS, snapshotIn } from '../../transaction/transaction-records.ts';
 import type { OwnAddresses } from '../own-addresses.ts';
 import type { ElementClock } from '../ports.ts';
+import type { ReceivedRequest } from '../received-request.ts';
 import { BRANCH, CLIENT_TAG } from './branches.ts';
+import type { Predecessor } from './predecessor.ts';
 import type { ResponseContext } from './response-context.ts';
 import { ResponseMatching } from './response-matching.ts';
 import type { StatefulProxy } from './stateful.ts';
@@ -48,6 +50,7 @@ export class TransactionLayer {
   readonly contexts = new Map<number, ResponseContext>();
   readonly matching: ResponseMatching;
   readonly unreachable: UnreachablePlaces;
+  #predecessor: Predecessor | null = null;
   /** Transactions in use from which on new requests are refused. */
   readonly newBelow: number;
   /** Too much waits to be served: of what begins something new, one in REJECT_ONE_IN is answered 503 (21.5.4). The others are
@@ -87,6 +90,19 @@ export class TransactionLayer {
       timer < transactions
         ? this.proxyOf(timer).serverTimer(timer)
         : this.#proxyOfBranch(timer - transactions).clientTimer(timer - transactions);
+  }
+
+  /** Who has the transactions that were begun before this server took over; null: nobody any more. Cold. */
+  set predecessor(predecessor: Predecessor | null) {
+    this.#predecessor = predecessor;
+    this.matching.predecessor = predecessor;
+  }
+
+  /** Passes a request that belongs to no transaction here to the predecessor, if it is of one there. True: that was all. */
+  passToPredecessor({ transaction, slotWord }: ReceivedRequest): boolean {
+    const predecessor = this.#predecessor;
+    if (predecessor === null || !predecessor.has(transaction.high, transaction.low)) return false;
+    return predecessor.pass(slotWord);
   }
 
   /** New transactions begin with snapshot `number`, which is that of `proxy`, from now on. Forgets all others: `assign` follows for

@@ -29,6 +29,8 @@ export interface ProcessOperations {
     /** `level` null: that of a module is that of all again. `module` null: of all that have none of their own. */
     setLevel(level: LogLevel | null, module: LogModule | null): LogLevels;
   };
+  /** Starts another process, which takes over. Rejects with a RequestError if it does not come to that. */
+  restart(): Promise<{ readonly pid: number; readonly predecessor: number }>;
 }
 
 export interface MethodRow<Params extends z.ZodObject> {

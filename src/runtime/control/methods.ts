@@ -10,6 +10,7 @@ import { locationMethods } from './location-methods.ts';
 import { type MethodTable, method, type ProcessOperations } from './method.ts';
 import { serverMethods } from './server-methods.ts';
 import { shardMethods } from './shard-methods.ts';
+import { takeoverMethods } from './takeover-methods.ts';
 import { tlsMethods } from './tls-methods.ts';
 import { traceMethods } from './trace-methods.ts';
 
@@ -20,6 +21,7 @@ export const METHODS: MethodTable = {
   ...serverMethods,
   ...drainMethods,
   ...shardMethods,
+  ...takeoverMethods,
   ...locationMethods,
   ...traceMethods,
   ...banMethods,

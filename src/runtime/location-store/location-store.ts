@@ -66,6 +66,7 @@ export class LocationStore {
   constructor(options: LocationStoreOptions) {
     this.#options = options;
     this.#control = new FeedControl(new Int32Array(options.feed));
+    this.#control.begin();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.ready = promise;
     this.#worker = this.#startThread(resolve, reject);

@@ -1,0 +1,165 @@
+/** The side of the server that is taken over from. Its successor is there already, and has asked for an invitation over the control
+ *  socket; what follows goes over a stream of their own, which also tells each that the other has died:
+ *
+ *  ```
+ *  successor                                      this server
+ *  its secret, where descriptors go to      →
+ *                                           ←     an offer: mode, versions; the sockets, as descriptors
+ *      starts its threads
+ *  switch                                   →     takes datagrams by the relay only; serves what it has; closes its store
+ *                                           ←     switched; the relay and the keys of its transactions, as descriptors
+ *      opens the store, serves
+ *  release                                  →     closes control socket and admin listener, names its successor to systemd
+ *                                           ←     released; then finishes its transactions, and ends
+ *      has them
+ *  up                                       →
+ *  ```
+ *  Until the release this server takes everything back when its successor dies or takes too long. Main thread, cold. */
+
+import { randomUUID } from 'node:crypto';
+import { closeSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { LAYOUT_VERSION } from '../../memory/layout.ts';
+import { REFUSED, RequestError } from '../request-error.ts';
+import { close, createRelay, sendUnixDatagram } from '../udp-socket.ts';
+import { LineChannel } from './line-channel.ts';
+
+/** Of what goes between the two, of keys and of branches: only servers of one version understand each other. */
+export const TAKEOVER_VERSION = 1;
+
+/** For the first line, and for the orders after the switch. */
+const GREETING_LIMIT_MS = 10_000;
+/** A start, with its rehearsal. */
+const START_LIMIT_MS = 120_000;
+/** The successor's store: nobody takes datagrams meanwhile. */
+const RELEASE_LIMIT_MS = 60_000;
+
+export interface Invitation {
+  /** In the abstract name space, without its zero. */
+  readonly path: string;
+  readonly secret: string;
+}
+
+export interface HandoverPorts {
+  readonly mode: string;
+  /** In the order of their indexes. */
+  readonly sockets: readonly { readonly fd: number; readonly text: string }[];
+  /** Takes datagrams by the relay only, serves what has come before, and closes the store. The keys of all transactions. */
+  readonly switchTo: (relayFd: number) => Promise<readonly Int32Array[]>;
+  /** Undoes that. */
+  readonly takeBack: () => Promise<void>;
+  /** Gives up what there can be one of: control socket, admin listener, being the service. */
+  readonly release: (successorPid: number) => Promise<void>;
+  /** Nothing comes any more but what belongs to transactions here. */
+  readonly onReleased: () => void;
+  /** The successor has taken what was released. */
+  readonly onSuccessorUp: (successorPid: number) => void;
+  readonly log: Logger;
+}
+
+export class Handover {
+  readonly #ports: HandoverPorts;
+  #isBusy = false;
+
+  constructor(ports: HandoverPorts) {
+    this.#ports = ports;
+  }
+
+  /** For a successor, who has to come soon. Throws a RequestError if there is one already. */
+  async invite(): Promise<Invitation> {
+    if (this.#isBusy) throw new RequestError(REFUSED, 'another server is taking over from this one');
+    this.#isBusy = true;
+    const invitation = { path: `strowger-takeover-${randomUUID()}`, secret: randomUUID() };
+    const server = createServer((socket) => {
+      clearTimeout(timer);
+      server.close();
+      const channel = new LineChannel(socket);
+      this.#handOver(channel, invitation.secret).finally(() => {
+        this.#isBusy = false;
+      });
+    });
+    const timer = setTimeout(() => {
+      server.close();
+      this.#isBusy = false;
+    }, GREETING_LIMIT_MS);
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(`\0${invitation.path}`, resolve);
+    });
+    return invitation;
+  }
+
+  async #handOver(channel: LineChannel, secret: string): Promise<void> {
+    const { log, takeBack } = this.#ports;
+    let isSwitched = false;
+    try {
+      const successor = await this.#greet(channel, secret);
+      if ((await channel.receive(START_LIMIT_MS))?.['do'] !== 'switch') throw new Error('it did not start');
+      isSwitched = true;
+      log.info({ successor: successor.pid }, 'handing over: the successor is up');
+      await this.#switch(channel, successor.fdsTo);
+      if ((await channel.receive(RELEASE_LIMIT_MS))?.['do'] !== 'release') throw new Error('it does not serve');
+      await this.#ports.release(successor.pid);
+      channel.send({ released: true });
+      // Open until this process ends: that is how the successor hears of it.
+      channel.unref();
+      // It has control socket and admin listener then, or has died.
+      await channel.receive(GREETING_LIMIT_MS);
+      this.#ports.onSuccessorUp(successor.pid);
+      log.info({ successor: successor.pid }, 'handed over: finishing what runs here');
+      this.#ports.onReleased();
+    } catch (error) {
+      channel.close();
+      log.error({ err: error }, 'the takeover failed: this server goes on');
+      if (isSwitched) await takeBack();
+    }
+  }
+
+  async #greet(channel: LineChannel, secret: string): Promise<{ pid: number; fdsTo: string }> {
+    const { mode, sockets } = this.#ports;
+    const greeting = await channel.receive(GREETING_LIMIT_MS);
+    const { pid, fdsTo } = greeting ?? {};
+    if (greeting?.['secret'] !== secret || typeof pid !== 'number' || typeof fdsTo !== 'string') {
+      throw new Error('somebody else has called');
+    }
+    sendUnixDatagram(
+      fdsTo,
+      Buffer.from('sockets'),
+      sockets.map(({ fd }) => fd),
+    );
+    const texts = sockets.map(({ text }) => text);
+    channel.send({ version: TAKEOVER_VERSION, layout: LAYOUT_VERSION, mode, sockets: texts });
+    return { pid, fdsTo };
+  }
+
+  async #switch(channel: LineChannel, fdsTo: string): Promise<void> {
+    const relay = createRelay();
+    try {
+      const keys = fileOf(await this.#ports.switchTo(relay.receiver));
+      try {
+        sendUnixDatagram(fdsTo, Buffer.from('relay'), [relay.sender, keys]);
+      } finally {
+        closeSync(keys);
+      }
+      channel.send({ switched: true });
+    } finally {
+      // The receiver's end stays: it is where datagrams come from now.
+      close(relay.sender);
+    }
+  }
+}
+
+/** A file without a name. */
+function fileOf(arrays: readonly Int32Array[]): number {
+  const path = join(tmpdir(), `strowger-keys-${randomUUID()}`);
+  const fd = openSync(path, 'wx+', 0o600);
+  unlinkSync(path);
+  for (const { buffer, byteOffset, byteLength } of arrays) {
+    const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+    for (let from = 0; from < bytes.length; ) from += writeSync(fd, bytes, from);
+  }
+  return fd;
+}

@@ -1,0 +1,285 @@
+/** `strowger restart` and `strowger start --takeover` as processes: registrations go over, and what fails leaves the first server as
+ *  it was. */
+
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openControlClient } from '../../src/cli/control-client.ts';
+import type { Invitation } from '../../src/runtime/takeover/handover.ts';
+import { LineChannel } from '../../src/runtime/takeover/line-channel.ts';
+import { Takeover } from '../../src/runtime/takeover/takeover.ts';
+import { close, openUnixDatagram } from '../../src/runtime/udp-socket.ts';
+import { FakeSystemd } from '../process/fake-systemd.ts';
+import { until } from '../process/server-process.ts';
+import { optionsRequest } from '../process/sip-texts.ts';
+import { freeTcpPort } from '../process/tcp-port.ts';
+import { freePort, UdpPeer } from '../process/udp-peer.ts';
+import { type RunningCommand, startCommand } from './command.ts';
+
+let directory = '';
+let running: RunningCommand[] = [];
+const pids: number[] = [];
+let phone: UdpPeer;
+let port = 0;
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'strowger-restart-'));
+  phone = await UdpPeer.open();
+  port = await freePort();
+});
+afterEach(async () => {
+  const last = await ask<{ pid: number }>('status').catch(() => null);
+  for (const pid of [...pids.splice(0), ...(last === null ? [] : [last.pid])]) endProcess(pid);
+  for (const command of running) command.process.kill('SIGKILL');
+  await Promise.all(running.map(({ finished }) => finished));
+  running = [];
+  phone.close();
+  rmSync(directory, { recursive: true });
+});
+
+function endProcess(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // it has ended by itself
+  }
+}
+
+/** The exit code. Not when its output ends, which a successor has in common with it. */
+async function exitOf({ process: child }: RunningCommand): Promise<number | null> {
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+  return child.exitCode;
+}
+
+const socketPath = () => join(directory, 'control.sock');
+
+/** Registrar of example.org, with a store, and by its file. */
+function writeConfig(more = ''): string {
+  const file = join(directory, 'strowger.yaml');
+  writeFileSync(
+    file,
+    `listen: [udp:127.0.0.1:${port}]
+domains: [example.org]
+location: { store: ${join(directory, 'location')} }
+bans: { file: 'off' }
+crash: { directory: ${directory} }
+control: { socket: ${socketPath()} }
+workers: 1
+rehearsalMs: 0
+log: { format: json }
+${more}`,
+  );
+  return file;
+}
+
+function command(args: readonly string[], environment: NodeJS.ProcessEnv = {}): RunningCommand {
+  const started = startCommand(args, { ...process.env, TMPDIR: directory, ...environment });
+  running.push(started);
+  return started;
+}
+
+async function started(more = '', environment: NodeJS.ProcessEnv = {}): Promise<RunningCommand> {
+  const server = command(['start', '--config', writeConfig(more)], environment);
+  await server.saw('\n  try ');
+  return server;
+}
+
+async function ask<Answer>(method: string): Promise<Answer> {
+  const client = await openControlClient(socketPath());
+  try {
+    return (await client.call(method)) as Answer;
+  } finally {
+    client.close();
+  }
+}
+
+/** `strowger restart`; the process that serves then. */
+async function restarted(): Promise<number> {
+  const { code, stdout, stderr } = await command(['restart', '--control', socketPath(), '--json']).finished;
+  expect([code, stderr]).toEqual([0, '']);
+  const { pid } = JSON.parse(stdout);
+  pids.push(pid);
+  return pid;
+}
+
+function register(cseq: number): Buffer {
+  return Buffer.from(
+    [
+      'REGISTER sip:example.org SIP/2.0',
+      `Via: SIP/2.0/UDP ${phone.hostPort};branch=z9hG4bKregister${cseq}`,
+      'Max-Forwards: 70',
+      'From: <sip:alice@example.org>;tag=1',
+      'To: <sip:alice@example.org>',
+      'Call-ID: registration',
+      `CSeq: ${cseq} REGISTER`,
+      `Contact: <sip:alice@${phone.hostPort}>`,
+      'Content-Length: 0',
+      '\r\n',
+    ].join('\r\n'),
+  );
+}
+
+/** It serves: an OPTIONS for the server itself is answered. */
+async function expectServing(callId: string): Promise<void> {
+  await phone.send(optionsRequest({ callId, uri: 'sip:example.org', sentBy: phone.hostPort }), port);
+  const { datagram } = await phone.receive(`Call-ID: ${callId}`);
+  expect(datagram.toString()).toMatch(/^SIP\/2\.0 200 /);
+}
+
+async function expectRegistered(callId: string): Promise<void> {
+  const uri = 'sip:alice@example.org';
+  await phone.send(optionsRequest({ callId, uri, sentBy: phone.hostPort }), port);
+  const { datagram } = await phone.receive(`OPTIONS sip:alice@${phone.hostPort}`);
+  expect(datagram.toString()).toContain(callId);
+}
+
+describe('strowger restart', () => {
+  it('hands registrations, admin listener and the service over, and the first process ends', async () => {
+    const systemd = new FakeSystemd(join(directory, 'notify'));
+    const adminPort = await freeTcpPort();
+    const admin = `admin: { listen: 127.0.0.1:${adminPort} }`;
+    const first = await started(admin, { NOTIFY_SOCKET: systemd.path });
+    await phone.send(register(1), port);
+    await phone.receive('SIP/2.0 200 ');
+    const pid = await restarted();
+    expect(await exitOf(first)).toBe(0);
+    await expectRegistered('after');
+    await phone.send(register(1), port);
+    await until(
+      'what is sent again is answered again',
+      () => phone.arrivals.filter(({ datagram }) => datagram.includes('1 REGISTER')).length === 2,
+    );
+    expect((await fetch(`http://127.0.0.1:${adminPort}/readyz`)).status).toBe(200);
+    await until('the successor knows', async () => !(await ask<{ hasPredecessor: boolean }>('status')).hasPredecessor);
+    const told = systemd.all().map(({ fields, pid: by }) => [by, fields['MAINPID'] ?? fields['READY']]);
+    expect(told).toEqual([
+      [first.process.pid, '1'],
+      [first.process.pid, String(pid)],
+      [pid, '1'],
+    ]);
+    systemd.close();
+  });
+
+  it('asked over HTTP is answered over HTTP', async () => {
+    const adminPort = await freeTcpPort();
+    const tokenFile = join(directory, 'token');
+    writeFileSync(tokenFile, `${'t'.repeat(40)}\n`, { mode: 0o600 });
+    const file = writeConfig(`admin: { listen: 127.0.0.1:${adminPort} }`);
+    writeFileSync(file, readFileSync(file, 'utf8').replace('control: {', `control: { tokenFile: ${tokenFile},`));
+    await command(['start', '--config', file]).saw('\n  try ');
+    const args = ['--admin', `http://127.0.0.1:${adminPort}`, '--token-file', tokenFile];
+    const { code, stdout, stderr } = await command(['restart', '--json', ...args]).finished;
+    expect([code, stderr]).toEqual([0, '']);
+    pids.push(JSON.parse(stdout).pid);
+  });
+
+  it('can be done again, and the second is restarted like the first', async () => {
+    await started();
+    const second = await restarted();
+    const third = await restarted();
+    expect(third).not.toBe(second);
+    await expectServing('third');
+  });
+
+  it('of a server whose configuration has become wrong says so, and it goes on', async () => {
+    const first = await started();
+    writeConfig('nonsense: true\n');
+    const { code, stderr } = await command(['restart', '--control', socketPath()]).finished;
+    expect(code).toBe(1);
+    expect(stderr).toContain('the successor ended with exit code 1, and its log says why; this server goes on');
+    expect((await ask<{ isReady: boolean }>('status')).isReady).toBe(true);
+    await expectServing('goes-on');
+    expect(first.process.exitCode).toBeNull();
+  });
+});
+
+describe('strowger start --takeover', () => {
+  it('takes over with other settings', async () => {
+    const first = await started();
+    const config = writeConfig('server: { name: Second }\n');
+    const second = command(['start', '--takeover', '--config', config]);
+    await second.saw('\n  try ');
+    expect(await exitOf(first)).toBe(0);
+    await phone.send(optionsRequest({ callId: 'second', uri: 'sip:example.org', sentBy: phone.hostPort }), port);
+    await phone.receive('Server: Second');
+    expect((await ask<{ isReady: boolean }>('status')).isReady).toBe(true);
+  });
+
+  it('without a server to take over from starts as ever', async () => {
+    const server = command(['start', '--takeover', '--config', writeConfig()]);
+    await server.saw('\n  try ');
+    await server.saw('nobody to take over from');
+    await expectServing('first');
+  });
+});
+
+/** A successor that goes only so far. */
+async function greeted(): Promise<{ channel: LineChannel; inbox: number }> {
+  const { path, secret } = await ask<Invitation>('takeover.invite');
+  const inbox = openUnixDatagram('');
+  const channel = new LineChannel(connect(`\0${path}`));
+  channel.send({ secret, fdsTo: inbox.path, pid: process.pid });
+  expect(await channel.receive(10_000)).toMatchObject({ mode: 'stateful', sockets: [`udp:127.0.0.1:${port}`] });
+  return { channel, inbox: inbox.fd };
+}
+
+describe('a successor that dies', () => {
+  it('before it serves leaves the first as it was: with sockets, store and registrations', async () => {
+    const first = await started();
+    await phone.send(register(1), port);
+    await phone.receive('SIP/2.0 200 ');
+    const { channel, inbox } = await greeted();
+    channel.send({ do: 'switch' });
+    expect(await channel.receive(10_000)).toEqual({ switched: true });
+    // Waits in the socket for whoever comes.
+    const waiting = optionsRequest({ callId: 'waiting', uri: 'sip:example.org', sentBy: phone.hostPort });
+    await phone.send(waiting, port);
+    channel.close();
+    close(inbox);
+    await phone.receive('Call-ID: waiting');
+    await expectRegistered('alice-is-there');
+    await phone.send(register(2), port);
+    await phone.receive('2 REGISTER');
+    expect(await ask('status')).toMatchObject({ isReady: true, locationStore: 'running' });
+    await first.saw('the takeover failed: this server goes on');
+    // And is taken over from the next time.
+    expect(await restarted()).not.toBe(first.process.pid);
+  });
+
+  it('or is none leaves it undisturbed', async () => {
+    await started();
+    const { path } = await ask<Invitation>('takeover.invite');
+    await expect(ask('takeover.invite')).rejects.toThrow('another server is taking over from this one');
+    const channel = new LineChannel(connect(`\0${path}`));
+    channel.send({ secret: 'guessed', fdsTo: '@nobody', pid: 1 });
+    await channel.closed;
+    await expectServing('undisturbed');
+    const { channel: other, inbox } = await greeted();
+    other.send({ do: 'something else' });
+    await other.closed;
+    close(inbox);
+    await expectServing('undisturbed-again');
+  });
+});
+
+describe('a predecessor of another version', () => {
+  it.each([
+    [
+      'says so',
+      { version: 99, layout: 1, mode: 'stateful', sockets: [] },
+      /of a version that this one cannot take over/,
+    ],
+    ['says nothing that is JSON', null, /does not answer/],
+  ])('%s', async (_, offer, expected) => {
+    const path = `strowger-test-${process.pid}`;
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.write(offer === null ? 'nonsense\n' : `${JSON.stringify(offer)}\n`);
+    }).listen(`\0${path}`);
+    await once(server, 'listening');
+    await expect(Takeover.begin({ path, secret: 's' })).rejects.toThrow(expected);
+    server.close();
+  });
+});
