@@ -320,7 +320,7 @@ export class Element {
       const fault = words[slotWord + SLOT.FAULT_WORD]!;
       if (fault !== FRAME_FAULT.NONE) error = errorOfFault(fault, error);
     }
-    if (this.#trace !== null) this.#outbound.traceMark = this.#trace.received(request.index, slotWord, isNew);
+    if (this.#trace !== null) this.#trace.received(request.index, slotWord, isNew, this.#outbound);
     if (request.index.isRequest) return this.#serveRequest(slot, slotWord, error, mayPark, isNew);
     return this.#serveResponse(slot, slotWord, error, mayPark);
   }

@@ -68,10 +68,13 @@ export class Outbound {
   #stage = 0;
   #stageLength = 0;
   readonly #traceMarks = new Uint8Array(EGRESS_ENTRIES);
+  readonly #traceCalls = new Int32Array(EGRESS_ENTRIES);
   /** Messages committed and not yet flushed. */
   count = 0;
   /** TRACE_MARK of the messages that are committed from now on. */
   traceMark: number = TRACE_MARK.NO;
+  /** The call of those that are marked YES: the trace's hash of its Call-ID. */
+  traceCall = 0;
 
   /** `flush` sends entries 0 … count − 1 and calls `clear`; it is called when the table or the scratch is full. */
   constructor(arena: Arena, shard: number, flush: () => void) {
@@ -318,6 +321,7 @@ export class Outbound {
     words[this.#entry + EGRESS.TAG_WORD] = tag;
     words[this.#entry + EGRESS.FLAGS_WORD] = this.#flags | (mark << EGRESS_MARK_SHIFT);
     this.#traceMarks[this.count] = this.traceMark;
+    if (this.traceMark === TRACE_MARK.YES) this.#traceCalls[this.count] = this.traceCall;
     this.count++;
   }
 
@@ -340,6 +344,11 @@ export class Outbound {
   /** First word of an entry, as in layout.ts. */
   entryWord(entry: number): number {
     return this.#egressWord + entry * (EGRESS_STRIDE_BYTES >> 2);
+  }
+
+  /** Of a message that is marked YES. */
+  traceCallOf(entry: number): number {
+    return this.#traceCalls[entry]!;
   }
 
   traceMarkOf(entry: number): number {

@@ -43,17 +43,21 @@ export class CallTrace {
     this.#exportedWord = ringWord(memory.map, shard) + TRACE_RING.EXPORTED_WORD;
   }
 
-  /** A message is about to be served: keeps it, if it is one to keep and `isNew`. Returns the mark for what it brings about. */
-  received(index: MessageIndex, slotWord: number, isNew: boolean): number {
+  /** A message is about to be served: keeps it, if it is one to keep and `isNew`, and has what it brings about marked. */
+  received(index: MessageIndex, slotWord: number, isNew: boolean, outbound: Outbound): void {
     const filters = this.#filters;
     filters.refresh();
     const header = index.first[HEADER_ID.CALL_ID]!;
     const hash =
       header === -1 ? 0 : hashTracedCallId(this.#arena.words, index.valueStart(header), index.valueEnd(header));
     const bits = filters.ofArrived(hash, index, slotWord);
-    if (bits === 0 && !filters.isSampled(hash)) return TRACE_MARK.NO;
+    if (bits === 0 && !filters.isSampled(hash)) {
+      outbound.traceMark = TRACE_MARK.NO;
+      return;
+    }
+    outbound.traceMark = TRACE_MARK.YES;
+    outbound.traceCall = hash;
     if (isNew) this.#keepReceived(slotWord, hash, bits);
-    return TRACE_MARK.YES;
   }
 
   /** Messages were flushed: keeps those of marked calls, with what the kernel said. */
@@ -61,7 +65,10 @@ export class CallTrace {
     this.#filters.refresh();
     for (let entry = 0; entry < outbound.count; entry++) {
       const mark = outbound.traceMarkOf(entry);
-      if (mark !== TRACE_MARK.NO) this.#keepSent(outbound.entryWord(entry), mark);
+      if (mark === TRACE_MARK.NO) continue;
+      const entryWord = outbound.entryWord(entry);
+      const isKnown = mark === TRACE_MARK.YES;
+      this.#keepSent(entryWord, isKnown ? outbound.traceCallOf(entry) : this.#callIdOf(entryWord), isKnown);
     }
   }
 
@@ -77,12 +84,12 @@ export class CallTrace {
     this.#finish(record, length, kept, hash, bits, slotWord + SLOT.SOCKET_WORD, this.nowUs - agoUs);
   }
 
-  #keepSent(entryWord: number, mark: number): void {
+  /** `isWanted`: that its call is to be kept was decided before. */
+  #keepSent(entryWord: number, hash: number, isWanted: boolean): void {
     const { words, bytes } = this.#arena;
-    const spans = words[entryWord + EGRESS.SPAN_COUNT_WORD]!;
-    const hash = this.#callIdOf(entryWord, spans);
     const bits = this.#filters.ofSent(hash);
-    if (mark === TRACE_MARK.FIND && bits === 0 && !this.#filters.isSampled(hash)) return;
+    if (!isWanted && bits === 0 && !this.#filters.isSampled(hash)) return;
+    const spans = words[entryWord + EGRESS.SPAN_COUNT_WORD]!;
     let length = 0;
     for (let i = 0, span = entryWord + EGRESS.SPANS_WORD; i < spans; i++) length += words[span + 2 * i + 1]!;
     const kept = Math.min(length, this.#messageBytes);
@@ -125,8 +132,9 @@ export class CallTrace {
 
   /** Hash of the Call-ID of a message in pieces, 0 if it has none. A piece begins within a line or at the start of one, and a
    *  Call-ID, which nothing is ever done to, lies in one piece. */
-  #callIdOf(entryWord: number, spans: number): number {
+  #callIdOf(entryWord: number): number {
     const { words, bytes } = this.#arena;
+    const spans = words[entryWord + EGRESS.SPAN_COUNT_WORD]!;
     let isAtLineStart = false;
     for (let i = 0, span = entryWord + EGRESS.SPANS_WORD; i < spans; i++, span += 2) {
       const start = words[span]!;

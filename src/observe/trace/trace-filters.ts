@@ -141,6 +141,11 @@ export class FilterCopy {
   readonly #followed = new Int32Array(FOLLOWED);
   /** Bits of the filters that the followed calls matched. */
   readonly #followedBits = new Int32Array(FOLLOWED);
+  /** Hashes of users and hosts of the message in hand: From, To, Request-URI. */
+  readonly #users = new Int32Array(3);
+  readonly #hosts = new Int32Array(3);
+  /** How many there are; −1: nobody has asked yet. */
+  #userCount = -1;
   #generation = -1;
   /** Bits of the filters in use. */
   #inUse = 0;
@@ -175,6 +180,7 @@ export class FilterCopy {
     const before = this.#followed[place] === callIdHash ? this.#followedBits[place]! & this.#inUse : 0;
     if (before === this.#inUse) return before;
     let bits = before;
+    this.#userCount = -1;
     for (let i = 0; i < MAX_FILTERS; i++) {
       const bit = 1 << i;
       if ((this.#inUse & ~bits & bit) === 0) continue;
@@ -222,28 +228,37 @@ export class FilterCopy {
   }
 
   #isOfUser(at: number, index: MessageIndex): boolean {
-    return (
-      this.#isUserIn(at, index, index.first[HEADER_ID.FROM]!) ||
-      this.#isUserIn(at, index, index.first[HEADER_ID.TO]!) ||
-      (index.isRequest && this.#isUser(at, index.uriStart, index.uriEnd))
-    );
-  }
-
-  #isUserIn(at: number, index: MessageIndex, header: number): boolean {
-    if (header === -1) return false;
-    const error = parseNameAddr(this.#arenaBytes, index.valueStart(header), index.valueEnd(header), nameAddr);
-    return error === NAME_ADDR_ERROR.NONE && this.#isUser(at, nameAddr.uriStart, nameAddr.uriEnd);
-  }
-
-  #isUser(at: number, start: number, end: number): boolean {
-    const bytes = this.#arenaBytes;
+    if (this.#userCount === -1) this.#readUsers(index);
     const filters = this.#filters;
-    parseUri(bytes, start, end, uri);
-    if (uri.userStart === -1 || hashText(bytes, uri.userStart, uri.userEnd, false) !== filters[at + FILTER.USER_WORD]) {
-      return false;
+    const hasHost = (filters[at + FILTER.CONDITIONS_WORD]! & CONDITION.HOST) !== 0;
+    for (let i = 0; i < this.#userCount; i++) {
+      if (this.#users[i] !== filters[at + FILTER.USER_WORD]) continue;
+      if (!hasHost || this.#hosts[i] === filters[at + FILTER.HOST_WORD]) return true;
     }
-    if ((filters[at + FILTER.CONDITIONS_WORD]! & CONDITION.HOST) === 0) return true;
-    return uri.hostStart !== -1 && hashText(bytes, uri.hostStart, uri.hostEnd, true) === filters[at + FILTER.HOST_WORD];
+    return false;
+  }
+
+  /** Once for all filters. */
+  #readUsers(index: MessageIndex): void {
+    this.#userCount = 0;
+    this.#readUserIn(index, index.first[HEADER_ID.FROM]!);
+    this.#readUserIn(index, index.first[HEADER_ID.TO]!);
+    if (index.isRequest) this.#readUser(index.uriStart, index.uriEnd);
+  }
+
+  #readUserIn(index: MessageIndex, header: number): void {
+    if (header === -1) return;
+    const error = parseNameAddr(this.#arenaBytes, index.valueStart(header), index.valueEnd(header), nameAddr);
+    if (error === NAME_ADDR_ERROR.NONE) this.#readUser(nameAddr.uriStart, nameAddr.uriEnd);
+  }
+
+  #readUser(start: number, end: number): void {
+    const bytes = this.#arenaBytes;
+    parseUri(bytes, start, end, uri);
+    if (uri.userStart === -1) return;
+    const hasHost = uri.hostStart !== -1;
+    this.#users[this.#userCount] = hashText(bytes, uri.userStart, uri.userEnd, false);
+    this.#hosts[this.#userCount++] = hasHost ? hashText(bytes, uri.hostStart, uri.hostEnd, true) : 0;
   }
 
   /** Cold. The calls that were followed are forgotten: a bit may be another filter's now. */
