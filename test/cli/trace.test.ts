@@ -39,7 +39,7 @@ beforeAll(async () => {
     const text = datagram.toString('latin1');
     if (text.startsWith('OPTIONS')) void called.send(Buffer.from(replyTo(text), 'latin1'), port);
   };
-}, 30_000);
+});
 afterAll(async () => {
   caller?.close();
   called?.close();
@@ -105,7 +105,7 @@ describe('a live trace', () => {
       expect.stringMatching(/^ │ │◀─+ 200 OK \(OPTIONS\) ─+│$/),
       expect.stringMatching(/^ │◀─+ 200 OK \(OPTIONS\) ─+│ │$/),
     ]);
-  }, 30_000);
+  });
 
   it('gives messages as JSON, without secrets', async () => {
     const { stdout } = await watch(['--from', '127.0.0.0/8', '--limit', '4', '--json'], 'json');
@@ -121,7 +121,7 @@ describe('a live trace', () => {
     ]);
     expect(stdout).toContain('response=\\"****************\\"');
     expect(stdout).not.toContain('0123456789abcdef');
-  }, 30_000);
+  });
 
   it('has nothing of others, ends after --duration, and on Ctrl-C', async () => {
     const other = start('trace', '--call-id', 'nobody', '--duration', '1');
@@ -131,7 +131,7 @@ describe('a live trace', () => {
     expect(await other.finished).toMatchObject({ code: 0, stdout: '', stderr: expect.stringContaining('0 messages') });
     endless.process.kill('SIGINT');
     expect(await endless.finished).toMatchObject({ code: 0, stdout: '' });
-  }, 30_000);
+  });
 });
 
 describe('after the fact', () => {
@@ -154,7 +154,7 @@ describe('after the fact', () => {
     expect(shown.stdout.trimEnd().split('\n')).toHaveLength(4);
     const ladder = await run('show', first!);
     expect(ladder.stdout).toContain(`Call-ID ${first}`);
-  }, 40_000);
+  });
 
   it('what is not there is said, with what to do', async () => {
     expect(await run('show', 'nothing')).toMatchObject({
@@ -177,7 +177,7 @@ describe('a capture file', () => {
     expect(bytes.readUInt32LE(0)).toBe(0xa1b2c3d4);
     expect(bytes.toString('latin1').match(/^(?:.*)OPTIONS sip:bob@/gm)).toHaveLength(2);
     expect(bytes.toString('latin1')).not.toContain('0123456789abcdef');
-  }, 30_000);
+  });
 
   it('that cannot be written is said', async () => {
     expect(await run('--pcap', join(directory, 'none', 'x.pcap'), '--duration', '1')).toMatchObject({
@@ -228,5 +228,5 @@ describe('called wrongly', () => {
       code: 1,
       stderr: 'strowger: this server keeps no messages: trace.recentKiB is 0\n',
     });
-  }, 30_000);
+  });
 });

@@ -81,7 +81,7 @@ export class CallTrace {
     this.#ring.copy(words, bytes, start, start + kept, record + RECORD_HEADER_BYTES);
     const agoUs = ((this.nowUs | 0) - words[slotWord + SLOT.TIME_WORD]!) | 0;
     this.#words[(record >> 2) + RECORD.ERROR_WORD] = 0;
-    this.#finish(record, length, kept, hash, bits, slotWord + SLOT.SOCKET_WORD, this.nowUs - agoUs);
+    this.#finish(record, length, kept, hash, bits, slotWord + SLOT.SOCKET_WORD, agoUs);
   }
 
   /** `isWanted`: that its call is to be kept was decided before. */
@@ -101,7 +101,7 @@ export class CallTrace {
       at = this.#ring.copy(words, bytes, start, start + Math.min(words[span + 1]!, end - at), at);
     }
     this.#words[(record >> 2) + RECORD.ERROR_WORD] = words[entryWord + EGRESS.RESULT_WORD]!;
-    this.#finish(record, length, kept, hash, bits | FLAG.IS_SENT, entryWord + EGRESS.SOCKET_WORD, this.nowUs);
+    this.#finish(record, length, kept, hash, bits | FLAG.IS_SENT, entryWord + EGRESS.SOCKET_WORD, 0);
   }
 
   #finish(
@@ -111,7 +111,7 @@ export class CallTrace {
     hash: number,
     flags: number,
     placeWord: number,
-    timeUs: number,
+    agoUs: number,
   ): void {
     const words = this.#words;
     const header = record >> 2;
@@ -125,7 +125,7 @@ export class CallTrace {
     for (let i = 0; i < PLACE_WORDS; i++) {
       words[header + RECORD.SOCKET_WORD + i] = this.#arena.words[placeWord + i]!;
     }
-    this.#doubles[record / 8 + RECORD.TIME_DOUBLE] = timeUs;
+    this.#doubles[record / 8 + RECORD.TIME_DOUBLE] = this.nowUs - agoUs;
     this.#ring.publish();
     this.#counters.count(COUNTER.traced_messages_total);
   }
