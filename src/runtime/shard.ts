@@ -30,6 +30,7 @@ import type { Outbound } from '../sip/outbound.ts';
 import { BanTable } from './bans/ban-table.ts';
 import { isDatagramSocket } from './bound-socket.ts';
 import { Intake, OUT_OF_SLOTS, OUT_OF_SLOTS_NAP_US } from './intake.ts';
+import { monotonicOffsetUs } from './monotonic-clock.ts';
 import { Nap } from './nap.ts';
 import { rehearse } from './rehearsal.ts';
 import { Resolver } from './resolver.ts';
@@ -190,7 +191,7 @@ class Shard {
   /** The element's clock begins here. */
   readonly #startedMs = performance.now();
   /** The clock of the slots' receive time less performance.now(), in microseconds. */
-  readonly #monotonicUs = Number(process.hrtime.bigint() / 1000n) - performance.now() * 1000;
+  readonly #monotonicUs = monotonicOffsetUs();
   #timeout: NodeJS.Timeout | null = null;
   /** When the timeout ends; Infinity: none is set. */
   #wakeAtMs = Number.POSITIVE_INFINITY;

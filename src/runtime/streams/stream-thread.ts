@@ -31,6 +31,7 @@ import { MessageConsumer, MessageProducer } from '../../memory/message-ring.ts';
 import { COUNTER, Counters, connectionCount } from '../../observe/counters.ts';
 import type { BoundSocket } from '../../roles/bound-socket.ts';
 import { TRANSPORT } from '../../sip/transport.ts';
+import { monotonicOffsetUs } from '../monotonic-clock.ts';
 import type { TlsMaterial } from '../tls/certificate-files.ts';
 import { SecureContexts } from '../tls/secure-contexts.ts';
 import { isFor } from '../tls/sip-identities.ts';
@@ -104,7 +105,7 @@ class StreamThread implements ConnectionHost {
   readonly #stalled = new Set<Connection>();
   readonly #watch: Watch;
   /** The clock of the slots' receive time less performance.now(), in microseconds. */
-  readonly #monotonicUs = Number(process.hrtime.bigint() / 1000n) - performance.now() * 1000;
+  readonly #monotonicUs = monotonicOffsetUs();
   readonly #sweeper: NodeJS.Timeout;
   #isPublishDue = false;
   #isTurnDue = false;
