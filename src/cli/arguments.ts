@@ -85,10 +85,10 @@ export const FLAG_ROWS: readonly FlagRow[] = [
   { name: 'mode', value: 'stateless|stateful', commands: STARTING, help: 'how requests are forwarded' },
   {
     name: 'listen',
-    value: 'udp:ADDRESS:PORT',
+    value: 'ADDRESS:PORT',
     isRepeatable: true,
     commands: ABOUT_SERVERS,
-    help: 'a socket, e.g. udp:0.0.0.0:5060, udp:[::1]:5060, udp:*:5060 (repeatable)',
+    help: 'e.g. 0.0.0.0:5060 for UDP and TCP, udp:[::1]:5060 (repeatable)',
   },
   { name: 'workers', value: 'N|auto', commands: STARTING, help: 'shards; auto: the cores less one' },
   { name: 'domain', value: 'NAME', isRepeatable: true, commands: CONFIGURED, help: 'a domain of ours (repeatable)' },

@@ -176,14 +176,14 @@ strowger bench compare BEFORE.json AFTER.json says what changed from one run to 
 
 const EXAMPLES: { readonly [name in Exclude<CommandName, VerbName>]: readonly (readonly [string, string])[] } = {
   start: [
-    ['strowger', 'the defaults: stateful on udp:0.0.0.0:5060, loopback may send anywhere'],
+    ['strowger', 'the defaults: stateful on port 5060 by UDP and TCP, loopback may send anywhere'],
     [
-      'strowger --listen udp:127.0.0.1:5060 --domain example.org --next-hop sip:10.0.0.7',
+      'strowger --listen 127.0.0.1:5060 --domain example.org --next-hop sip:10.0.0.7',
       'requests for one domain to one gateway',
     ],
     ['strowger start --config /etc/strowger/strowger.yaml --workers 4', 'a file, with four shards whatever it says'],
     [
-      "strowger --listen 'udp:*:5060' --trusted 10.0.0.0/8 --set dispatcher.nap=off",
+      "strowger --listen '*:5060' --trusted 10.0.0.0/8 --set dispatcher.nap=off",
       'IPv4 and IPv6, the office trusted, lowest latency',
     ],
   ],

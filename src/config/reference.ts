@@ -24,7 +24,7 @@ settings need a new start. Units are the last word of a name: \`Us\`, \`Ms\`, \`
 
 \`\`\`yaml
 listen:
-  - udp:192.0.2.10:5060
+  - 192.0.2.10:5060
 domains:
   - name: example.org
     nextHops: [sip:10.0.0.7]

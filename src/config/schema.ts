@@ -400,7 +400,7 @@ const settings = z.strictObject({
       )
       .transform((entries) => entries.flat())
       .refine((points) => points.length <= MAX_SOCKETS, `more than ${MAX_SOCKETS} sockets`)
-      .prefault(['udp:0.0.0.0:5060']),
+      .prefault(['0.0.0.0:5060']),
     {
       help: 'The sockets.',
       reload: 'restart',

@@ -39,19 +39,18 @@ describe('the embedded defaults', () => {
   it('need no file', () => {
     const config = configOf();
     expect(config.mode).toBe('stateful');
+    const point = {
+      host: '0.0.0.0',
+      port: 5060,
+      family: 4,
+      dualStack: false,
+      advertisedHost: null,
+      advertisedPort: null,
+      dscp: 0,
+    };
     expect(config.listen).toEqual([
-      {
-        text: 'udp:0.0.0.0:5060',
-        transport: 'udp',
-        host: '0.0.0.0',
-        port: 5060,
-        hasPortOfPrevious: false,
-        family: 4,
-        dualStack: false,
-        advertisedHost: null,
-        advertisedPort: null,
-        dscp: 0,
-      },
+      { ...point, text: 'udp:0.0.0.0:5060', transport: 'udp', hasPortOfPrevious: false },
+      { ...point, text: 'tcp:0.0.0.0:5060', transport: 'tcp', hasPortOfPrevious: true },
     ]);
     expect(config.workers).toBe('auto');
     expect(config.trusted).toEqual(['127.0.0.0/8', '::1/128']);

@@ -107,9 +107,13 @@ describe('docker-compose.yml', () => {
 
   it('has the server listen where the ports, the probe and Prometheus look for it', () => {
     const { config } = loadConfig({ file: join(FOLDER, 'strowger.yaml') });
-    expect(config!.listen.map(({ text }) => text)).toEqual(['udp:0.0.0.0:5060']);
+    expect(config!.listen.map(({ text }) => text)).toEqual(['udp:0.0.0.0:5060', 'tcp:0.0.0.0:5060']);
     expect(config!.admin.listen).toBe('0.0.0.0:9560');
-    expect(compose.services['strowger']!.ports).toEqual(['127.0.0.1:5060:5060/udp', '127.0.0.1:9560:9560/tcp']);
+    expect(compose.services['strowger']!.ports).toEqual([
+      '127.0.0.1:5060:5060/udp',
+      '127.0.0.1:5060:5060/tcp',
+      '127.0.0.1:9560:9560/tcp',
+    ]);
     const prometheus = parse(readFileSync(join(FOLDER, 'prometheus/prometheus.yml'), 'utf8'));
     expect(prometheus.scrape_configs[0].static_configs[0].targets).toEqual(['strowger:9560']);
     const grafana = parse(readFileSync(join(FOLDER, 'grafana/provisioning/datasources/prometheus.yml'), 'utf8'));

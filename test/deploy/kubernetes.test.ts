@@ -53,7 +53,10 @@ describe('the manifest', () => {
     const ports = new Map(
       container.ports.map((port: { name: string; containerPort: number }) => [port.name, port.containerPort]),
     );
-    expect(config!.listen.map(({ port }) => port)).toEqual([ports.get('sip')]);
+    expect(config!.listen.map(({ transport, port }) => [transport, port])).toEqual([
+      ['udp', ports.get('sip')],
+      ['tcp', ports.get('sip-tcp')],
+    ]);
     expect(config!.admin.listen).toBe(`0.0.0.0:${ports.get('admin')}`);
     expect(metadata.annotations['prometheus.io/port']).toBe(String(ports.get('admin')));
     expect([pod.hostNetwork, pod.dnsPolicy]).toEqual([true, 'ClusterFirstWithHostNet']);
