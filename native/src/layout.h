@@ -46,6 +46,7 @@ constexpr int32_t FREE_SLOTS_WORD = 3;
 constexpr int32_t FREE_JUMBOS_WORD = 4;
 constexpr int32_t COMMANDS_WORD = 5;
 constexpr int32_t THREAD_ID_WORD = 6;
+constexpr int32_t STREAMS_THREAD_ID_WORD = 7;
 constexpr int32_t SOCKET_COUNTS_WORD = 64;
 }  // namespace DISPATCHER
 

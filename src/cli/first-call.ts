@@ -11,9 +11,13 @@ export interface FirstCall {
   readonly uac: string;
 }
 
-/** `listening`: sockets as they are bound. null: no address is among them. */
+/** `listening`: sockets as they are bound. null: no UDP socket is among them. */
 export function firstCallOf(listening: readonly string[]): FirstCall | null {
-  const point = listening.map(parseListenAddress).find((parsed): parsed is ListenAddress => typeof parsed !== 'string');
+  const points = listening
+    .map(parseListenAddress)
+    .filter((parsed): parsed is ListenAddress => typeof parsed !== 'string');
+  // What SIPp speaks unless it is told otherwise.
+  const point = points.find(({ transport }) => transport === 'udp');
   if (point === undefined) return null;
   const reach = reachableHost(point);
   const server = `${reach}:${point.port}`;

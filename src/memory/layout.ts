@@ -120,6 +120,7 @@ export const DISPATCHER = {
   FREE_JUMBOS_WORD: 4, // the same of jumbo slots
   COMMANDS_WORD: 5, // count of commands sent to the dispatcher's port
   THREAD_ID_WORD: 6, // the kernel's id of the dispatcher's thread, for statistics
+  STREAMS_THREAD_ID_WORD: 7, // that of the streams' thread
   SOCKET_COUNTS_WORD: 64, // datagrams that came by each socket, × MAX_SOCKETS, low 32 bits
 } as const;
 export const DISPATCHER_BYTES = 512;

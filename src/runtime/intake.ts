@@ -142,6 +142,7 @@ export class Intake {
   /** Messages of streams: each is copied into a slot, as if recvmmsg had brought it. Returns how many. Where there is no slot for
    *  one, it waits in its ring; when that is full, connections are not read on. */
   #takeStreamed(streams: MessageConsumer): number {
+    const topSources = this.#topSources?.isWatched() ? this.#topSources : null;
     let count = 0;
     let offset = streams.next();
     try {
@@ -152,8 +153,12 @@ export class Intake {
         // Released before anything is done with it: should this thread die of it, its successor does not meet it.
         streams.release();
         count++;
-        if (length > 0) this.#give(slot);
-        else this.#giveFate(slot);
+        if (length === 0) {
+          this.#giveFate(slot);
+          continue;
+        }
+        if (topSources !== null) this.#noteSource(topSources, slot, 1);
+        this.#give(slot);
       }
     } finally {
       this.#publish();
@@ -188,7 +193,9 @@ export class Intake {
     const { words } = this.#arena;
     this.#counters.count(COUNTER.receive_batches_total);
     this.#counters.add(COUNTER.datagrams_received_total, count);
-    if (this.#topSources?.isWatched()) this.#noteSource(this.#topSources, count);
+    const topSources = this.#topSources;
+    // One of the batch stands for all of it.
+    if (topSources?.isWatched()) this.#noteSource(topSources, words[this.#plan + topSources.pick(count)]!, count);
     try {
       for (let i = 0; i < count; i++) this.#dispatchOne(words[this.#plan + i]!, i);
     } finally {
@@ -197,11 +204,10 @@ export class Intake {
     }
   }
 
-  /** One of the batch stands for all of it. */
-  #noteSource(topSources: TopSourcesWriter, count: number): void {
+  #noteSource(topSources: TopSourcesWriter, slot: number, weight: number): void {
     const { words, map } = this.#arena;
-    const at = slotOffset(map, words[this.#plan + topSources.pick(count)]!) >> 2;
-    topSources.add(words, at + SLOT.SOURCE_WORD, words[at + SLOT.FAMILY_WORD]!, words[at + SLOT.PORT_WORD]!, count);
+    const at = slotOffset(map, slot) >> 2;
+    topSources.add(words, at + SLOT.SOURCE_WORD, words[at + SLOT.FAMILY_WORD]!, words[at + SLOT.PORT_WORD]!, weight);
   }
 
   #publish(): void {

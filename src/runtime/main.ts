@@ -262,7 +262,14 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     ringHighOf: (shard) => metrics.ringHighOf(shard),
   });
   const live = liveViewOf(
-    { ...shown, topSources, notReadyBecause, ringHighOf: (shard) => metrics.ringHighOf(shard) },
+    {
+      ...shown,
+      topSources,
+      notReadyBecause,
+      listening: sockets.map(({ text }) => text),
+      areStreamsUp: () => supervisor.areStreamsUp,
+      ringHighOf: (shard) => metrics.ringHighOf(shard),
+    },
     { version, startedAtMs: startedAt, counters: mainCounters, shards },
   );
   const trouble = new TroubleWatch(stats, log);

@@ -8,7 +8,7 @@ import { countOf, histogramSince, quantileUs } from '../../observe/quantile.ts';
 import { MANY_PORTS } from '../../observe/top-sources.ts';
 import { METHOD_NAMES } from '../../sip/methods.ts';
 import type { ListedHop } from '../shard-service.ts';
-import type { LiveReading, ShardReading } from './live-reading.ts';
+import type { LiveReading, ShardReading, ThreadReading } from './live-reading.ts';
 
 /** Readings that percentiles and top talkers are about: what a second brings is too little to tell a p99. */
 export const WINDOW_READINGS = 10;
@@ -31,6 +31,8 @@ export interface LiveFacts {
   readonly transactionsLimit: number;
   readonly keptBytesLimit: number;
   readonly parkedLimit: number;
+  /** Connections at once. */
+  readonly connectionsLimit: number;
   readonly aorsLimit: number;
 }
 
@@ -51,7 +53,7 @@ export interface LivePoint {
   readonly requests: readonly number[];
   /** 1xx to 6xx. */
   readonly responses: readonly number[];
-  /** Datagrams. */
+  /** Datagrams, and messages of streams. */
   readonly received: number;
   readonly sent: number;
   /** null: none came in the last readings. */
@@ -105,16 +107,23 @@ export interface LiveFrame {
   /** Empty: the server is ready. */
   readonly notReadyBecause: readonly string[];
   readonly point: LivePoint | null;
-  /** Datagrams since the start. */
+  /** Datagrams and messages of streams since the start. */
   readonly receivedTotal: number;
   readonly signals: Readonly<Record<SignalName, Signal>>;
   readonly shards: readonly LiveShard[];
   /** null: there is none. */
   readonly dispatcher: ThreadLoad | null;
+  /** null: there are none. */
+  readonly streams:
+    | (ThreadLoad & { readonly connections: number; readonly accepted: Signal; readonly opened: Signal })
+    | null;
   readonly main: ThreadLoad & { readonly lateP99Us: number | null };
   readonly sockets: readonly {
     readonly text: string;
     readonly receiveBufferBytes: number;
+    /** What waits in the receive buffer, as the kernel counts it: it is full at twice `receiveBufferBytes`. */
+    readonly queuedBytes: number;
+    readonly receivedPerSec: number;
     readonly drops: Signal;
   }[];
   readonly slotsFree: number;
@@ -157,6 +166,8 @@ export const SIGNAL_NAMES = [
   'parked_exhausted_total',
   'send_congested_total',
   'send_errors_total',
+  'stream_refused_total',
+  'stream_undelivered_total',
   'icmp_errors_total',
   'timeouts_total',
   'failovers_total',
@@ -184,6 +195,8 @@ const LOST = [
   COUNTER.parked_exhausted_total,
   COUNTER.send_congested_total,
 ] as const;
+const RECEIVED = [COUNTER.datagrams_received_total, COUNTER.stream_messages_received_total] as const;
+const SENT = [COUNTER.datagrams_sent_total, COUNTER.stream_messages_sent_total] as const;
 const CLASSES = 6;
 
 /** What `readings`, oldest first and a second apart, tell of their last second and of the time from the first to the last. */
@@ -201,13 +214,22 @@ export function frameOf(
     uptimeSec: Math.max(0, (now.wallMs - startedAtMs) / 1000),
     notReadyBecause: now.notReadyBecause,
     point: before === null ? null : pointOf(now, before, first, sec),
-    receivedTotal: now.counters[COUNTER.datagrams_received_total]!,
+    receivedTotal: RECEIVED.reduce((sum, id) => sum + now.counters[id]!, 0),
     signals: Object.fromEntries(SIGNAL_NAMES.map((name) => [name, signalOf(COUNTER[name])])) as Record<
       SignalName,
       Signal
     >,
     shards: now.shards.map((shard, i) => shardOf(shard, before?.shards[i] ?? null, first.shards[i] ?? null, sec)),
     dispatcher: now.dispatcher === null ? null : threadLoad(now.dispatcher, before?.dispatcher ?? null, sec),
+    streams:
+      now.streams === null
+        ? null
+        : {
+            ...threadLoad(now.streams, before?.streams ?? null, sec),
+            connections: now.streams.connections,
+            accepted: signalOf(COUNTER.stream_accepted_total),
+            opened: signalOf(COUNTER.stream_opened_total),
+          },
     main: {
       ...threadLoad(
         { isRunning: true, threadId: 1, cpu: now.mainCpu },
@@ -216,9 +238,11 @@ export function frameOf(
       ),
       lateP99Us: quantileUs(histogramSince(now.loopDelay, first.loopDelay), 0.99),
     },
-    sockets: now.sockets.map(({ text, receiveBufferBytes, drops }, i) => ({
+    sockets: now.sockets.map(({ text, receiveBufferBytes, queuedBytes, drops, received }, i) => ({
       text,
       receiveBufferBytes,
+      queuedBytes,
+      receivedPerSec: signal(received, before?.sockets[i]?.received ?? null, sec).perSec,
       drops: signal(drops, before?.sockets[i]?.drops ?? null, sec),
     })),
     slotsFree: now.slotsFree,
@@ -241,18 +265,19 @@ export function frameOf(
 
 function pointOf(now: LiveReading, before: LiveReading, first: LiveReading, sec: number): LivePoint {
   const rate = (id: number) => perSec(now.counters[id]!, before.counters[id]!, sec);
+  const rateOfAll = (ids: readonly number[]) => rounded(ids.reduce((sum, id) => sum + rate(id), 0));
   const windowSec = (now.monotonicMs - first.monotonicMs) / 1000;
   return {
     at: now.wallMs,
     requests: METHOD_NAMES.map((_, method) => rate(COUNTER.other_requests_total + method)),
     responses: Array.from({ length: CLASSES }, (_, i) => rate(COUNTER.responses_1xx_total + i)),
-    received: rate(COUNTER.datagrams_received_total),
-    sent: rate(COUNTER.datagrams_sent_total),
+    received: rateOfAll(RECEIVED),
+    sent: rateOfAll(SENT),
     transit: latencyOf(transitSince(now, first), windowSec),
     invite: latencyOf(histogramSince(now.invite, first.invite), windowSec),
     other: latencyOf(histogramSince(now.other, first.other), windowSec),
     aors: now.aors,
-    lost: LOST.reduce((sum, id) => sum + rate(id), 0),
+    lost: rateOfAll(LOST),
   };
 }
 
@@ -295,10 +320,8 @@ function shardOf(now: ShardReading, before: ShardReading | null, first: ShardRea
   };
 }
 
-type Thread = Pick<ShardReading, 'isRunning' | 'threadId' | 'cpu'>;
-
 /** A successor has a clock of its own: what its predecessor has used is no difference to it. */
-function threadLoad(now: Thread, before: Thread | null, sec: number): ThreadLoad {
+function threadLoad(now: ThreadReading, before: ThreadReading | null, sec: number): ThreadLoad {
   const { isRunning } = now;
   if (now.cpu === null || before?.cpu == null || now.threadId !== before.threadId) {
     return { isRunning, cpu: null, waiting: null };

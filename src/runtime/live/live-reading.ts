@@ -3,8 +3,16 @@
 
 import type { Config } from '../../config/schema.ts';
 import type { Arena } from '../../memory/arena.ts';
-import { countersOffset, DISPATCHER, ingressRingOffset, RING, SHARD, shardOffset } from '../../memory/layout.ts';
-import { COUNTER, COUNTER_NAMES } from '../../observe/counters.ts';
+import {
+  countersOffset,
+  DISPATCHER,
+  EXTRA_THREADS,
+  ingressRingOffset,
+  RING,
+  SHARD,
+  shardOffset,
+} from '../../memory/layout.ts';
+import { COUNTER, COUNTER_NAMES, connectionCount } from '../../observe/counters.ts';
 import { HISTOGRAM, type HistogramReading, readHistogram } from '../../observe/histograms.ts';
 import { type TopSource, TopSourcesReader } from '../../observe/top-sources.ts';
 import type { ShardStatus } from '../supervisor.ts';
@@ -14,14 +22,23 @@ import { readThreadCpu, type ThreadCpu } from '../thread-cpu.ts';
 export interface LiveSources {
   readonly arena: Arena;
   readonly config: Config;
+  /** Of datagrams. */
   readonly sockets: readonly {
     readonly text: string;
     readonly receiveBufferBytes: number;
     readonly drops: () => number;
+    /** What waits in the receive buffer, as the kernel counts it: it is full at twice `receiveBufferBytes`. */
+    readonly queuedBytes: () => number;
+    /** Datagrams. */
+    readonly received: () => number;
   }[];
+  /** All of them, those of streams included. */
+  readonly listening: readonly string[];
   readonly notReadyBecause: () => readonly string[];
   /** null: there is no dispatcher. */
   readonly isDispatcherUp: () => boolean | null;
+  /** null: there are none. */
+  readonly areStreamsUp: () => boolean | null;
   readonly shards: () => readonly ShardStatus[];
   /** Most datagrams that waited for a shard at once, lately. */
   readonly ringHighOf: (shard: number) => number;
@@ -34,13 +51,24 @@ export interface LiveSources {
   readonly refresh: () => void;
 }
 
-export interface ShardReading {
+export interface ThreadReading {
   readonly isRunning: boolean;
-  readonly starts: number;
-  readonly crashes: number;
   readonly threadId: number;
   /** null: the kernel does not say. */
   readonly cpu: ThreadCpu | null;
+}
+
+export interface SocketReading {
+  readonly text: string;
+  readonly receiveBufferBytes: number;
+  readonly queuedBytes: number;
+  readonly drops: number;
+  readonly received: number;
+}
+
+export interface ShardReading extends ThreadReading {
+  readonly starts: number;
+  readonly crashes: number;
   /** SIP messages parsed. */
   readonly messages: number;
   readonly ringDepth: number;
@@ -64,13 +92,11 @@ export interface LiveReading {
   readonly loopDelay: HistogramReading;
   readonly shards: readonly ShardReading[];
   /** null: there is none. */
-  readonly dispatcher: {
-    readonly isRunning: boolean;
-    readonly threadId: number;
-    readonly cpu: ThreadCpu | null;
-  } | null;
+  readonly dispatcher: ThreadReading | null;
+  /** null: there are none. */
+  readonly streams: (ThreadReading & { readonly connections: number }) | null;
   readonly mainCpu: ThreadCpu | null;
-  readonly sockets: readonly { readonly text: string; readonly receiveBufferBytes: number; readonly drops: number }[];
+  readonly sockets: readonly SocketReading[];
   readonly slotsFree: number;
   readonly jumbosFree: number;
   readonly aors: number;
@@ -103,11 +129,22 @@ export class LiveReader {
   }
 
   read(): LiveReading {
-    const { arena, sockets, notReadyBecause, aorCount, bindingCount, storeState, refresh } = this.#sources;
+    const {
+      arena,
+      sockets,
+      notReadyBecause,
+      isDispatcherUp,
+      areStreamsUp,
+      aorCount,
+      bindingCount,
+      storeState,
+      refresh,
+    } = this.#sources;
     const { map, words } = arena;
     refresh();
     const control = map.dispatcher >> 2;
     const main = map.shardCount + 1;
+    const streams = this.#readThread(areStreamsUp(), DISPATCHER.STREAMS_THREAD_ID_WORD);
     return {
       monotonicMs: performance.now(),
       wallMs: Date.now(),
@@ -117,9 +154,16 @@ export class LiveReader {
       other: this.#sumHistograms(HISTOGRAM.NON_INVITE),
       loopDelay: readHistogram(arena, main, HISTOGRAM.LOOP_DELAY),
       shards: this.#sources.shards().map((status) => this.#readShard(status)),
-      dispatcher: this.#readDispatcher(),
+      dispatcher: this.#readThread(isDispatcherUp(), DISPATCHER.THREAD_ID_WORD),
+      streams: streams === null ? null : { ...streams, connections: connectionCount(arena) },
       mainCpu: readThreadCpu(process.pid),
-      sockets: sockets.map(({ text, receiveBufferBytes, drops }) => ({ text, receiveBufferBytes, drops: drops() })),
+      sockets: sockets.map(({ text, receiveBufferBytes, drops, queuedBytes, received }) => ({
+        text,
+        receiveBufferBytes,
+        queuedBytes: queuedBytes(),
+        drops: drops(),
+        received: received(),
+      })),
       slotsFree: words[control + DISPATCHER.FREE_SLOTS_WORD]!,
       jumbosFree: words[control + DISPATCHER.FREE_JUMBOS_WORD]!,
       aors: aorCount(),
@@ -152,11 +196,11 @@ export class LiveReader {
     };
   }
 
-  #readDispatcher(): LiveReading['dispatcher'] {
-    const { arena, isDispatcherUp } = this.#sources;
-    const isRunning = isDispatcherUp();
+  /** null: there is no such thread. `idWord`: among DISPATCHER. */
+  #readThread(isRunning: boolean | null, idWord: number): ThreadReading | null {
+    const { words, map } = this.#sources.arena;
     if (isRunning === null) return null;
-    const threadId = arena.words[(arena.map.dispatcher >> 2) + DISPATCHER.THREAD_ID_WORD]!;
+    const threadId = words[(map.dispatcher >> 2) + idWord]!;
     return { isRunning, threadId, cpu: readThreadCpu(threadId) };
   }
 
@@ -176,7 +220,7 @@ export class LiveReader {
 
   #sumCounters(): Float64Array {
     const sums = new Float64Array(COUNTER_NAMES.length);
-    for (let thread = 0; thread < this.#sources.arena.map.shardCount + 2; thread++) {
+    for (let thread = 0; thread < this.#sources.arena.map.shardCount + EXTRA_THREADS; thread++) {
       for (let id = 0; id < sums.length; id++) sums[id]! += this.#counter(thread, id);
     }
     return sums;

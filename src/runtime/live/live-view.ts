@@ -15,9 +15,9 @@ export function liveViewOf(
     shards,
   }: { version: string; startedAtMs: number; counters: Counters; shards: ShardOperations },
 ): LiveView {
-  const { arena, config, sockets } = sources;
+  const { arena, config, listening } = sources;
   const { map } = arena;
-  const { limits, mode, location } = config;
+  const { limits, mode, location, streams } = config;
   const reader = new LiveReader(sources);
   return {
     facts: {
@@ -26,7 +26,7 @@ export function liveViewOf(
       pid: process.pid,
       mode,
       startedAtMs,
-      listening: sockets.map(({ text }) => text),
+      listening,
       ringRejectMark: rejectMarkOf(map.slotCount, limits.rejectMark),
       ringShedMark: shedMarkOf(map.slotCount, limits.overloadMark),
       slots: map.slotCount,
@@ -34,6 +34,7 @@ export function liveViewOf(
       transactionsLimit: mode === 'stateful' ? limits.transactions : 0,
       keptBytesLimit: map.keptBytes,
       parkedLimit: limits.parkedRequests,
+      connectionsLimit: streams.connections,
       aorsLimit: location.capacity,
     },
     watch: () => reader.watch(),

@@ -18,6 +18,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { Config } from '../../config/schema.ts';
 import { type Arena, openArena } from '../../memory/arena.ts';
 import {
+  DISPATCHER,
   EGRESS_FLAG,
   OWNER_DISPATCHER,
   RECORD,
@@ -32,6 +33,7 @@ import { COUNTER, Counters, connectionCount } from '../../observe/counters.ts';
 import type { BoundSocket } from '../../roles/bound-socket.ts';
 import { TRANSPORT } from '../../sip/transport.ts';
 import { monotonicOffsetUs } from '../monotonic-clock.ts';
+import { kernelThreadId } from '../thread-cpu.ts';
 import type { TlsMaterial } from '../tls/certificate-files.ts';
 import { SecureContexts } from '../tls/secure-contexts.ts';
 import { isFor } from '../tls/sip-identities.ts';
@@ -127,6 +129,7 @@ class StreamThread implements ConnectionHost {
     const { map, words } = arena;
     this.#task = task;
     this.#arena = arena;
+    arena.words[(arena.map.dispatcher >> 2) + DISPATCHER.STREAMS_THREAD_ID_WORD] = kernelThreadId();
     this.settings = task.settings;
     this.counters = new Counters(arena, map.shardCount + 2);
     this.#inbound = new MessageProducer(words, streamInboundOffset(map));

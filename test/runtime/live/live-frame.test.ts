@@ -41,9 +41,11 @@ describe('rates', () => {
   });
 
   it('of a total that began anew are what it has since', () => {
-    const before = reading(1, { sockets: [{ text: 'udp:a:1', receiveBufferBytes: 1, drops: 4_294_967_290 }] });
-    const now = reading(2, { sockets: [{ text: 'udp:a:1', receiveBufferBytes: 1, drops: 3 }] });
-    expect(frameOf([before, now], CONTEXT).sockets[0]!.drops).toEqual({ perSec: 3, total: 3 });
+    const socket = { text: 'udp:a:1', receiveBufferBytes: 100, queuedBytes: 40 };
+    const before = reading(1, { sockets: [{ ...socket, drops: 4_294_967_290, received: 4_294_967_000 }] });
+    const now = reading(2, { sockets: [{ ...socket, drops: 3, received: 700 }] });
+    const [shown] = frameOf([before, now], CONTEXT).sockets;
+    expect(shown).toEqual({ ...socket, receivedPerSec: 700, drops: { perSec: 3, total: 3 } });
   });
 
   it('count as lost what the kernel, full tables, overload and full send buffers took', () => {

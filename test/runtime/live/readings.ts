@@ -21,6 +21,7 @@ export const FACTS: LiveFacts = {
   transactionsLimit: 1000,
   keptBytesLimit: 1024,
   parkedLimit: 64,
+  connectionsLimit: 100,
   aorsLimit: 1000,
 };
 
@@ -66,6 +67,7 @@ export function reading(second: number, { counters = {}, ...said }: Said = {}): 
     loopDelay: histogramOf(),
     shards: [shardReading()],
     dispatcher: null,
+    streams: null,
     mainCpu: null,
     sockets: [],
     slotsFree: 16_384,

@@ -150,7 +150,7 @@ const TILES = [
       `INVITEs; peak ${rateText(Math.max(0, ...shown.map(({ requests }) => requests[1] ?? 0)))}/s`,
   },
   {
-    name: 'Datagrams',
+    name: 'Messages',
     value: ({ received }) => received,
     figure: (point) => [rateText(point?.received ?? 0), '/s in'],
     note: (point) => `${rateText(point?.sent ?? 0)}/s out`,
@@ -180,7 +180,7 @@ const TILES = [
     figure: (point) => [rateText(point?.lost ?? 0), '/s'],
     note: (_, __, shown) => {
       const lost = Math.round(sum(shown.map((point) => point.lost)));
-      return lost === 0 ? 'no datagram' : `${countText(lost)} datagrams in the time shown`;
+      return lost === 0 ? 'nothing' : `${countText(lost)} messages in the time shown`;
     },
     look: (point) => ((point?.lost ?? 0) > 0 ? 'bad' : ''),
   },

@@ -83,7 +83,7 @@ function table(caption, columns) {
 
 /** @returns {Panel} */
 function threadsPanel() {
-  const { element, body } = table('Threads: the main thread, the dispatcher and the shards', [
+  const { element, body } = table('Threads: the main thread, the dispatcher, that of the streams and the shards', [
     { name: 'Thread', kind: 'text' },
     { name: 'CPU', title: 'Share of a core' },
     { name: 'Waits', title: 'Share of the time in which it could have run and waited for a core', kind: 'minor' },
@@ -119,6 +119,7 @@ function threadsPanel() {
       if (frame.dispatcher !== null) {
         rows.push({ name: 'dispatcher', load: frame.dispatcher, shard: null, p99Us: null });
       }
+      if (frame.streams !== null) rows.push({ name: 'streams', load: frame.streams, shard: null, p99Us: null });
       for (const [i, shard] of frame.shards.entries()) {
         rows.push({ name: `shard ${i}`, load: shard, shard, p99Us: shard.p99Us });
       }
@@ -185,8 +186,7 @@ function errorsPanel() {
         const agoSec = (at - Date.parse(lastAt)) / 1000;
         setAttribute(row, 'data-age', agoSec < 60 ? 'fresh' : agoSec < 900 ? 'recent' : 'old');
         setText(what, text);
-        setText(todo, hint ?? '');
-        todo.hidden = hint === null;
+        setText(todo, hint ?? furtherHint(kind));
         const times = count === 1 ? 'once' : `${countText(count)} times`;
         setText(when, `${times}, last ${spanText(agoSec)} ago · ${kind}`);
       });
@@ -194,15 +194,23 @@ function errorsPanel() {
   };
 }
 
+/** Where the log has nothing to advise.
+ *  @param {string} kind */
+function furtherHint(kind) {
+  return kind.startsWith('answered ')
+    ? 'an answer of our own: the log names the calls by call_id, and below they are shown message by message'
+    : 'the log of the server says more';
+}
+
 // ---- Talkers --------------------------------------------------------------------------------------------------------
 
 /** @returns {Panel} */
 function talkersPanel() {
   const none = h('p', { class: 'quiet' }, 'Nobody sends anything.');
-  const { element, body } = table('Top talkers: sources by datagrams a second', [
+  const { element, body } = table('Top talkers: sources by messages a second', [
     { name: 'Source', kind: 'text' },
     { name: 'Share' },
-    { name: 'Datagrams/s', title: 'By samples, in the last seconds' },
+    { name: 'Messages/s', title: 'Datagrams and messages of connections, by samples, in the last seconds' },
   ]);
   byId('talkers').append(none, element);
   const makeRow = () =>
@@ -298,19 +306,38 @@ function hopsPanel() {
 function socketsPanel() {
   const { element, body } = table('Sockets', [
     { name: 'Socket', kind: 'text' },
-    { name: 'Buffer', title: 'Receive buffer that the kernel gave' },
+    { name: 'Datagrams/s' },
+    { name: 'Waiting', title: 'In the receive buffer that the kernel gave' },
     { name: 'Dropped', title: 'Datagrams that the kernel dropped at a full receive buffer' },
   ]);
-  byId('sockets').append(element);
+  const [connections, accepted, opened] = facts('connections', ['Connections', 'Accepted/s', 'Opened/s']);
+  byId('sockets').prepend(element);
   const makeRow = () =>
-    h('tr', {}, h('th', { scope: 'row' }), h('td', { class: 'figure' }), h('td', { class: 'figure' }));
+    h(
+      'tr',
+      {},
+      h('th', { scope: 'row' }),
+      h('td', { class: 'figure' }),
+      h('td', { class: 'figure' }),
+      h('td', { class: 'figure' }),
+    );
   return {
-    update({ sockets }) {
-      setRows(body, sockets, makeRow, (row, { text, receiveBufferBytes, drops }) => {
-        const [name, buffer, dropped] = /** @type {Element[]} */ ([...row.children]);
-        if (!name || !buffer || !dropped) return;
+    update({ sockets, streams }, { connectionsLimit }) {
+      byId('connections').hidden = streams === null;
+      if (streams !== null && connections && accepted && opened) {
+        setText(connections, `${countText(streams.connections)} of ${countText(connectionsLimit)}`);
+        setText(accepted, rateText(streams.accepted.perSec));
+        setText(opened, rateText(streams.opened.perSec));
+      }
+      setRows(body, sockets, makeRow, (row, { text, receivedPerSec, receiveBufferBytes, queuedBytes, drops }) => {
+        const [name, received, waiting, dropped] = /** @type {Element[]} */ ([...row.children]);
+        if (!name || !received || !waiting || !dropped) return;
         setText(name, text);
-        setText(buffer, bytesText(receiveBufferBytes));
+        setText(received, rateText(receivedPerSec));
+        // The kernel counts what a datagram takes of memory, and gives twice what it was asked for.
+        const filled = queuedBytes / (2 * receiveBufferBytes);
+        setText(waiting, `${shareText(filled)} of ${bytesText(receiveBufferBytes)}`);
+        waiting.classList.toggle('warn', filled > 0.25);
         setText(
           dropped,
           drops.perSec > 0 ? `${rateText(drops.perSec)}/s · ${countText(drops.total)}` : countText(drops.total),
@@ -463,6 +490,7 @@ const SIGNS = [
     signals: [
       ['send_congested_total', 'Send buffer full'],
       ['send_errors_total', 'Refused by the kernel'],
+      ['stream_undelivered_total', 'Not written to a connection'],
       ['icmp_errors_total', 'Came back undeliverable'],
       ['unresolvable_total', 'Next hop not resolved'],
       ['failovers_total', 'Tried elsewhere'],
@@ -488,6 +516,7 @@ const SIGNS = [
       ['malformed_responses_total', 'Broken responses'],
       ['junk_datagrams_total', 'Not SIP at all'],
       ['banned_datagrams_total', 'From banned sources'],
+      ['stream_refused_total', 'Connections turned away'],
       ['relay_denied_total', 'Relaying denied'],
       ['wrong_credentials_total', 'Wrong password or user'],
     ],
