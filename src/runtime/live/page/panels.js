@@ -307,7 +307,7 @@ function socketsPanel() {
   const { element, body } = table('Sockets', [
     { name: 'Socket', kind: 'text' },
     { name: 'Datagrams/s' },
-    { name: 'Waiting', title: 'In the receive buffer that the kernel gave' },
+    { name: 'Full', title: 'Share of the receive buffer that is in use' },
     { name: 'Dropped', title: 'Datagrams that the kernel dropped at a full receive buffer' },
   ]);
   const [connections, accepted, opened] = facts('connections', ['Connections', 'Accepted/s', 'Opened/s']);
@@ -336,7 +336,8 @@ function socketsPanel() {
         setText(received, rateText(receivedPerSec));
         // The kernel counts what a datagram takes of memory, and gives twice what it was asked for.
         const filled = queuedBytes / (2 * receiveBufferBytes);
-        setText(waiting, `${shareText(filled)} of ${bytesText(receiveBufferBytes)}`);
+        setText(waiting, shareText(filled));
+        setAttribute(waiting, 'title', `of ${bytesText(receiveBufferBytes)}`);
         waiting.classList.toggle('warn', filled > 0.25);
         setText(
           dropped,
@@ -478,10 +479,10 @@ const SIGNS = [
     signals: [
       ['kernel_drops_total', 'Dropped by the kernel'],
       ['shed_requests_total', 'Shed: overload'],
-      ['overload_rejected_total', 'Answered 503: overload'],
-      ['drain_rejected_total', 'Answered 503: draining'],
-      ['transactions_exhausted_total', 'Answered 503: no room'],
-      ['slots_exhausted_total', 'Rounds without a free slot'],
+      ['overload_rejected_total', '503: overload'],
+      ['drain_rejected_total', '503: draining'],
+      ['transactions_exhausted_total', '503: no room left'],
+      ['slots_exhausted_total', 'Waits for a free slot'],
       ['jumbo_exhausted_total', 'No large slot left'],
     ],
   },
@@ -490,8 +491,8 @@ const SIGNS = [
     signals: [
       ['send_congested_total', 'Send buffer full'],
       ['send_errors_total', 'Refused by the kernel'],
-      ['stream_undelivered_total', 'Not written to a connection'],
-      ['icmp_errors_total', 'Came back undeliverable'],
+      ['stream_undelivered_total', 'Lost on a connection'],
+      ['icmp_errors_total', 'Undeliverable (ICMP)'],
       ['unresolvable_total', 'Next hop not resolved'],
       ['failovers_total', 'Tried elsewhere'],
       ['parked_exhausted_total', 'Too many look-ups'],
@@ -503,7 +504,7 @@ const SIGNS = [
       ['timeouts_total', 'Timed out'],
       ['retransmissions_sent_total', 'Sent again'],
       ['request_retransmissions_total', 'Came again'],
-      ['forged_responses_total', 'Responses to nothing of ours'],
+      ['forged_responses_total', 'Forged responses'],
       ['stray_responses_total', 'Stray responses'],
       ['too_many_hops_total', 'Hops spent'],
       ['loops_detected_total', 'Loops'],
@@ -516,9 +517,9 @@ const SIGNS = [
       ['malformed_responses_total', 'Broken responses'],
       ['junk_datagrams_total', 'Not SIP at all'],
       ['banned_datagrams_total', 'From banned sources'],
-      ['stream_refused_total', 'Connections turned away'],
+      ['stream_refused_total', 'Refused connections'],
       ['relay_denied_total', 'Relaying denied'],
-      ['wrong_credentials_total', 'Wrong password or user'],
+      ['wrong_credentials_total', 'Wrong credentials'],
     ],
   },
 ];
