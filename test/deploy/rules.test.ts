@@ -74,6 +74,19 @@ const CASES: readonly AlertCase[] = [
     labels: { job: 'strowger' },
   },
   {
+    alert: 'StrowgerLogLost',
+    firing: {
+      [`strowger_log_lines_lost_total{${JOB},thread="main"}`]: grows(1),
+      [`strowger_log_lines_lost_total{${JOB},thread="shard-0"}`]: RESTS,
+    },
+    quiet: { [`strowger_log_lines_lost_total{${JOB},thread="main"}`]: RESTS },
+  },
+  {
+    alert: 'StrowgerControlUnauthorized',
+    firing: { [`strowger_control_unauthorized_total{${JOB},thread="main"}`]: grows(1) },
+    quiet: { [`strowger_control_unauthorized_total{${JOB},thread="main"}`]: '0+1x5 5x60' },
+  },
+  {
     alert: 'StrowgerMainThreadBusy',
     firing: buckets('strowger_main_event_loop_delay_seconds', '2.097152'),
     quiet: buckets('strowger_main_event_loop_delay_seconds', '0.002048'),

@@ -23,7 +23,7 @@ export const serverMethods = {
     run: (server) => server.stats(),
   }),
   'log.level': method({
-    help: 'Set what the log says, for all of the server or for a part of it; without parameters, tell what it says',
+    help: 'Set what the log says, or tell what is set',
     params: z.strictObject({
       level: z
         .enum([...LEVELS, 'default'])
