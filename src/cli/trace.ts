@@ -2,8 +2,9 @@
 
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { TracedCall } from '../runtime/trace/latest-calls.ts';
 import { pcapHeader, pcapRecord } from '../runtime/trace/pcap.ts';
-import type { RecentAnswer, TracedCall, TraceQuestion } from '../runtime/trace/trace-service.ts';
+import type { RecentAnswer, TraceQuestion } from '../runtime/trace/trace-service.ts';
 import { capturedOf, type TracedMessage } from '../runtime/trace/traced-message.ts';
 import { type Arguments, type CommandName, UsageError } from './arguments.ts';
 import { countOf } from './check.ts';

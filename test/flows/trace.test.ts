@@ -169,6 +169,69 @@ describe('the sample', () => {
   });
 });
 
+describe('calls', () => {
+  it('are told by what they began with, and its outcome', async () => {
+    const { element, trace } = traced();
+    const [, forwarded] = element.receive(request({ callId: 'one' }), ALICE);
+    element.receive(replyTo(forwarded!.text, '180 Ringing'), BOB);
+    const ringing = await trace.calls({ filter: {}, limit: 10 });
+    element.receive(replyTo(forwarded!.text, '200 OK'), BOB);
+    const [bye] = element.receive(
+      request({ method: 'BYE', callId: 'one', via: 'SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKbye' }),
+      ALICE,
+    );
+    element.receive(replyTo(bye!.text, '481 Gone'), BOB);
+    const over = await trace.calls({ filter: {}, limit: 10 });
+    expect([ringing.calls, over.calls].map(([call]) => [call!.method, call!.status, call!.messages])).toEqual([
+      ['INVITE', 180, 5],
+      ['INVITE', 200, 11],
+    ]);
+    expect(over.calls[0]).toMatchObject({
+      from: 'alice@atlanta.example',
+      peers: ['192.0.2.10:5060', '192.0.2.30:5080'],
+    });
+  });
+
+  it('come the latest first, as many as were asked for', async () => {
+    const { element, trace } = traced();
+    for (let i = 0; i < 9; i++) {
+      call(element, `call-${i}`);
+      element.advance(10);
+    }
+    const { calls } = await trace.calls({ filter: {}, limit: 3 });
+    expect(calls.map(({ callId, messages }) => [callId, messages])).toEqual([
+      ['call-8', 5],
+      ['call-7', 5],
+      ['call-6', 5],
+    ]);
+    expect((await trace.calls({ filter: { user: 'bob' }, limit: 100 })).calls).toHaveLength(9);
+  });
+
+  it('are captured, the latest messages of them', async () => {
+    const { element, trace } = traced();
+    for (let i = 0; i < 3; i++) call(element, `call-${i}`);
+    const sizes = [
+      { filter: {}, limit: 10_000 },
+      { filter: { callId: 'call-1' }, limit: 10_000 },
+      { filter: {}, limit: 2 },
+    ].map(
+      async (question) =>
+        Buffer.from((await trace.pcap(question)).base64, 'base64')
+          .toString('latin1')
+          .match(/Call-ID: /g)?.length,
+    );
+    expect(await Promise.all(sizes)).toEqual([15, 5, 2]);
+  });
+
+  it('reach as far back as the status says', async () => {
+    const { element, trace } = traced();
+    expect(trace.status()).toMatchObject({ messages: 0, oldestUs: null, hep: null, sample: 1 });
+    call(element, 'one');
+    const { messages } = await trace.recent(ask());
+    expect(trace.status()).toMatchObject({ messages: 5, oldestUs: messages[0]!.timeUs, ringKiB: 2048 });
+  });
+});
+
 describe('a live filter', () => {
   const WHOLE_CALL = [
     'in 192.0.2.10:5060 INVITE',

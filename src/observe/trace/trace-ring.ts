@@ -147,13 +147,23 @@ export class TraceRingReader {
     return Atomics.load(this.#memory.words, ringWord(this.#memory.map, this.#shard) + TRACE_RING.NEXT_WORD);
   }
 
-  /** The earliest sequence number whose record may still be there. Those from here on that are not are lost to `read`. */
+  /** The earliest sequence number whose record may still be there; a writer may be about to overwrite it. */
   get first(): number {
-    const { map } = this.#memory;
+    const { map, words } = this.#memory;
     const next = this.next;
     // Before the first round of the numbers there are no more than were written.
     const count = next >= 0 && next < map.entries ? next : map.entries - 1;
-    return (next - count) | 0;
+    const claimed = Atomics.load(words, ringWord(map, this.#shard) + TRACE_RING.CLAIMED_WORD);
+    // Positions only grow: bisected is how many of the last records their bytes are still there of.
+    let there = 0;
+    let gone = count + 1;
+    while (gone - there > 1) {
+      const middle = (there + gone) >> 1;
+      const isThere = ((claimed - this.#positionOf((next - middle) | 0)) | 0) <= map.ringBytes / UNIT_BYTES;
+      if (isThere) there = middle;
+      else gone = middle;
+    }
+    return (next - there) | 0;
   }
 
   /** The record, or null: it is not there any more, or not yet, or `wants` has refused its header, which may be torn then. */
@@ -161,7 +171,7 @@ export class TraceRingReader {
     const { map, words, bytes, doubles } = this.#memory;
     const control = ringWord(map, this.#shard);
     if (!this.#isThere(sequence)) return null;
-    const position = words[indexWord(map, this.#shard) + (sequence & (map.entries - 1))]!;
+    const position = this.#positionOf(sequence);
     const at = (position & (map.ringBytes / UNIT_BYTES - 1)) * UNIT_BYTES;
     if (at + RECORD_HEADER_BYTES > map.ringBytes) return null;
     const start = recordsOffset(map, this.#shard) + at;
@@ -177,6 +187,11 @@ export class TraceRingReader {
     const claimed = Atomics.add(words, control + TRACE_RING.CLAIMED_WORD, 0);
     const isWhole = ((claimed - position) | 0) <= map.ringBytes / UNIT_BYTES && this.#isThere(sequence);
     return isWhole ? { shard: this.#shard, sequence, header, timeUs, bytes: copy } : null;
+  }
+
+  #positionOf(sequence: number): number {
+    const { map, words } = this.#memory;
+    return words[indexWord(map, this.#shard) + (sequence & (map.entries - 1))]!;
   }
 
   /** By the index: its word of a record is another's as soon as `entries` more have been published. */

@@ -18,6 +18,7 @@ import { type TraceRecord, TraceRingReader } from '../../observe/trace/trace-rin
 import { INVALID_PARAMS, REFUSED, RequestError } from '../request-error.ts';
 import { wallClock } from './clock.ts';
 import { HepExport, type HepStatus } from './hep-export.ts';
+import { LatestCalls, type TracedCall } from './latest-calls.ts';
 import { pcapHeader, pcapRecord } from './pcap.ts';
 import {
   fieldsOf,
@@ -36,7 +37,6 @@ const LEASE_CHECK_MS = 1000;
 const PIECE = 200;
 /** Of the messages of one answer; the message that exceeds it is the last. */
 const MAX_ANSWER_BYTES = 1024 * 1024;
-const MAX_CALLS = 20_000;
 
 /** What messages are asked for; all that is named must hold. A message is of a user or a source if its call is. */
 export interface TraceQuestion {
@@ -67,19 +67,6 @@ export interface RecentAnswer {
   readonly lost: number;
   /** Without `live`, one call in so many is there; 0: none. */
   readonly sample: number;
-}
-
-export interface TracedCall {
-  readonly callId: string;
-  readonly method: string | null;
-  /** The last one that was sent, or received if none was. */
-  readonly status: number | null;
-  readonly from: string | null;
-  readonly to: string | null;
-  readonly firstUs: number;
-  readonly lastUs: number;
-  readonly messages: number;
-  readonly peers: readonly string[];
 }
 
 export interface TraceStatus {
@@ -182,15 +169,7 @@ export class TraceService implements TraceOperations {
     const toUs = this.#clock();
     const ends = this.#readers.map((reader) => reader.next);
     if (question.after === undefined) {
-      const records = live
-        ? []
-        : await this.#scan(
-            filter,
-            this.#readers.map((reader) => reader.first),
-            ends,
-            limit,
-          );
-      const latest = endOf(byTime(records).slice(-limit));
+      const latest = live ? [] : await this.#latest(filter, ends, limit);
       return this.#answer(
         latest.map((record) => this.#records.message(record, toUs, form)),
         ends,
@@ -211,48 +190,26 @@ export class TraceService implements TraceOperations {
 
   async calls({ filter, limit }: { filter: TraceQuestion; limit: number }): ReturnType<TraceOperations['calls']> {
     const toUs = this.#clock();
-    const records = await this.#scanAll(filter);
-    const calls = new Map<string, TracedCall>();
-    for (const [i, record] of records.entries()) {
-      if (i % PIECE === PIECE - 1) await nextTurn();
-      const message = this.#records.message(record, toUs, 'none');
-      const { callId, timeUs, status, peer } = message;
-      if (callId === null) continue;
-      const call = calls.get(callId);
-      if (call === undefined && calls.size === MAX_CALLS) continue;
-      // Of what the call began with: what ends it is answered, too.
-      const isOutcome =
-        status !== null &&
-        (call === undefined || call.method === message.method) &&
-        (message.direction === 'out' || call?.status == null);
-      calls.set(callId, {
-        callId,
-        method: call?.method ?? message.method,
-        status: isOutcome ? status : (call?.status ?? null),
-        from: call?.from ?? message.from,
-        to: call?.to ?? message.to,
-        firstUs: call?.firstUs ?? timeUs,
-        lastUs: timeUs,
-        messages: (call?.messages ?? 0) + 1,
-        peers: call === undefined ? [peer] : call.peers.includes(peer) ? call.peers : [...call.peers, peer],
-      });
+    const ends = this.#readers.map((reader) => reader.next);
+    const wanted = await this.#wantedCalls(filter, ends);
+    const calls: TracedCall[] = [];
+    for (const [shard, reader] of this.#readers.entries()) {
+      const latest = new LatestCalls(limit);
+      const wants = (header: Int32Array) => isWanted(header, wanted) && latest.hasPlaceFor(header);
+      for await (const record of backwards(reader, ends[shard]!, wants)) {
+        latest.add(record.header, this.#records.message(record, toUs, 'none'));
+      }
+      calls.push(...latest.calls());
     }
-    const latest = [...calls.values()].sort((a, b) => b.lastUs - a.lastUs).slice(0, limit);
-    return { calls: latest, sample: this.#sample };
+    return { calls: calls.sort((a, b) => b.lastUs - a.lastUs).slice(0, limit), sample: this.#sample };
   }
 
   async pcap({ filter, limit }: { filter: TraceQuestion; limit: number }): Promise<{ base64: string }> {
     const toUs = this.#clock();
-    const records = (await this.#scanAll(filter)).slice(-limit);
-    const parts = [pcapHeader()];
-    let bytes = 0;
-    for (const record of records) {
-      const part = pcapRecord(this.#records.captured(record, toUs));
-      bytes += part.length;
-      if (bytes > MAX_ANSWER_BYTES) break;
-      parts.push(part);
-    }
-    return { base64: Buffer.concat(parts).toString('base64') };
+    const ends = this.#readers.map((reader) => reader.next);
+    const records = await this.#latest(filter, ends, limit);
+    const packets = records.map((record) => pcapRecord(this.#records.captured(record, toUs)));
+    return { base64: Buffer.concat([pcapHeader(), ...packets]).toString('base64') };
   }
 
   status(): TraceStatus {
@@ -260,15 +217,10 @@ export class TraceService implements TraceOperations {
     let messages = 0;
     let oldestUs: number | null = null;
     for (const reader of this.#readers) {
-      const { next } = reader;
-      for (let at = reader.first; at !== next; at = (at + 1) | 0) {
-        const record = reader.read(at);
-        if (record === null) continue;
-        messages += (next - at) | 0;
-        const timeUs = Math.round(record.timeUs + toUs);
-        oldestUs = oldestUs === null ? timeUs : Math.min(oldestUs, timeUs);
-        break;
-      }
+      const { first, next } = reader;
+      messages += (next - first) | 0;
+      const timeUs = reader.read(first)?.timeUs;
+      if (timeUs !== undefined) oldestUs = Math.min(oldestUs ?? Infinity, Math.round(timeUs + toUs));
     }
     return {
       ringKiB: this.#memory.map.ringBytes / 1024,
@@ -359,32 +311,20 @@ export class TraceService implements TraceOperations {
     return byTime(taken).map((record) => this.#records.message(record, toUs, form));
   }
 
-  async #scanAll(filter: TraceQuestion): Promise<TraceRecord[]> {
-    const starts = this.#readers.map((reader) => reader.first);
-    const ends = this.#readers.map((reader) => reader.next);
-    return byTime(await this.#scan(filter, starts, ends, Infinity));
-  }
-
-  /** The last `limit` records of each ring that are wanted. */
-  async #scan(
-    filter: TraceQuestion,
-    starts: readonly number[],
-    ends: readonly number[],
-    limit: number,
-  ): Promise<TraceRecord[]> {
+  /** The last `limit` messages that are wanted, as many as fit into an answer, by their time. */
+  async #latest(filter: TraceQuestion, ends: readonly number[], limit: number): Promise<readonly TraceRecord[]> {
     const wanted = await this.#wantedCalls(filter, ends);
     const found: TraceRecord[] = [];
     for (const [shard, reader] of this.#readers.entries()) {
       let count = 0;
-      for (let at = (ends[shard]! - 1) | 0, i = 1; ((at - starts[shard]!) | 0) >= 0; at = (at - 1) | 0, i++) {
-        if (i % PIECE === 0) await nextTurn();
-        const record = reader.read(at, (header) => isWanted(header, wanted));
-        if (record === null) continue;
+      let bytes = 0;
+      for await (const record of backwards(reader, ends[shard]!, (header) => isWanted(header, wanted))) {
         found.push(record);
-        if (++count === limit) break;
+        bytes += record.bytes.length;
+        if (++count === limit || bytes > MAX_ANSWER_BYTES) break;
       }
     }
-    return found;
+    return endOf(byTime(found).slice(-limit));
   }
 
   /** Which calls a filter is about, among what is there. A call is looked for by each of its messages. */
@@ -440,6 +380,20 @@ export class TraceService implements TraceOperations {
       this.#board.clear(place);
     }
     if (this.#leases.every((lease) => lease === null)) this.#endTimer();
+  }
+}
+
+/** The records of a ring from `end` back to the oldest. */
+async function* backwards(
+  reader: TraceRingReader,
+  end: number,
+  wants: (header: Int32Array) => boolean,
+): AsyncGenerator<TraceRecord> {
+  const { first } = reader;
+  for (let at = (end - 1) | 0, i = 1; ((at - first) | 0) >= 0; at = (at - 1) | 0, i++) {
+    if (i % PIECE === 0) await nextTurn();
+    const record = reader.read(at, wants);
+    if (record !== null) yield record;
   }
 }
 

@@ -1,7 +1,7 @@
 /** Calls, message by message: a list of those that are kept, and the ladder of one, which goes on while the call does. Asked for by
  *  hand, because a look through all that is kept costs the server some milliseconds. */
 
-/** @import { TracedCall } from '../../trace/trace-service.ts' */
+/** @import { TracedCall } from '../../trace/latest-calls.ts' */
 /** @import { TracedMessage } from '../../trace/traced-message.ts' */
 
 import { byId, h, setAttribute, setText } from './dom.js';
