@@ -201,7 +201,7 @@ class Ladder {
     const lanes = this.#lanes();
     if (isNew) {
       this.#head.replaceChildren(
-        ...lanes.map((name) => h('span', { class: name === SERVER ? 'us' : undefined }, name)),
+        ...lanes.map((name) => h('span', { class: name === SERVER ? 'us' : undefined }, h('bdi', {}, name))),
       );
       this.#head.style.setProperty('--lanes', String(lanes.length));
       this.#list.replaceChildren();

@@ -272,23 +272,25 @@ function drawState() {
 
 /** The line below the head: what is not as it should be, and what can be done. */
 function drawNotice() {
-  const { text, look, action } = noticeShown();
+  const { text, look, action, next = '' } = noticeShown();
   const notice = byId('notice');
   notice.hidden = text === '';
   setAttribute(notice, 'data-look', look);
   setText(byId('notice-text'), text);
+  setText(byId('notice-next'), next);
   const button = byId('notice-action');
   button.hidden = action === '';
   setText(button, action);
 }
 
-/** @returns {{ text: string, look: 'bad' | 'warn', action: '' | 'Try now' | 'Go on' | 'Enter the token' }} */
+/** `next` counts down and is not read out.
+ *  @returns {{ text: string, look: 'bad' | 'warn', action: '' | 'Try now' | 'Go on' | 'Enter the token', next?: string }} */
 function noticeShown() {
   if (stream.kind === 'lost') {
     const shown = frame === null ? '' : ` What is shown is of ${timeText(frame.at)}.`;
     const waitSec = Math.ceil((stream.retryAtMs - Date.now()) / 1000);
-    const next = waitSec > 0 ? ` The next try is in ${waitSec} s.` : ' Trying again.';
-    return { text: `${stream.why}${shown}${next}`, look: 'bad', action: 'Try now' };
+    const next = waitSec > 0 ? `The next try is in ${waitSec} s.` : 'Trying again.';
+    return { text: `${stream.why}${shown}`, look: 'bad', action: 'Try now', next };
   }
   if (stream.kind === 'starting') {
     return { text: 'The server is starting. This page goes on by itself.', look: 'warn', action: '' };
@@ -381,8 +383,7 @@ let withheld = null;
 
 const connection = new LiveStream({
   onHello(hello) {
-    // A newer server has a newer page.
-    if (hello.pageVersion !== document.documentElement.dataset['version']) {
+    if (isOutdated(hello.pageVersion)) {
       location.reload();
       return;
     }
@@ -406,6 +407,15 @@ const connection = new LiveStream({
     if (state.kind === 'denied') askForToken(state.hadToken);
   },
 });
+
+/** A newer server has a newer page. Once for each: should something between keep the old one, it will have to do.
+ *  @param {string} version */
+function isOutdated(version) {
+  if (version === document.documentElement.dataset['version']) return false;
+  if (sessionStorage.getItem('strowger-page') === version) return false;
+  sessionStorage.setItem('strowger-page', version);
+  return true;
+}
 
 /** @param {boolean} paused */
 function setPaused(paused) {

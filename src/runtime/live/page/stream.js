@@ -25,6 +25,8 @@ export class LiveStream {
   /** @type {Listener} */
   #listener;
   #retryMs = FIRST_RETRY_MS;
+  /** The server has said that it stops, and has not been met since. */
+  #hasSaidBye = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -46,7 +48,7 @@ export class LiveStream {
     const abort = new AbortController();
     this.#abort = abort;
     this.#run(abort).catch((error) => {
-      if (!abort.signal.aborted) this.#lose(String(error), false);
+      if (!abort.signal.aborted) this.#lose(String(error));
     });
   }
 
@@ -71,26 +73,24 @@ export class LiveStream {
     try {
       response = await fetch('/live/events', { headers: LiveStream.headers(), signal, cache: 'no-store' });
     } catch {
-      if (this.#abort === abort) this.#lose('The server does not answer.', false);
+      if (this.#abort === abort) this.#lose('The server does not answer.');
       return;
     } finally {
       clearTimeout(dead);
     }
     if (response.status === 401) return this.#deny(response);
     if (response.status !== 200 || response.body === null) return this.#refused(response);
-    const hasSaidBye = await this.#read(response.body, abort);
-    if (this.#abort !== abort) return;
-    this.#lose(hasSaidBye ? 'The server has stopped.' : 'The connection broke off.', hasSaidBye);
+    await this.#read(response.body, abort);
+    if (this.#abort === abort) this.#lose('The connection broke off.');
   }
 
-  /** Until the end of it. Whether the server said that it stops.
+  /** Until the end of it.
    *  @param {ReadableStream<Uint8Array>} body
    *  @param {AbortController} abort */
   async #read(body, abort) {
     const decoder = new TextDecoder();
     const reader = body.getReader();
     let text = '';
-    let hasSaidBye = false;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let dead;
     try {
@@ -98,18 +98,18 @@ export class LiveStream {
         clearTimeout(dead);
         dead = setTimeout(() => abort.abort(new Error('silence')), SILENCE_MS);
         const { done, value } = await reader.read();
-        if (done) return hasSaidBye;
+        if (done) return;
         text += decoder.decode(value, { stream: true });
         for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
           const event = parseEvent(text.slice(0, end));
           text = text.slice(end + 2);
-          if (event.name === 'bye') hasSaidBye = true;
+          if (event.name === 'bye') this.#hasSaidBye = true;
           else if (event.name === 'hello') this.#open(event.data);
           else if (event.name === 'frame') this.#listener.onFrame(JSON.parse(event.data));
         }
       }
     } catch {
-      return hasSaidBye;
+      // It broke off, or was given up: that it is over is all there is to know.
     } finally {
       clearTimeout(dead);
     }
@@ -118,6 +118,7 @@ export class LiveStream {
   /** @param {string} data */
   #open(data) {
     this.#retryMs = FIRST_RETRY_MS;
+    this.#hasSaidBye = false;
     this.#listener.onHello(JSON.parse(data));
     this.#listener.onState({ kind: 'open' });
   }
@@ -139,16 +140,17 @@ export class LiveStream {
       return;
     }
     this.#retryMs = FULL_RETRY_MS;
-    this.#lose(`The server says: ${text === '' ? response.status : text}.`, false);
+    this.#lose(`The server says: ${text === '' ? response.status : text}.`);
   }
 
-  /** @param {string} why
-   *  @param {boolean} hasSaidBye */
-  #lose(why, hasSaidBye) {
+  /** @param {string} why */
+  #lose(why) {
     this.#abort = null;
     const waitMs = this.#retryMs * (0.8 + 0.4 * Math.random());
     this.#retryMs = Math.min(MAX_RETRY_MS, this.#retryMs * 2);
-    this.#listener.onState({ kind: 'lost', why, retryAtMs: Date.now() + waitMs, hasSaidBye });
+    const hasSaidBye = this.#hasSaidBye;
+    const reason = hasSaidBye ? 'The server has stopped.' : why;
+    this.#listener.onState({ kind: 'lost', why: reason, retryAtMs: Date.now() + waitMs, hasSaidBye });
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.connect(), waitMs);
   }
