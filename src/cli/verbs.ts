@@ -379,7 +379,7 @@ function readDuration(text: string): { readonly value: number } | string {
 }
 
 /** The largest unit that says it to a tenth or so: `95 s`, `10 min`, `12 h`, `7 d`. */
-export function duration(seconds: number): string {
+function duration(seconds: number): string {
   if (seconds < 120) return `${seconds} s`;
   if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
   return seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`;

@@ -2,8 +2,8 @@
  *  closed pipe cost log lines, which are counted, and nothing else. Main thread, cold.
  *
  *  The descriptor is opened a second time, through /proc, so that O_NONBLOCK is on a description of our own: on the one that we were
- *  started with it would be on that of the shell, too. Where that is not possible (a socket, such as the journal's), it is set on
- *  what we have. */
+ *  started with it would be on that of the shell, too. Where that is not possible (a socket, such as the journal's, or a pipe of
+ *  another user's, as in a container), it is set on what we have. */
 
 import { closeSync, constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
@@ -133,17 +133,32 @@ export class LogSink {
 }
 
 function openNonBlocking(fd: number): { readonly fd: number; readonly socket: Socket | null } {
+  const { O_WRONLY, O_APPEND, O_NONBLOCK, O_NOCTTY } = constants;
   try {
-    if (fstatSync(fd).isSocket()) {
-      const socket = new Socket({ fd, readable: false, writable: true });
-      socket.on('error', () => undefined);
-      socket.unref();
-      return { fd, socket };
-    }
-    const { O_WRONLY, O_APPEND, O_NONBLOCK, O_NOCTTY } = constants;
+    if (fstatSync(fd).isSocket()) return { fd, socket: setNonBlocking(fd) };
     return { fd: openSync(`/proc/self/fd/${fd}`, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY), socket: null };
   } catch {
-    // No /proc, not ours to open, or nobody reads: written to as it is.
-    return { fd, socket: null };
+    return { fd, socket: isPipe(fd) ? setNonBlocking(fd) : null };
+  }
+}
+
+/** A pipe may be another user's to open, as that of a container whose server is not root. */
+function isPipe(fd: number): boolean {
+  try {
+    return fstatSync(fd).isFIFO();
+  } catch {
+    return false; // it is closed: each write says so
+  }
+}
+
+/** By what Node does for its own streams. */
+function setNonBlocking(fd: number): Socket | null {
+  try {
+    const socket = new Socket({ fd, readable: false, writable: true });
+    socket.on('error', () => undefined);
+    socket.unref();
+    return socket;
+  } catch {
+    return null; // written to as it is
   }
 }

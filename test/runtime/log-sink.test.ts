@@ -1,5 +1,9 @@
 /** Where log lines go: nothing that a reader or a disk does holds up who writes them. */
 
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { LogSink } from '../../src/runtime/log-sink.ts';
 
@@ -78,5 +82,26 @@ describe.each(['EPIPE', 'ENOSPC'] as const)('a descriptor that says %s', (code) 
     state.mood = 'takes';
     sink.write('a\n');
     expect(state.text).toBe('a\nlost 3\n');
+  });
+});
+
+describe('a real pipe', () => {
+  it('is not waited for when it is full, and the flags of its other end stay', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'strowger-sink-'));
+    const path = join(folder, 'fifo');
+    execFileSync('mkfifo', [path]);
+    const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const writer = openSync(path, constants.O_WRONLY);
+    const sink = new LogSink(writer, { limitBytes: 1000 });
+    for (let i = 0; i < 3000; i++) sink.write(`${'x'.repeat(99)}\n`);
+    expect(sink.lostLines).toBeGreaterThan(0);
+    const { flags } = execFileSync('cat', [`/proc/${process.pid}/fdinfo/${writer}`], { encoding: 'utf8' }).match(
+      /flags:\s+(?<flags>\d+)/,
+    )!.groups!;
+    expect(Number.parseInt(flags!, 8) & constants.O_NONBLOCK).toBe(0);
+    expect(readSync(reader, Buffer.alloc(100))).toBe(100);
+    sink.close();
+    for (const fd of [reader, writer]) closeSync(fd);
+    rmSync(folder, { recursive: true });
   });
 });
