@@ -1,6 +1,7 @@
 /** The live page in Chromium, of a real server: at rest, under the load of SIPp, while shards die, and while the server is away. */
 
 import { readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -29,13 +30,16 @@ describe.skipIf(!hasChromium)('the live page', () => {
   let browser: Browser;
   let server: ServerProcess;
   let url: string;
+  let tcpPort: number;
   let args: string[];
 
   beforeAll(async () => {
     url = `http://127.0.0.1:${await freeTcpPort()}/`;
     const listen = `udp:127.0.0.1:${await freePort()}`;
+    tcpPort = await freeTcpPort();
+    args = ['--mode', 'stateful', '--listen', listen, '--listen', `tcp:127.0.0.1:${tcpPort}`];
     // Every call is kept, so that the one that is looked for is there.
-    args = ['--mode', 'stateful', '--listen', listen, '--admin', new URL(url).host, '--set', 'trace.sample=1'];
+    args.push('--admin', new URL(url).host, '--set', 'trace.sample=1');
     server = await ServerProcess.start(...args);
     browser = await launchChromium();
   });
@@ -155,7 +159,7 @@ describe.skipIf(!hasChromium)('the live page', () => {
       expect((await legend(page, 'Transit'))['p99']).toMatch(/^[\d.]+\s(?:µs|ms)$/);
       expect((await legend(page, 'Time to the final response'))['INVITE p50']).toMatch(/^[\d.]+\s(?:µs|ms)$/);
       const threads = await page.locator('#shards tbody th').allInnerTexts();
-      expect(threads.map((name) => name.trim())).toEqual(['main', 'dispatcher', 'shard 0', 'shard 1']);
+      expect(threads.map((name) => name.trim())).toEqual(['main', 'dispatcher', 'streams', 'shard 0', 'shard 1']);
       expect(await uac.exit, uac.explain()).toBe(0);
       expect(complaints).toEqual([]);
       expect(await countedBy('INVITE')).toBeGreaterThan(calls * 0.95);
@@ -193,6 +197,30 @@ describe.skipIf(!hasChromium)('the live page', () => {
       await page.close();
     });
 
+    it('shows connections, and who sends over them', async () => {
+      const { page } = await open();
+      const peer = connect({ port: tcpPort, host: '127.0.0.1', localAddress: '127.0.0.9' });
+      const options = (cseq: number) =>
+        [
+          `OPTIONS sip:127.0.0.1:${tcpPort} SIP/2.0`,
+          `Via: SIP/2.0/TCP 127.0.0.9;branch=z9hG4bK${cseq}`,
+          'From: <sip:peer@127.0.0.9>;tag=1',
+          'To: <sip:127.0.0.1>',
+          'Call-ID: pings@127.0.0.9',
+          `CSeq: ${cseq} OPTIONS`,
+          'Content-Length: 0',
+          '\r\n',
+        ].join('\r\n');
+      let cseq = 0;
+      const pings = setInterval(() => peer.write(options(++cseq)), 100);
+      await shows(page, '#talkers', '127.0.0.9');
+      await shows(page, '#connections', '1 of ');
+      clearInterval(pings);
+      peer.destroy();
+      await shows(page, '#connections', '0 of ');
+      await page.close();
+    });
+
     it('is walked through and read by keyboard', async () => {
       const { page } = await open();
       await page.keyboard.press('Tab');
@@ -226,7 +254,7 @@ describe.skipIf(!hasChromium)('the live page', () => {
   it('shows a shard that died and what the log says about it', async () => {
     const { page } = await open();
     await server.crashShard(1);
-    await page.locator('#shards tr:nth-child(4) td:last-child.bad', { hasText: '1' }).waitFor(PATIENCE);
+    await page.locator('#shards tr:nth-child(5) td:last-child.bad', { hasText: '1' }).waitFor(PATIENCE);
     await shows(page, '#errors', 'shard crashed');
     expect(await page.locator('#errors-link').innerText()).toBe('1 recent error');
     await page.close();
