@@ -50,6 +50,8 @@ const FEED = {
   STOP_WORD: 3 * PADDING_WORDS,
   /** The store thread has ended in order. */
   ENDED_WORD: 3 * PADDING_WORDS + 1,
+  /** The journal is not to be cleared: another process reads the store. */
+  HOLD_WORD: 3 * PADDING_WORDS + 2,
 } as const;
 const FEED_WORDS = 4 * PADDING_WORDS;
 const RING = {
@@ -284,6 +286,10 @@ export class FeedConsumer {
     return Atomics.load(this.#words, FEED.STOP_WORD) !== 0;
   }
 
+  get isHeld(): boolean {
+    return Atomics.load(this.#words, FEED.HOLD_WORD) !== 0;
+  }
+
   /** After the last commit, and with the store closed. */
   end(): void {
     // Partner: FeedControl.awaitEnd.
@@ -340,6 +346,13 @@ export class FeedControl {
   begin(): void {
     Atomics.store(this.#words, FEED.STOP_WORD, 0);
     Atomics.store(this.#words, FEED.ENDED_WORD, 0);
+    Atomics.store(this.#words, FEED.HOLD_WORD, 0);
+  }
+
+  /** Has the store thread keep all of the journal, or clear it again. */
+  hold(isHeld: boolean): void {
+    // Partner: FeedConsumer.isHeld.
+    Atomics.store(this.#words, FEED.HOLD_WORD, Number(isHeld));
   }
 
   /** Has the store thread commit what the rings hold, and end. */

@@ -137,7 +137,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     for (const socket of sockets) close(socket.fd);
     close(mainFd);
   };
-  const openStore = () =>
+  const openStore = (isTakeover: boolean) =>
     new LocationStore({
       table: location.buffer,
       thread: arena.map.shardCount,
@@ -145,24 +145,23 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
       // Nobody waits for what the main thread has changed.
       shardFds: [...supervisor.shardFds, mainFd],
       directory: locationDirectory(config),
+      isTakeover,
       sync: config.location.sync,
       onEvent: (level, text) => storeLog[level](text),
       bury: (thread) => location.bury(thread),
     });
-  let store: LocationStore | null = null;
-  // The bindings come back while the threads start; after a takeover, once the other server has written the last of them.
-  if (takeover === null) {
-    store = openStore();
-    store.ready.catch(() => undefined);
-  }
+  // The bindings come back while the threads start.
+  let store = openStore(takeover !== null);
+  store.ready.catch(() => undefined);
   let pausedAtMs = 0;
   const mayServe = async () => {
     if (takeover !== null) {
+      await store.preloaded;
       pausedAtMs = performance.now();
       await supervisor.usePredecessor(await takeover.switch(sockets));
-      store = openStore();
+      store.takeOver();
     }
-    await store?.ready;
+    await store.ready;
   };
 
   try {
@@ -170,7 +169,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     // Between the two, datagrams waited in the kernel's buffer.
     if (takeover !== null) log.info({ pausedMs: Math.round(performance.now() - pausedAtMs) }, 'took over');
   } catch (error) {
-    await store?.close();
+    await store.close();
     takeover?.abort();
     end();
     throw error;
@@ -219,9 +218,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
   const notReadyBecause = () => [
     ...supervisor.notReadyBecause(),
     ...(drain.isDraining ? ['draining'] : []),
-    ...(store?.state === STORE_STATE.FAILED
-      ? ['the location store has failed: registrations are in memory alone']
-      : []),
+    ...(store.state === STORE_STATE.FAILED ? ['the location store has failed: registrations are in memory alone'] : []),
   ];
   const socketTraffic = new SocketTraffic(arena);
   const shown = {
@@ -239,7 +236,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     banCount: () => bans.count,
     aorCount: () => location.aorCount,
     bindingCount: () => location.bindingCount,
-    storeState: () => STATE_WORDS[store?.state ?? STORE_STATE.OFF],
+    storeState: () => STATE_WORDS[store.state],
     refresh,
   };
   const metrics = new ServerMetrics({
@@ -280,20 +277,22 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
   const handover = new Handover({
     mode: config.mode,
     sockets,
+    prepare: (isExpected) => store.hold(isExpected),
     switchTo: async (relayFd) => {
       await supervisor.receiveByRelay(relayFd);
       const keys = await supervisor.transactionKeys();
       // What still comes by connections. Each shard has heard of it when it has answered.
       supervisor.setDraining(true);
       await supervisor.census();
-      await store?.close();
+      await store.close();
       return keys;
     },
     takeBack: async () => {
-      store = openStore();
+      store = openStore(false);
       await store.ready;
-      await supervisor.receiveByRelay(null);
       supervisor.setDraining(false);
+      await supervisor.census();
+      await supervisor.receiveByRelay(null);
     },
     release: async (successorPid) => onRelease?.(successorPid),
     onSuccessorUp: (successorPid) => onSuccessorUp?.(successorPid),
@@ -321,7 +320,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     socketTraffic.stop();
     await supervisor.stop();
     await trace?.close();
-    await store?.close();
+    await store.close();
     end();
     reportExit(0);
   };
@@ -345,7 +344,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
       listening: sockets.map((socket) => socket.text),
       connections: connectionCount(arena),
       addressesOfRecord: location.aorCount,
-      locationStore: STATE_WORDS[store?.state ?? STORE_STATE.OFF],
+      locationStore: STATE_WORDS[store.state],
       drain: drain.status(),
       hasPredecessor: supervisor.predecessor !== null,
       shards: supervisor.shards(),

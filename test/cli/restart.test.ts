@@ -2,8 +2,8 @@
  *  it was. */
 
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -56,16 +56,16 @@ async function exitOf({ process: child }: RunningCommand): Promise<number | null
 const socketPath = () => join(directory, 'control.sock');
 
 /** Registrar of example.org, with a store, and by its file. */
-function writeConfig(more = ''): string {
+function writeConfig(more = '', control = '', listen = `udp:127.0.0.1:${port}`): string {
   const file = join(directory, 'strowger.yaml');
   writeFileSync(
     file,
-    `listen: [udp:127.0.0.1:${port}]
+    `listen: [${listen}]
 domains: [example.org]
 location: { store: ${join(directory, 'location')} }
 bans: { file: 'off' }
 crash: { directory: ${directory} }
-control: { socket: ${socketPath()} }
+control: { socket: ${socketPath()}${control} }
 workers: 1
 rehearsalMs: 0
 log: { format: json }
@@ -96,8 +96,8 @@ async function ask<Answer>(method: string): Promise<Answer> {
 }
 
 /** `strowger restart`; the process that serves then. */
-async function restarted(): Promise<number> {
-  const { code, stdout, stderr } = await command(['restart', '--control', socketPath(), '--json']).finished;
+async function restarted(by: readonly string[] = ['--control', socketPath()]): Promise<number> {
+  const { code, stdout, stderr } = await command(['restart', '--json', ...by]).finished;
   expect([code, stderr]).toEqual([0, '']);
   const { pid } = JSON.parse(stdout);
   pids.push(pid);
@@ -128,6 +128,21 @@ async function expectServing(callId: string): Promise<void> {
   expect(datagram.toString()).toMatch(/^SIP\/2\.0 200 /);
 }
 
+async function connectedTo(tcpPort: number): Promise<Socket> {
+  const socket = connect(tcpPort, '127.0.0.1');
+  socket.setEncoding('latin1').on('error', () => undefined);
+  await once(socket, 'connect');
+  return socket;
+}
+
+/** The answer to an OPTIONS. */
+async function askByTcp(socket: Socket, callId: string): Promise<string> {
+  const request = optionsRequest({ callId, uri: 'sip:example.org', sentBy: '127.0.0.1:5099' });
+  socket.write(request.toString('latin1').replace('SIP/2.0/UDP', 'SIP/2.0/TCP'));
+  const [answer] = await once(socket, 'data');
+  return answer;
+}
+
 async function expectRegistered(callId: string): Promise<void> {
   const uri = 'sip:alice@example.org';
   await phone.send(optionsRequest({ callId, uri, sentBy: phone.hostPort }), port);
@@ -139,11 +154,15 @@ describe('strowger restart', () => {
   it('hands registrations, admin listener and the service over, and the first process ends', async () => {
     const systemd = new FakeSystemd(join(directory, 'notify'));
     const adminPort = await freeTcpPort();
-    const admin = `admin: { listen: 127.0.0.1:${adminPort} }`;
-    const first = await started(admin, { NOTIFY_SOCKET: systemd.path });
+    const tokenFile = join(directory, 'token');
+    writeFileSync(tokenFile, `${'t'.repeat(40)}\n`, { mode: 0o600 });
+    const file = writeConfig(`admin: { listen: 127.0.0.1:${adminPort} }`, `, tokenFile: ${tokenFile}`);
+    const first = command(['start', '--config', file], { NOTIFY_SOCKET: systemd.path });
+    await first.saw('\n  try ');
     await phone.send(register(1), port);
     await phone.receive('SIP/2.0 200 ');
-    const pid = await restarted();
+    // Over HTTP, so by the listener that goes over too.
+    const pid = await restarted(['--admin', `http://127.0.0.1:${adminPort}`, '--token-file', tokenFile]);
     expect(await exitOf(first)).toBe(0);
     await expectRegistered('after');
     await phone.send(register(1), port);
@@ -162,25 +181,19 @@ describe('strowger restart', () => {
     systemd.close();
   });
 
-  it('asked over HTTP is answered over HTTP', async () => {
-    const adminPort = await freeTcpPort();
-    const tokenFile = join(directory, 'token');
-    writeFileSync(tokenFile, `${'t'.repeat(40)}\n`, { mode: 0o600 });
-    const file = writeConfig(`admin: { listen: 127.0.0.1:${adminPort} }`);
-    writeFileSync(file, readFileSync(file, 'utf8').replace('control: {', `control: { tokenFile: ${tokenFile},`));
-    await command(['start', '--config', file]).saw('\n  try ');
-    const args = ['--admin', `http://127.0.0.1:${adminPort}`, '--token-file', tokenFile];
-    const { code, stdout, stderr } = await command(['restart', '--json', ...args]).finished;
-    expect([code, stderr]).toEqual([0, '']);
-    pids.push(JSON.parse(stdout).pid);
-  });
-
-  it('can be done again, and the second is restarted like the first', async () => {
-    await started();
+  it('can be done again; what listens by TCP goes over, and connections end with the server that has them', async () => {
+    const first = command(['start', '--config', writeConfig('', '', `127.0.0.1:${port}`)]);
+    await first.saw('\n  try ');
+    const connection = await connectedTo(port);
+    expect(await askByTcp(connection, 'before')).toMatch(/^SIP\/2\.0 200 /);
     const second = await restarted();
-    const third = await restarted();
-    expect(third).not.toBe(second);
+    expect(await exitOf(first)).toBe(0);
+    await until('the old connection has ended', () => connection.closed);
+    const next = await connectedTo(port);
+    expect(await askByTcp(next, 'after')).toMatch(/^SIP\/2\.0 200 /);
+    expect(await restarted()).not.toBe(second);
     await expectServing('third');
+    next.destroy();
   });
 
   it('of a server whose configuration has become wrong says so, and it goes on', async () => {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { UPDATE } from '../../src/location/location-table.ts';
 import { createStoreFeed, FeedProducer, STORE_STATE } from '../../src/location/store-feed.ts';
 import {
-  type LocationStore,
+  LocationStore,
   type LocationStoreOptions,
   openLocationStore,
 } from '../../src/runtime/location-store/location-store.ts';
@@ -64,6 +64,13 @@ export class StoreWorld {
 
   async open(): Promise<this> {
     this.#store = await openLocationStore(this.#options);
+    return this;
+  }
+
+  /** As a server that takes over from the one that has the store: resolves when what is there so far is in the table. */
+  async preload(): Promise<this> {
+    this.#store = new LocationStore({ ...this.#options, isTakeover: true });
+    await this.#store.preloaded;
     return this;
   }
 

@@ -111,8 +111,10 @@ export class Journal {
     this.#folding = [...new Set([...this.#folding, ...before])].sort().reverse();
   }
 
-  close(): void {
+  /** `isHeld`: its segments stay, for another process. */
+  close(isHeld = false): void {
     closeSync(this.#fd);
+    if (isHeld) return;
     // Nothing was written since what there was is folded.
     if (this.#folding.length === 0 && this.#changed.size === 0) removeSegments(this.#directory);
   }

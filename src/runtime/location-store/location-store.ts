@@ -25,6 +25,9 @@ export interface LocationStoreOptions {
   readonly retryMs?: number;
   /** In which the sweep passes the whole table. */
   readonly sweepPeriodMs?: number;
+  /** Another server has the store, and this one takes over from it: what it holds is read at once (`preloaded`), and it is opened
+   *  after `takeOver`. */
+  readonly isTakeover?: boolean;
   /** Told of what an operator wants to know, a line each: a failure once, its end once. */
   readonly onEvent: (level: 'info' | 'warn' | 'error', text: string) => void;
   /** After the store thread's death, before its successor begins: `LocationTable.bury(thread)` by another thread. */
@@ -55,6 +58,7 @@ export class LocationStore {
   readonly #control: FeedControl;
   #worker: Worker;
   #report: LoadReport = { loaded: 0, expired: 0, lost: 0, durationMs: 0 };
+  #onPreloaded: () => void = () => undefined;
   #isEnding = false;
   #isLoaded = false;
   #deaths = 0;
@@ -62,6 +66,8 @@ export class LocationStore {
   readonly #endWithProcess = () => this.#endNow();
   /** Resolves when the table is filled; rejects with StoreInUseError. */
   readonly ready: Promise<void>;
+  /** Of a takeover: resolves when what the store holds so far is in the table, or is not to be had. */
+  readonly preloaded: Promise<void>;
 
   constructor(options: LocationStoreOptions) {
     this.#options = options;
@@ -69,6 +75,10 @@ export class LocationStore {
     this.#control.begin();
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.ready = promise;
+    const preloaded = Promise.withResolvers<void>();
+    this.preloaded = preloaded.promise;
+    this.#onPreloaded = preloaded.resolve;
+    promise.then(preloaded.resolve, preloaded.resolve);
     this.#worker = this.#startThread(resolve, reject);
     process.on('exit', this.#endWithProcess);
   }
@@ -76,6 +86,16 @@ export class LocationStore {
   /** STORE_STATE: FAILED means that registrations would not outlive the process. */
   get state(): StoreState {
     return this.#control.state;
+  }
+
+  /** The other server has closed the store: `ready` follows. */
+  takeOver(): void {
+    this.#worker.postMessage('go on');
+  }
+
+  /** Another server is about to take over: all of the journal stays as it is, until it has, or no longer. */
+  hold(isHeld: boolean): void {
+    this.#control.hold(isHeld);
   }
 
   /** What came back at the start. */
@@ -88,6 +108,8 @@ export class LocationStore {
     this.#isEnding = true;
     clearTimeout(this.#restart);
     this.#control.stop();
+    // For one that still waits for the other server.
+    this.#worker.postMessage('go on');
     if (this.#worker.threadId !== -1) {
       await new Promise<void>((resolve) => this.#worker.once('exit', () => resolve()));
     }
@@ -114,12 +136,14 @@ export class LocationStore {
       retryMs: this.#options.retryMs ?? RETRY_MS,
       sweepPeriodMs: this.#options.sweepPeriodMs ?? SWEEP_PERIOD_MS,
       isSuccessor: this.#isLoaded,
+      isTakeover: this.#options.isTakeover === true && !this.#isLoaded,
     };
     const startMs = performance.now();
     let wasReady = false;
     const worker = new Worker(threadFile(), { workerData: task, name: 'store' });
     worker.on('message', (message: StoreMessage) => {
       if (message.kind === 'event') this.#options.onEvent(message.level, message.text);
+      if (message.kind === 'preloaded') this.#onPreloaded();
       if (message.kind === 'in use') {
         this.#isEnding = true;
         process.off('exit', this.#endWithProcess);

@@ -11,6 +11,7 @@
  *  seconds an attempt to open it again. Once that succeeds the whole table is written, what is no longer in the table is removed,
  *  and only then is the state RUNNING. */
 
+import { once } from 'node:events';
 import { mkdirSync, renameSync, rmSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { AssertionError } from '../../base/assert.ts';
@@ -39,6 +40,9 @@ export interface StoreTask {
   readonly sweepPeriodMs: number;
   /** The table is filled, and what a predecessor has not committed is in the feed. */
   readonly isSuccessor: boolean;
+  /** Another server has the store and goes on writing. What it holds is read at once, the rest of it, and the store itself, once a
+   *  message says that the other server has closed it. */
+  readonly isTakeover: boolean;
 }
 
 /** What came back from the store. */
@@ -55,6 +59,8 @@ export interface LoadReport {
 export type StoreMessage =
   /** `isLoaded`: what the store holds is in the table. Sent again if that comes late. */
   | { readonly kind: 'ready'; readonly report: LoadReport; readonly isLoaded: boolean }
+  /** Of a takeover: what there is so far is in the table. */
+  | { readonly kind: 'preloaded' }
   | { readonly kind: 'in use'; readonly text: string }
   | { readonly kind: 'event'; readonly level: 'info' | 'warn' | 'error'; readonly text: string };
 
@@ -126,7 +132,8 @@ class StoreThread {
       if (count === 0 && !this.#isFolding) this.#sleep();
     }
     while (this.#drain() > 0) this.#table.quiesce();
-    this.#foldAll();
+    // Who takes over reads the journal: it need not wait for that.
+    if (!this.#feed.isHeld) this.#foldAll();
     this.#close();
     this.#feed.end();
   }
@@ -137,6 +144,8 @@ class StoreThread {
   async #start(): Promise<LoadReport | null> {
     const { directory, isSuccessor } = this.#task;
     if (directory === null) return NOTHING_LOADED;
+    const preload = this.#task.isTakeover ? await this.#preload(directory) : null;
+    if (this.#feed.isStopping) return null;
     try {
       mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE });
       this.#lock = await StoreLock.acquire(directory);
@@ -152,13 +161,43 @@ class StoreThread {
       this.#continue(directory);
       return NOTHING_LOADED;
     }
-    const { trial, report } = await this.#load(directory);
+    const isPreloaded = preload !== null && preload.trial.outcome === TRIAL.GOOD;
+    if (isPreloaded) this.#applyJournal(directory);
+    const { trial, report } = isPreloaded ? preload : await this.#load(directory);
     try {
       if (this.#lock !== null) this.#begin(directory, trial);
     } catch (error) {
       this.#fail(error);
     }
     return report;
+  }
+
+  /** The store of another server, while that goes on writing: it keeps its journal meanwhile, so that all it changes from now on
+   *  is told there. Resolves when it has closed the store. */
+  async #preload(directory: string): Promise<{ trial: Trial; report: LoadReport }> {
+    const loaded = await this.#load(directory);
+    const closed = once(parentPort!, 'message');
+    tell({ kind: 'preloaded' });
+    await closed;
+    return loaded;
+  }
+
+  /** What the other server has changed since: the last word on each AoR of the journal, in place of what is in the table. */
+  #applyJournal(directory: string): void {
+    const nowMs = Date.now();
+    const inbox = Buffer.from(this.#inbox.buffer, 0, this.#inbox.length);
+    const journaled = this.#readJournal(directory);
+    let lost = 0;
+    let record = 0;
+    for (const [aor, { words, at, count }] of journaled) {
+      const aorBytes = inbox.write(aor, 0, 'latin1');
+      this.#table.remove(0, aorBytes);
+      const outcome = count > 0 ? this.#table.importRecord(0, aorBytes, words, at, count, nowMs) : IMPORT.DONE;
+      if (outcome !== IMPORT.DONE && outcome !== IMPORT.EXPIRED) lost++;
+      if (++record % RECORDS_PER_QUIESCENCE === 0) this.#table.quiesce();
+    }
+    this.#unfolded = [...journaled.keys()];
+    if (lost > 0) event('error', `${lost} AoRs of the location store had no room in the location table`);
   }
 
   async #load(directory: string): Promise<{ trial: Trial; report: LoadReport }> {
@@ -243,7 +282,7 @@ class StoreThread {
   }
 
   #close(): void {
-    this.#journal?.close();
+    this.#journal?.close(this.#feed.isHeld);
     this.#journal = null;
     this.#store?.close();
     this.#store = null;
@@ -299,7 +338,7 @@ class StoreThread {
     this.#isFolding = aors.length > 0;
     if (!this.#isFolding) return;
     this.#keeper.write(this.#store!, aors);
-    this.#journal!.folded();
+    if (!this.#feed.isHeld) this.#journal!.folded();
   }
 
   /** Before the end, as far as there is time: what is left is read from the journal. */

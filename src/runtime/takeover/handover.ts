@@ -5,10 +5,10 @@
  *  successor                                      this server
  *  its secret, where descriptors go to      →
  *                                           ←     an offer: mode, versions; the sockets, as descriptors
- *      starts its threads
+ *      starts its threads, reads the store, whose journal is kept meanwhile
  *  switch                                   →     takes datagrams by the relay only; serves what it has; closes its store
  *                                           ←     switched; the relay and the keys of its transactions, as descriptors
- *      opens the store, serves
+ *      reads what the journal has more, opens the store, serves
  *  release                                  →     closes control socket and admin listener, names its successor to systemd
  *                                           ←     released; then finishes its transactions, and ends
  *      has them
@@ -47,6 +47,8 @@ export interface HandoverPorts {
   readonly mode: string;
   /** In the order of their indexes. */
   readonly sockets: readonly { readonly fd: number; readonly text: string }[];
+  /** A successor reads the store from now on, or does not come after all. */
+  readonly prepare: (isExpected: boolean) => void;
   /** Takes datagrams by the relay only, serves what has come before, and closes the store. The keys of all transactions. */
   readonly switchTo: (relayFd: number) => Promise<readonly Int32Array[]>;
   /** Undoes that. */
@@ -115,6 +117,7 @@ export class Handover {
       channel.close();
       log.error({ err: error }, 'the takeover failed: this server goes on');
       if (isSwitched) await takeBack();
+      else this.#ports.prepare(false);
     }
   }
 
@@ -125,6 +128,7 @@ export class Handover {
     if (greeting?.['secret'] !== secret || typeof pid !== 'number' || typeof fdsTo !== 'string') {
       throw new Error('somebody else has called');
     }
+    this.#ports.prepare(true);
     sendUnixDatagram(
       fdsTo,
       Buffer.from('sockets'),
