@@ -43,6 +43,12 @@ const IP_TCP = 6;
 const TYPE_SIP = 1;
 const HEADER_BYTES = 6;
 const CHUNK_HEADER_BYTES = 6;
+/** Chunks before those that may be missing: family, protocol, two addresses, two ports, two of the time, type and agent. */
+const FIXED_CHUNKS = 10;
+/** Of their values, but for the addresses. */
+const FIXED_VALUE_BYTES = 1 + 1 + 2 + 2 + 4 + 4 + 1 + 4;
+/** Nobody's Call-ID is as long; those that pretend to be shall leave room for the message. */
+const MAX_CALL_ID_BYTES = 1024;
 /** What the 16 bits of the length hold; a UDP datagram holds a little less, over IPv4 65,507 bytes. */
 export const MAX_HEP_BYTES = 65_507;
 
@@ -59,46 +65,58 @@ export function hepPacket(
   { captureId, authKey }: HepAgent,
 ): Buffer {
   const isIpv6 = source.address.length === 16;
-  const fixed = [
-    chunk(CHUNK.FAMILY, uint8(isIpv6 ? FAMILY_IPV6 : FAMILY_IPV4)),
-    chunk(CHUNK.PROTOCOL, uint8(isStream ? IP_TCP : IP_UDP)),
-    chunk(isIpv6 ? CHUNK.IPV6_SOURCE : CHUNK.IPV4_SOURCE, source.address),
-    chunk(isIpv6 ? CHUNK.IPV6_DESTINATION : CHUNK.IPV4_DESTINATION, destination.address),
-    chunk(CHUNK.SOURCE_PORT, uint16(source.port)),
-    chunk(CHUNK.DESTINATION_PORT, uint16(destination.port)),
-    chunk(CHUNK.SECONDS, uint32(Math.floor(timeUs / 1e6))),
-    chunk(CHUNK.MICROSECONDS, uint32(Math.floor(timeUs % 1e6))),
-    chunk(CHUNK.PROTOCOL_TYPE, uint8(TYPE_SIP)),
-    chunk(CHUNK.CAPTURE_ID, uint32(captureId)),
-    ...(authKey === undefined ? [] : [chunk(CHUNK.AUTH_KEY, Buffer.from(authKey))]),
-    ...(callId === null ? [] : [chunk(CHUNK.CORRELATION_ID, Buffer.from(callId, 'latin1'))]),
-  ];
-  const used = fixed.reduce((sum, { length }) => sum + length, HEADER_BYTES + CHUNK_HEADER_BYTES);
-  const payload = chunk(CHUNK.PAYLOAD, bytes.subarray(0, Math.max(0, MAX_HEP_BYTES - used)));
-  const header = Buffer.alloc(HEADER_BYTES);
-  header.write('HEP3', 'latin1');
-  const packet = Buffer.concat([header, ...fixed, payload]);
+  const key = authKey === undefined ? null : Buffer.from(authKey);
+  const correlation = callId === null ? null : Buffer.from(callId.slice(0, MAX_CALL_ID_BYTES), 'latin1');
+  const used =
+    HEADER_BYTES +
+    FIXED_CHUNKS * CHUNK_HEADER_BYTES +
+    FIXED_VALUE_BYTES +
+    2 * source.address.length +
+    (key === null ? 0 : CHUNK_HEADER_BYTES + key.length) +
+    (correlation === null ? 0 : CHUNK_HEADER_BYTES + correlation.length);
+  const payload = bytes.subarray(0, MAX_HEP_BYTES - used - CHUNK_HEADER_BYTES);
+  const packet = Buffer.allocUnsafe(used + CHUNK_HEADER_BYTES + payload.length);
+  packet.write('HEP3', 'latin1');
   packet.writeUInt16BE(packet.length, 4);
+  let at = HEADER_BYTES;
+  at = putUint8(packet, at, CHUNK.FAMILY, isIpv6 ? FAMILY_IPV6 : FAMILY_IPV4);
+  at = putUint8(packet, at, CHUNK.PROTOCOL, isStream ? IP_TCP : IP_UDP);
+  at = putBytes(packet, at, isIpv6 ? CHUNK.IPV6_SOURCE : CHUNK.IPV4_SOURCE, source.address);
+  at = putBytes(packet, at, isIpv6 ? CHUNK.IPV6_DESTINATION : CHUNK.IPV4_DESTINATION, destination.address);
+  at = putUint16(packet, at, CHUNK.SOURCE_PORT, source.port);
+  at = putUint16(packet, at, CHUNK.DESTINATION_PORT, destination.port);
+  at = putUint32(packet, at, CHUNK.SECONDS, Math.floor(timeUs / 1e6));
+  at = putUint32(packet, at, CHUNK.MICROSECONDS, Math.floor(timeUs % 1e6));
+  at = putUint8(packet, at, CHUNK.PROTOCOL_TYPE, TYPE_SIP);
+  at = putUint32(packet, at, CHUNK.CAPTURE_ID, captureId);
+  if (key !== null) at = putBytes(packet, at, CHUNK.AUTH_KEY, key);
+  if (correlation !== null) at = putBytes(packet, at, CHUNK.CORRELATION_ID, correlation);
+  putBytes(packet, at, CHUNK.PAYLOAD, payload);
   return packet;
 }
 
-function chunk(type: number, value: Uint8Array): Buffer {
-  const bytes = Buffer.alloc(CHUNK_HEADER_BYTES + value.length);
-  bytes.writeUInt16BE(VENDOR_GENERIC, 0);
-  bytes.writeUInt16BE(type, 2);
-  bytes.writeUInt16BE(bytes.length, 4);
-  bytes.set(value, CHUNK_HEADER_BYTES);
-  return bytes;
+/** Writes the head of a chunk; returns where its value goes. */
+function putHead(packet: Buffer, at: number, type: number, length: number): number {
+  packet.writeUInt16BE(VENDOR_GENERIC, at);
+  packet.writeUInt16BE(type, at + 2);
+  packet.writeUInt16BE(CHUNK_HEADER_BYTES + length, at + 4);
+  return at + CHUNK_HEADER_BYTES;
 }
 
-function uint8(value: number): Uint8Array {
-  return Uint8Array.of(value);
+function putUint8(packet: Buffer, at: number, type: number, value: number): number {
+  return packet.writeUInt8(value, putHead(packet, at, type, 1));
 }
 
-function uint16(value: number): Uint8Array {
-  return Uint8Array.of(value >> 8, value & 0xff);
+function putUint16(packet: Buffer, at: number, type: number, value: number): number {
+  return packet.writeUInt16BE(value, putHead(packet, at, type, 2));
 }
 
-function uint32(value: number): Uint8Array {
-  return Uint8Array.of(value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff);
+function putUint32(packet: Buffer, at: number, type: number, value: number): number {
+  return packet.writeUInt32BE(value, putHead(packet, at, type, 4));
+}
+
+function putBytes(packet: Buffer, at: number, type: number, value: Uint8Array): number {
+  const start = putHead(packet, at, type, value.length);
+  packet.set(value, start);
+  return start + value.length;
 }

@@ -6,7 +6,7 @@ import { EXPORT, FLAG, RECORD, ringWord, TRACE_RING, type TraceMemory } from '..
 import { TraceRingReader } from '../../observe/trace/trace-ring.ts';
 import type { HepLink } from './hep-link.ts';
 import { type HepAgent, hepPacket } from './hep-packet.ts';
-import { fieldsOf, RecordReader, type TraceReading } from './traced-message.ts';
+import { callIdOf, latin1, RecordReader, type TraceReading } from './traced-message.ts';
 
 /** Messages of one shard between two looks at the others. */
 const MAX_ROUND = 128;
@@ -63,7 +63,7 @@ export class HepPump {
       this.#memory.doubles[this.#memory.map.exportDouble + EXPORT.DROPPED]! += (ordinal - ring.accounted) | 0;
       ring.accounted = (ordinal + 1) | 0;
       const captured = this.#records.captured(record, this.#toUs());
-      const { callId } = fieldsOf(Buffer.from(captured.bytes).toString('latin1'));
+      const callId = callIdOf(latin1(captured.bytes));
       link.send(hepPacket(captured, this.#records.isStream(record.header), callId, this.#agent));
     }
     return false;

@@ -168,6 +168,11 @@ export function fieldsOf(message: string): MessageFields {
   };
 }
 
+/** The Call-ID of a whole message, null if there is none. Latin-1. */
+export function callIdOf(message: string): string | null {
+  return /^(?:call-id|i)[ \t]*:\s*(\S+)/im.exec(message)?.[1] ?? null;
+}
+
 function headerOf(headers: string, names: string): string {
   return new RegExp(`^(?:${names})[ \\t]*:[ \\t]*(.*)$`, 'im').exec(headers)?.[1]?.trim() ?? '';
 }
@@ -193,7 +198,7 @@ function endOf(text: string): CapturedMessage['source'] {
   return { address: addressBytes(host, host.includes(':') ? 6 : 4), port: Number(text.slice(colon + 1)) };
 }
 
-function latin1(bytes: Uint8Array): string {
+export function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 }
 
