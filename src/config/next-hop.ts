@@ -1,6 +1,6 @@
 /** URIs of the configuration that requests are sent to: next hops, and the contacts of users (RFC 3261 19.1.1). Cold. */
 
-import { HOST_KIND, parseUri, SCHEME, TRANSPORT, UriView } from '../sip/uri.ts';
+import { HOST_KIND, parseUri, SCHEME, TRANSPORT, transportAskedBy, UriView } from '../sip/uri.ts';
 
 const MAX_URI_BYTES = 512;
 // A SharedArrayBuffer like everywhere else, so that parseUri only ever meets one kind of array.
@@ -44,10 +44,9 @@ function uriProblem(text: string, noun: string): string | null {
       ? `${shown} is not a valid SIP URI`
       : `${shown} is not a SIP URI; write sip:HOST or sip:HOST:PORT`;
   }
-  if (view.scheme === SCHEME.SIPS) return `${shown}: sips needs TLS, which is not there yet; use sip:`;
-  if (view.scheme !== SCHEME.SIP) return `${shown} is not a SIP URI`;
-  if (view.transport > TRANSPORT.TCP) {
-    return `${shown}: only udp and tcp are there yet; use one of them, or leave the transport parameter out`;
+  if (view.scheme > SCHEME.SIPS) return `${shown} is not a SIP URI`;
+  if (transportAskedBy(view) > TRANSPORT.TLS) {
+    return `${shown}: only udp, tcp and tls are there; use one of them, or leave the transport parameter out`;
   }
   if (view.headersStart >= 0) return `${shown}: ${noun} cannot carry headers (?…)`;
   if (view.hostKind === HOST_KIND.NAME && /^[\d.]+$/.test(text.slice(view.hostStart, view.hostEnd))) {

@@ -48,6 +48,8 @@ export class Destination {
   isOnlyConnection = false;
   /** It is by UDP, and by no flow or route that is in use already: a request may leave by TCP instead if it is too long (18.1.1). */
   mayMove = false;
+  /** The name it was found by, whose certificate a secure server must have (RFC 5922 7.3); empty: it was an address. */
+  name = '';
   /** What `find` was looking up when it returned PENDING. */
   pendingHost = '';
   pendingPort = -1;
@@ -105,6 +107,7 @@ export class Destination {
         : this.#resolver.findNext(host, port, transport, selector, attempt, resolved);
     if (result === FOUND) {
       this.setAddress(resolved.family, resolved.port, resolved.transport, resolved.words);
+      this.name = host;
     } else if (result === PENDING) {
       this.pendingHost = host;
       this.pendingPort = port;
@@ -128,6 +131,7 @@ export class Destination {
     this.port = port === -1 ? defaultPortOf(this.transport) : port;
     this.scope = 0;
     this.isOnlyConnection = false;
+    this.name = '';
     this.mayMove = this.transport === TRANSPORT.UDP;
   }
 

@@ -8,7 +8,7 @@ import { NO_RECORD } from '../location/table-layout.ts';
 import { SLOT } from '../memory/layout.ts';
 import { ADDRESS_OF_RECORD_GROWTH_BYTES, writeAddressOfRecord } from '../sip/address-of-record.ts';
 import type { Outbound } from '../sip/outbound.ts';
-import type { UriView } from '../sip/uri.ts';
+import { SCHEME, type UriView } from '../sip/uri.ts';
 
 /** Longer URIs are no user's. */
 const MAX_URI_BYTES = 1024;
@@ -29,6 +29,8 @@ export class LocatedUser {
   /** When it was looked up, in ms since 1970. */
   nowMs = 0;
 
+  /** It was a sips URI. */
+  #isSips = false;
   /** First word of the flow that `#keepOthers` is about. */
   #lostFlow = 0;
   readonly #keepOthers = (current: BindingView, next: RecordDraft): boolean => {
@@ -55,6 +57,7 @@ export class LocatedUser {
   /** Looks up the user that a SIP URI names. */
   find(uri: UriView): void {
     this.forget();
+    this.#isSips = uri.scheme === SCHEME.SIPS;
     const length = this.#writeAddressOfRecord(uri);
     if (length < 0) return;
     const start = this.#outbound.cursor;
@@ -65,7 +68,7 @@ export class LocatedUser {
     while (view.next()) {
       if (view.remainingMs(this.nowMs) <= 0) continue;
       this.count++;
-      if (isSipUri(view)) this.sipCount++;
+      if (this.isReachable(view)) this.sipCount++;
     }
   }
 
@@ -116,7 +119,7 @@ export class LocatedUser {
     let highest = -1;
     let view = this.open();
     for (let i = 0; view.next(); i++) {
-      if (view.q <= highest || view.remainingMs(this.nowMs) <= 0 || !isSipUri(view)) continue;
+      if (view.q <= highest || view.remainingMs(this.nowMs) <= 0 || !this.isReachable(view)) continue;
       highest = view.q;
       place = i;
     }
@@ -125,15 +128,21 @@ export class LocatedUser {
     for (let i = 0; i <= place; i++) view.next();
     return view;
   }
-}
 
-/** Whether the contact of a binding is a SIP URI: others, such as tel and mailto, are for people and redirects. */
-export function isSipUri({ bytes, contactStart, contactEnd }: BindingView): boolean {
-  return (
-    contactEnd - contactStart > 4 &&
-    (bytes[contactStart]! | 0x20) === 0x73 &&
-    (bytes[contactStart + 1]! | 0x20) === 0x69 &&
-    (bytes[contactStart + 2]! | 0x20) === 0x70 &&
-    bytes[contactStart + 3] === 0x3a
-  );
+  /** Whether a request to the user found last can be sent to the contact of a binding: it is a SIP URI or, for a request with a sips
+   *  URI, a sips one (RFC 5630 5.3). Others, such as tel and mailto, are for people and redirects.
+   *
+   *  Departs from RFC 5630 5.3, requests with a SIP URI: they are not sent to sips contacts either, with another scheme. Who
+   *  registers a sips contact alone wants to be called by sips. */
+  isReachable({ bytes, contactStart, contactEnd }: BindingView): boolean {
+    const colon = contactStart + (this.#isSips ? 4 : 3);
+    return (
+      contactEnd > colon + 1 &&
+      (bytes[contactStart]! | 0x20) === 0x73 &&
+      (bytes[contactStart + 1]! | 0x20) === 0x69 &&
+      (bytes[contactStart + 2]! | 0x20) === 0x70 &&
+      (!this.#isSips || (bytes[contactStart + 3]! | 0x20) === 0x73) &&
+      bytes[colon] === 0x3a
+    );
+  }
 }

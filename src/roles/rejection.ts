@@ -9,10 +9,12 @@ export interface Rejection {
   /** "SIP/2.0 400 Malformed CSeq Header\r\n" */
   readonly statusLine: Uint8Array;
   readonly counter: number;
+  /** Header lines that say more. */
+  readonly headers: Uint8Array;
 }
 
-export function rejection(status: number, reason: string, counter: number): Rejection {
-  return { status, statusLine: ascii(`SIP/2.0 ${status} ${reason}\r\n`), counter };
+export function rejection(status: number, reason: string, counter: number, headers = ''): Rejection {
+  return { status, statusLine: ascii(`SIP/2.0 ${status} ${reason}\r\n`), counter, headers: ascii(headers) };
 }
 
 function malformed(what: string, status = 400): Rejection {
@@ -59,6 +61,13 @@ export const REJECT = {
   unknownUser: rejection(404, 'Not Found', COUNTER.requests_answered_total),
   noTransaction: rejection(481, 'Call/Transaction Does Not Exist', COUNTER.requests_answered_total),
   noTarget: rejection(480, 'Temporarily Unavailable', COUNTER.requests_answered_total),
+  // RFC 5630 5.3 and 11.2 (warn-code 380).
+  sipsNotAllowed: rejection(
+    480,
+    'Temporarily Unavailable',
+    COUNTER.requests_answered_total,
+    'Warning: 380 strowger "SIPS Not Allowed"\r\n',
+  ),
   flowFailed: rejection(430, 'Flow Failed', COUNTER.requests_answered_total),
   unresolvable: rejection(500, 'Next Hop Unresolvable', COUNTER.unresolvable_total),
   unsupportedTransport: rejection(500, 'Next Hop Transport Not Available', COUNTER.unsupported_transport_total),

@@ -104,7 +104,7 @@ export class Responder {
         ? this.#unsupported(request.index, HEADER_ID.PROXY_REQUIRE)
         : rejection.status === 503
           ? RETRY_AFTER
-          : NO_HEADERS;
+          : rejection.headers;
     this.respond(request, rejection.statusLine, headers);
   }
 

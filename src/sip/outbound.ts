@@ -63,6 +63,8 @@ export class Outbound {
   #spanCount = 0;
   /** Bits of EGRESS_FLAG. */
   #flags = 0;
+  /** Where the message begins: 1 behind the name of a server. */
+  #firstSpan = 0;
   #cursor: number;
   /** Where the stage of the message begins; 0: it has none. */
   #stage = 0;
@@ -100,6 +102,7 @@ export class Outbound {
     this.#spanCount = 0;
     this.#stage = 0;
     this.#flags = 0;
+    this.#firstSpan = 0;
   }
 
   /** Appends the arena's bytes [start, end). A span that continues the last one is joined to it. */
@@ -241,6 +244,19 @@ export class Outbound {
     this.#flags |= EGRESS_FLAG.ONLY_CONNECTION;
   }
 
+  /** The server that the message goes to must have a certificate for this name (RFC 5922 7.3). Of the message begun, before anything
+   *  is appended to it: the name travels as its first span (layout.ts), and is no part of what `length` and `keepIn` say. */
+  toServer(name: string): void {
+    assert(this.#spanCount === 0, 'the name of the server comes first');
+    const from = this.#cursor;
+    for (let i = 0; i < name.length; i++) this.#bytes[from + i] = name.charCodeAt(i);
+    // One byte is left out, so that what comes next is not joined to it.
+    this.#cursor = from + name.length + 1;
+    this.keep(from, from + name.length);
+    this.#flags |= EGRESS_FLAG.NAMED;
+    this.#firstSpan = 1;
+  }
+
   /** The local address to send from, on a wildcard socket; all zeros leave it to the kernel. */
   from(l0: number, l1: number, l2: number, l3: number): void {
     const words = this.#words;
@@ -277,7 +293,7 @@ export class Outbound {
     const words = this.#words;
     if (this.#stage !== 0) return this.#stageLength;
     let length = 0;
-    for (let i = 0, span = this.#entry + EGRESS.SPANS_WORD; i < this.#spanCount; i++)
+    for (let i = this.#firstSpan, span = this.#entry + EGRESS.SPANS_WORD; i < this.#spanCount; i++)
       length += words[span + 2 * i + 1]!;
     return length;
   }
@@ -292,8 +308,9 @@ export class Outbound {
       words[header + SLOT.SOCKET_WORD + i] = words[this.#entry + EGRESS.SOCKET_WORD + i]!;
     }
     let at = block + SLOT_HEADER_BYTES;
-    const pieces = this.#stage === 0 ? this.#spanCount : 1;
-    for (let i = 0, span = this.#entry + EGRESS.SPANS_WORD; i < pieces; i++, span += 2) {
+    const first = this.#firstSpan;
+    const end = this.#stage === 0 ? this.#spanCount : first + 1;
+    for (let i = first, span = this.#entry + EGRESS.SPANS_WORD + 2 * first; i < end; i++, span += 2) {
       const start = words[span]!;
       const length = words[span + 1]!;
       bytes.copyWithin(at, start, start + length);
@@ -317,7 +334,7 @@ export class Outbound {
    *  where the result takes so long that the tag may be somebody else's by then. */
   commit(tag: number, mark = 0): void {
     const words = this.#words;
-    words[this.#entry + EGRESS.SPAN_COUNT_WORD] = this.#stage === 0 ? this.#spanCount : 1;
+    words[this.#entry + EGRESS.SPAN_COUNT_WORD] = this.#stage === 0 ? this.#spanCount : this.#firstSpan + 1;
     words[this.#entry + EGRESS.TAG_WORD] = tag;
     words[this.#entry + EGRESS.FLAGS_WORD] = this.#flags | (mark << EGRESS_MARK_SHIFT);
     this.#traceMarks[this.count] = this.traceMark;
@@ -374,14 +391,14 @@ export class Outbound {
       this.#stage = this.#cursor;
       this.#stageLength = 0;
       this.#cursor += STAGE_BYTES;
-      for (let i = 0; i < EGRESS_SPANS; i++) {
+      for (let i = this.#firstSpan; i < EGRESS_SPANS; i++) {
         const from = words[span + 2 * i]!;
         this.#stagePiece(from, from + words[span + 2 * i + 1]!);
       }
     }
     this.#stagePiece(start, end);
-    words[span] = this.#stage;
-    words[span + 1] = this.#stageLength;
+    words[span + 2 * this.#firstSpan] = this.#stage;
+    words[span + 2 * this.#firstSpan + 1] = this.#stageLength;
   }
 
   #stagePiece(start: number, end: number): void {

@@ -115,7 +115,11 @@ export function parseUri(bytes: Bytes, start: number, end: number, view: UriView
 /** The TRANSPORT that a SIP or SIPS URI asks for. NONE: it leaves the choice. OTHER: none that there is. A sips URI is for TLS
  *  (RFC 3261 26.2.2), over WebSocket for WSS (RFC 7118 5.5); `transport=tls` is written by many, although deprecated. */
 export function transportAskedBy({ scheme, transport }: UriView): number {
-  if (scheme !== SCHEME.SIPS) return transport;
+  return scheme === SCHEME.SIPS ? secureTransportOf(transport) : transport;
+}
+
+/** The same of a URI with that transport if it were a sips one. */
+export function secureTransportOf(transport: number): number {
   if (transport === TRANSPORT.WS || transport === TRANSPORT.WSS) return TRANSPORT.WSS;
   const isTls = transport === TRANSPORT.NONE || transport === TRANSPORT.TCP || transport === TRANSPORT.TLS;
   return isTls ? TRANSPORT.TLS : TRANSPORT.OTHER;

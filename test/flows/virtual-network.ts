@@ -27,7 +27,7 @@ import { createKeyTable } from '../../src/roles/proxy/predecessor.ts';
 import type { TransactionPage, TransactionQuestion } from '../../src/roles/proxy/transaction-list.ts';
 import { boundSocketOf } from '../../src/runtime/bound-socket.ts';
 import { openAuth, shareAuth } from '../../src/runtime/shared-auth.ts';
-import { TRANSPORT } from '../../src/sip/transport.ts';
+import { defaultPortOf, TRANSPORT } from '../../src/sip/transport.ts';
 import { smallLocation } from '../location/small-location.ts';
 
 export interface Endpoint {
@@ -45,6 +45,8 @@ export interface Sent {
   /** By a stream: the connection to prefer (0: any to that place), and whether no other will do. */
   readonly connection?: number;
   readonly onlyConnection?: boolean;
+  /** The name that the certificate of the server has to be for, if there is one. */
+  readonly serverName?: string;
   readonly bytes: Uint8Array;
   /** Latin-1. */
   readonly text: string;
@@ -243,19 +245,22 @@ function readEgress(arena: Arena, count: number, isStream: (socket: number) => b
     assert(word * 4 < arena.map.egress + EGRESS_BYTES, 'an entry beyond the egress table');
     const family = arena.words[word + EGRESS.FAMILY_WORD]!;
     const parts: Uint8Array[] = [];
+    const flags = arena.words[word + EGRESS.FLAGS_WORD]!;
+    const isNamed = (flags & EGRESS_FLAG.NAMED) !== 0;
     for (let span = 0; span < arena.words[word + EGRESS.SPAN_COUNT_WORD]!; span++) {
       const start = arena.words[word + EGRESS.SPANS_WORD + 2 * span]!;
       parts.push(arena.bytes.slice(start, start + arena.words[word + EGRESS.SPANS_WORD + 2 * span + 1]!));
     }
+    const name = isNamed ? Buffer.from(parts.shift()!).toString() : null;
     const bytes = Buffer.concat(parts);
     const local = addressText(arena, (word + EGRESS.LOCAL_WORD) * 4, family);
-    const flags = arena.words[word + EGRESS.FLAGS_WORD]!;
     const familyAt = word + EGRESS.FAMILY_WORD;
     const place = arena.words.slice(familyAt, familyAt + 6);
     CLAIMS.set(bytes, { tag: arena.words[word + EGRESS.TAG_WORD]!, flags, place });
     const stream = {
       connection: arena.words[word + EGRESS.CONNECTION_WORD]!,
       onlyConnection: (flags & EGRESS_FLAG.ONLY_CONNECTION) !== 0,
+      ...(name === null ? {} : { serverName: name }),
     };
     return {
       to: {
@@ -458,6 +463,7 @@ function fakeResolver(hosts: Readonly<Record<string, readonly string[]>>, usualT
       })
       .sort((a, b) => a.priority - b.priority || b.weight - a.weight);
   const allServicesOf = (host: string, transport: number) => [
+    ...(transport === TRANSPORT.TLS ? servicesOf('_sips._tcp', host, TRANSPORT.TLS) : []),
     ...(transport <= TRANSPORT.UDP ? servicesOf('_sip._udp', host, TRANSPORT.UDP) : []),
     ...(transport === TRANSPORT.NONE || transport === TRANSPORT.TCP
       ? servicesOf('_sip._tcp', host, TRANSPORT.TCP)
@@ -466,7 +472,7 @@ function fakeResolver(hosts: Readonly<Record<string, readonly string[]>>, usualT
   const destinationsOf = (host: string, port: number, asked: number, selector: number): string[] => {
     const services = port === -1 ? allServicesOf(host, asked) : [];
     const usual = asked === TRANSPORT.NONE ? usualTransport : asked;
-    const byAddress = { target: host, port: port === -1 ? 5060 : port, transport: usual };
+    const byAddress = { target: host, port: port === -1 ? defaultPortOf(usual) : port, transport: usual };
     return (services.length > 0 ? services : [byAddress]).flatMap((service) => {
       const addresses = recordsOf(service.target);
       const first = (selector >>> 0) % addresses.length;

@@ -8,8 +8,8 @@ import { HEADER_ID } from '../../sip/header-table.ts';
 import type { MessageEdits } from '../../sip/message-edits.ts';
 import { METHOD_NAMES, METHOD as METHODS } from '../../sip/methods.ts';
 import type { Outbound } from '../../sip/outbound.ts';
-import { defaultPortOf, isReliable } from '../../sip/transport.ts';
-import { transportAskedBy, type UriView } from '../../sip/uri.ts';
+import { defaultPortOf, isReliable, isSecure } from '../../sip/transport.ts';
+import { SCHEME, transportAskedBy, type UriView } from '../../sip/uri.ts';
 import type { Authentication } from '../authentication.ts';
 import { addContentLength } from '../content-length.ts';
 import { type Destination, NO_SOCKET } from '../destination.ts';
@@ -136,6 +136,7 @@ export class RequestForwarding {
     const outbound = this.#outbound;
     const edits = this.#edits;
     outbound.begin();
+    if (destination.name !== '' && isSecure(destination.transport)) outbound.toServer(destination.name);
     edits.clear();
 
     // Step 2, and step 6 for a strict next hop: what the start line says.
@@ -197,8 +198,8 @@ export class RequestForwarding {
   #recordRouteOf(request: ReceivedRequest): number {
     const { method } = request.index;
     if (((this.#recordRouted >>> method) & 1) === 0 || method === METHODS.OTHER) return EXTRA.NONE;
-    if (request.isPassedOn) return EXTRA.NONE;
-    return request.to.tagStart === -1 || method === METHODS.NOTIFY ? EXTRA.RECORD_ROUTE : EXTRA.NONE;
+    if (request.isPassedOn || (request.to.tagStart !== -1 && method !== METHODS.NOTIFY)) return EXTRA.NONE;
+    return request.uri.scheme === SCHEME.SIPS ? EXTRA.RECORD_ROUTE | EXTRA.SIPS : EXTRA.RECORD_ROUTE;
   }
 
   /** RFC 5393 5.3.3: every request but CANCEL has one Max-Breadth, no larger than ours. */

@@ -46,10 +46,11 @@ export function checkSyntax(bytes: Bytes, request: ReceivedRequest, error: numbe
   return readMaxForwards(bytes, request);
 }
 
-/** Step 2. sips needs TLS on every hop (RFC 5630 3.1.3), which is not there yet. */
-export function checkScheme(request: ReceivedRequest): Rejection | null {
+/** Step 2. sips needs TLS on every hop (RFC 5630 3.1.3): without it (`hasTls`) there is no such scheme here. */
+export function checkScheme(request: ReceivedRequest, hasTls: boolean): Rejection | null {
   const { scheme } = request.uri;
-  return scheme === SCHEME.SIP || scheme === SCHEME.TEL ? null : REJECT.uriScheme;
+  const isKnown = scheme === SCHEME.SIP || scheme === SCHEME.TEL || (scheme === SCHEME.SIPS && hasTls);
+  return isKnown ? null : REJECT.uriScheme;
 }
 
 /** Step 3. An OPTIONS with 0 is answered for ourselves, which is the caller's business (section 11). */

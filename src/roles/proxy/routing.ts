@@ -12,7 +12,7 @@ import { HEADER_ID } from '../../sip/header-table.ts';
 import { METHOD } from '../../sip/methods.ts';
 import { NameAddrView, parseNameAddr } from '../../sip/name-addr.ts';
 import { isReliable } from '../../sip/transport.ts';
-import { HOST_KIND, parseUri, SCHEME, TRANSPORT, transportAskedBy, UriView } from '../../sip/uri.ts';
+import { HOST_KIND, parseUri, SCHEME, secureTransportOf, TRANSPORT, transportAskedBy, UriView } from '../../sip/uri.ts';
 import { ACCESS, type Authentication } from '../authentication.ts';
 import type { Destination } from '../destination.ts';
 import { NO_SOCKET } from '../destination.ts';
@@ -70,6 +70,7 @@ export class RequestRouting {
   readonly #parts: RoutingParts;
   readonly #routeUri = new UriView();
   readonly #pathValue = new NameAddrView();
+  readonly #hasTls: boolean;
   /** Why the last request was rejected. */
   rejection: Rejection = REJECT.requestLine;
   /** The socket the request leaves by. */
@@ -85,6 +86,7 @@ export class RequestRouting {
 
   constructor(parts: RoutingParts) {
     this.#parts = parts;
+    this.#hasTls = parts.destination.hasTransport(TRANSPORT.TLS);
   }
 
   /** Takes a request whose top Via has been read, and whose transaction key, through the sections in their order. `error` is
@@ -142,7 +144,7 @@ export class RequestRouting {
     const { arena, own } = this.#parts;
     const malformed = checkSyntax(arena.bytes, request, error);
     if (malformed !== null) return this.#reject(malformed);
-    const scheme = checkScheme(request);
+    const scheme = checkScheme(request, this.#hasTls);
     if (scheme !== null) return this.#reject(scheme);
     const spent = checkMaxForwards(request);
     if (spent !== null && !this.#mayEndHere(request)) return this.#rejectSpent(request, spent);
@@ -191,7 +193,7 @@ export class RequestRouting {
     if (route !== null) return this.#reject(route);
     if (request.cutHeader === -1) return OUTCOME.FORWARDED;
     // The Request-URI is another one now: "as if it received this modified request".
-    const repaired = checkScheme(request);
+    const repaired = checkScheme(request, this.#hasTls);
     return repaired === null ? OUTCOME.FORWARDED : this.#reject(repaired);
   }
 
@@ -349,6 +351,9 @@ export class RequestRouting {
     if (this.user === USER.UNKNOWN) return this.#reject(REJECT.unknownUser);
     if (services.isRegistrar(domain)) located.find(uri);
     else located.forget();
+    // RFC 5630 5.3: nobody is called by less than what the caller asks for.
+    const isInsecure = uri.scheme === SCHEME.SIPS && located.count > 0 && located.sipCount === 0 && this.user < 0;
+    if (isInsecure && !services.isRedirect(domain)) return this.#reject(REJECT.sipsNotAllowed);
     if (services.isRedirect(domain)) {
       return located.count > 0 || this.user >= 0 ? OUTCOME.REDIRECTED : this.#reject(REJECT.noTarget);
     }
@@ -413,10 +418,11 @@ export class RequestRouting {
   #transportOf(uri: UriView, request: ReceivedRequest): number {
     const { scheme } = uri;
     if (scheme !== SCHEME.SIP && scheme !== SCHEME.SIPS) return TRANSPORT.OTHER;
-    const transport = transportAskedBy(uri);
-    if (transport === TRANSPORT.WS || transport === TRANSPORT.WSS) return TRANSPORT.OTHER;
-    if (transport === TRANSPORT.NONE && uri === request.uri && request.isMaddrStripped) return TRANSPORT.NONE;
-    return request.uri.scheme === SCHEME.SIPS ? TRANSPORT.TLS : transport;
+    const isSips = request.uri.scheme === SCHEME.SIPS;
+    const isStripped = uri === request.uri && request.isMaddrStripped;
+    if (isStripped) return isSips ? TRANSPORT.TLS : TRANSPORT.NONE;
+    const transport = isSips ? secureTransportOf(uri.transport) : transportAskedBy(uri);
+    return transport === TRANSPORT.WS || transport === TRANSPORT.WSS ? TRANSPORT.OTHER : transport;
   }
 
   #outcomeOf(found: number): number {

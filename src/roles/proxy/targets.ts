@@ -18,7 +18,7 @@ import { CLIENT, type ClientTransactions } from '../../transaction/client-transa
 import { SERVER, type ServerTransactions } from '../../transaction/server-transactions.ts';
 import type { Clock } from '../../transaction/transaction-records.ts';
 import type { Destination } from '../destination.ts';
-import { isSipUri, type LocatedUser } from '../located-user.ts';
+import type { LocatedUser } from '../located-user.ts';
 import type { ReceivedRequest } from '../received-request.ts';
 import { type Branches, CONTEXT } from './branches.ts';
 import type { HopHealth } from './hop-health.ts';
@@ -103,11 +103,11 @@ export class Targets {
   /** Puts the bindings of a user into the target set, from where `view` stands on: those that a SIP request can be sent to. Of
    *  several flows of one instance the latest, while the others wait for its failure (RFC 5626 7). */
   addBindings(server: number, view: BindingView, nowMs: number): void {
-    const { targetBlocks } = this.#parts;
+    const { targetBlocks, located } = this.#parts;
     const context = this.contextOf(server);
     const flows = new Map<string, { readonly updatedMs: number; readonly target: Target }[]>();
     while (view.next()) {
-      if (view.remainingMs(nowMs) <= 0 || !isSipUri(view)) continue;
+      if (view.remainingMs(nowMs) <= 0 || !located.isReachable(view)) continue;
       const block = context.targets.length < MAX_TARGETS ? targetBlocks.ofBinding(view) : NO_BLOCK;
       if (block === NO_BLOCK) continue;
       const target = { block, q: view.q };
@@ -326,10 +326,13 @@ export class Targets {
   }
 
   #addContact(server: number, context: ResponseContext, contact: NameAddrView): boolean {
-    const { arena, targetBlocks } = this.#parts;
+    const { arena, targetBlocks, branches } = this.#parts;
     const { bytes } = arena;
     const { uriStart, uriEnd } = contact;
-    if (parseUri(bytes, uriStart, uriEnd, this.#uri) < 0 || this.#uri.scheme !== SCHEME.SIP) return false;
+    if (parseUri(bytes, uriStart, uriEnd, this.#uri) < 0 || this.#uri.scheme > SCHEME.SIPS) return false;
+    // RFC 5630 5.3: from sip to sips and back only the caller goes.
+    if (!branches.read(server)) return false;
+    if ((this.#uri.scheme === SCHEME.SIPS) !== (branches.kept.uri.scheme === SCHEME.SIPS)) return false;
     if (context.targets.length === MAX_TARGETS || this.#isKnown(server, context, uriStart, uriEnd)) return false;
     const block = targetBlocks.ofSpan(uriStart, uriEnd);
     if (block === NO_BLOCK) return false;

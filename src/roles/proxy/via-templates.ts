@@ -9,7 +9,7 @@ import { SLOT } from '../../memory/layout.ts';
 import { BRANCH_PREFIX, CHANGING_DIGITS, isHex, readHex } from '../../sip/branch.ts';
 import { formatIpAddress, MAX_ADDRESS_BYTES } from '../../sip/ip-address.ts';
 import type { ViaTemplate } from '../../sip/outbound.ts';
-import { isReliable, TRANSPORT_PARAMS, VIA_TRANSPORT_NAMES } from '../../sip/transport.ts';
+import { isReliable, isSecure, TRANSPORT, TRANSPORT_PARAMS, VIA_TRANSPORT_NAMES } from '../../sip/transport.ts';
 import { CONNECTION_DIGITS } from '../../sip/via.ts';
 import type { BoundSocket } from '../bound-socket.ts';
 
@@ -17,7 +17,8 @@ import type { BoundSocket } from '../bound-socket.ts';
 const VIA_NAME = 'Via: ';
 
 /** Lines of a template besides the Via, as bits. */
-export const EXTRA = { NONE: 0, RECORD_ROUTE: 1, MAX_BREADTH: 2 } as const;
+/** SIPS: of the Record-Route, whose URIs then are sips ones. */
+export const EXTRA = { NONE: 0, RECORD_ROUTE: 1, MAX_BREADTH: 2, SIPS: 4 } as const;
 /** Local addresses of wildcard sockets are few; where they are not, templates are simply made again. */
 const MAX_TEMPLATES = 64;
 
@@ -141,7 +142,9 @@ export class ViaTemplates {
     const suffix = Buffer.from(new Int32Array(local).buffer, 0, localBytes).toString('hex');
     const sentBy = this.#sentBy(socket, family, slotWord, isFromLocal);
     const recordRoutes =
-      (extras & EXTRA.RECORD_ROUTE) !== 0 ? this.#recordRoutes(sentBy, socket, family, ingressSocket, slotWord) : '';
+      (extras & EXTRA.RECORD_ROUTE) !== 0
+        ? this.#recordRoutes(sentBy, socket, family, ingressSocket, slotWord, (extras & EXTRA.SIPS) !== 0)
+        : '';
     const maxBreadth = (extras & EXTRA.MAX_BREADTH) !== 0 ? `Max-Breadth: ${this.#maxBreadth}\r\n` : '';
     const value = `SIP/2.0/${VIA_TRANSPORT_NAMES[this.#sockets[socket]!.transport]} ${sentBy};branch=${BRANCH_PREFIX}`;
     const head = `${recordRoutes}${VIA_NAME}${value}`;
@@ -174,19 +177,28 @@ export class ViaTemplates {
 
   /** Step 4: loose routing, no user. One value where both sides of the dialog reach this server by the same socket, address
    *  and family; else one for each, the side it leaves by on top (RFC 5658: nobody has to rewrite it in responses). */
-  #recordRoutes(sentBy: string, socket: number, family: number, ingressSocket: number, slotWord: number): string {
+  #recordRoutes(
+    sentBy: string,
+    socket: number,
+    family: number,
+    ingressSocket: number,
+    slotWord: number,
+    isSips: boolean,
+  ): string {
     const ingressFamily = this.#arena.words[slotWord + SLOT.FAMILY_WORD]!;
     const hasLocal = isSet(this.#arena.words, slotWord + SLOT.LOCAL_WORD);
     const ingress = this.#sentBy(ingressSocket, ingressFamily, slotWord, hasLocal);
     const isOneSide = socket === ingressSocket && family === ingressFamily && sentBy === ingress;
-    const below = isOneSide ? '' : `Record-Route: <sip:${this.#place(ingress, ingressSocket)};lr>\r\n`;
-    return `Record-Route: <sip:${this.#place(sentBy, socket)};lr>\r\n${below}`;
+    const below = isOneSide ? '' : `Record-Route: <${this.#uri(ingress, ingressSocket, isSips)};lr>\r\n`;
+    return `Record-Route: <${this.#uri(sentBy, socket, isSips)};lr>\r\n${below}`;
   }
 
   /** With the transport, as requests of the dialog have to come back by it. An address and port without one are for UDP
-   *  (RFC 3263 4.1). */
-  #place(sentBy: string, socket: number): string {
-    return `${sentBy}${TRANSPORT_PARAMS[this.#sockets[socket]!.transport]}`;
+   *  (RFC 3263 4.1), in a sips URI for TLS. A sips URI where the Request-URI is one (16.6 step 4, RFC 5630 3.1.3). */
+  #uri(sentBy: string, socket: number, isSips: boolean): string {
+    const { transport } = this.#sockets[socket]!;
+    if (!isSips || !isSecure(transport)) return `sip:${sentBy}${TRANSPORT_PARAMS[transport]}`;
+    return `sips:${sentBy}${transport === TRANSPORT.WSS ? TRANSPORT_PARAMS[transport] : ''}`;
   }
 
   /** What is advertised, else the address the request leaves from: the socket's or, on a wildcard, the one it came to or
