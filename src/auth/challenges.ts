@@ -71,7 +71,7 @@ export class Challenges {
     for (let i = 0; i < this.#ends.length; i++) {
       at = put(start, target, at);
       const here = at;
-      at = nonce === -1 ? this.#nonces.write(target, at, this.#realm.number, nowMs) : copy(target, nonce, at);
+      at = nonce === -1 ? this.#nonces.write(target, at, this.#realm.mark, nowMs) : copy(target, nonce, at);
       nonce = here;
       at = put(this.#ends[i]!, target, at);
       if (isStale) at = put(STALE, target, at);
@@ -111,7 +111,7 @@ export function writeAuthenticationInfo(
   for (let i = credentials.start(FIELD.NC); i < credentials.end(FIELD.NC); i++) target[at++] = bytes[i]!;
   if (isEnding) {
     at = put(NEXT_NONCE, target, at);
-    at = nonces.write(target, at, realm.number, nowMs);
+    at = nonces.write(target, at, realm.mark, nowMs);
     at = put(CLOSE, target, at);
   }
   return put(LINE_END, target, at);

@@ -205,7 +205,7 @@ export class DigestVerifier {
     const { credentials } = this;
     const start = credentials.start(FIELD.NONCE);
     const end = credentials.end(FIELD.NONCE);
-    this.#nonceState = this.#nonces.check(credentials.text.bytes, start, end, realm.number, nowMs);
+    this.#nonceState = this.#nonces.check(credentials.text.bytes, start, end, realm.mark, nowMs);
     return this.#nonceState;
   }
 

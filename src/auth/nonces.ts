@@ -63,7 +63,7 @@ export class Nonces {
     this.#signed[SIGNED_SALT + 1] = this.#counts.moreSalt;
   }
 
-  /** Writes a new nonce of NONCE_CHARS, good for the realm with this number. Returns where it ends. */
+  /** Writes a new nonce of NONCE_CHARS, good for the realm with this mark. Returns where it ends. */
   write(target: Uint8Array, at: number, realm: number, nowMs: number): number {
     const nonce = this.#nonce;
     this.#counts.issue();
@@ -75,7 +75,7 @@ export class Nonces {
     return encode(nonce, target, at);
   }
 
-  /** What the text in [start, end) is as a nonce for the realm with this number. If it is one, `use` is for it. */
+  /** What the text in [start, end) is as a nonce for the realm with this mark. If it is one, `use` is for it. */
   check(bytes: Uint8Array, start: number, end: number, realm: number, nowMs: number): NonceState {
     const nonce = this.#nonce;
     if (end - start !== NONCE_CHARS || !decode(bytes, start, nonce)) return NONCE.FORGED;

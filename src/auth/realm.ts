@@ -6,7 +6,7 @@ import { assert } from '../base/assert.ts';
 import { ALGORITHM_COUNT, type Algorithm } from './algorithms.ts';
 
 export interface RealmSettings {
-  /** By which nonces, credentials and the Ha1Source know it; below 2^31. */
+  /** By which the Ha1Source knows it; below 2^31. */
   readonly number: number;
   /** As users see it, without quotes or escapes. */
   readonly name: string;
@@ -22,6 +22,8 @@ export interface RealmSettings {
 
 export class Realm {
   readonly number: number;
+  /** By which nonces know it: a hash of the name, which stays when domains come and go. */
+  readonly mark: number;
   /** UTF-8. */
   readonly name: Uint8Array;
   readonly algorithms: readonly Algorithm[];
@@ -35,6 +37,7 @@ export class Realm {
     const { algorithms } = settings;
     this.number = settings.number;
     this.name = ascii(settings.name);
+    this.mark = this.name.reduce((hash, byte) => Math.imul(hash ^ byte, 0x0100_0193), 0x811c_9dc5 | 0);
     this.algorithms = algorithms;
     this.offersAuthInt = settings.offersAuthInt ?? false;
     this.acceptsNoQop = settings.acceptsNoQop ?? true;

@@ -17,6 +17,7 @@ export type CommandName =
   | 'stats'
   | 'status'
   | 'drain'
+  | 'reload'
   | `location ${LocationVerb}`
   | TraceName
   | VerbName
@@ -45,7 +46,7 @@ interface FlagRow {
 const CONFIGURED: readonly CommandName[] = ['start', 'check'];
 const LOCATION: readonly CommandName[] = ['location list', 'location show', 'location add', 'location remove'];
 const TRACE: readonly CommandName[] = ['trace', 'trace show', 'trace list'];
-const ASKING: readonly CommandName[] = ['stats', 'status', 'drain', ...LOCATION, ...TRACE, ...VERB_NAMES];
+const ASKING: readonly CommandName[] = ['stats', 'status', 'reload', 'drain', ...LOCATION, ...TRACE, ...VERB_NAMES];
 const ABOUT_SERVERS: readonly CommandName[] = [...CONFIGURED, ...ASKING];
 const ALL: readonly CommandName[] = [...ABOUT_SERVERS, 'bench'];
 /** What a server that is started can be told; bench may start one too. */
@@ -56,6 +57,10 @@ export const COMMANDS: { readonly [name in CommandName]: CommandRow } = {
   check: { help: 'say what is wrong with a configuration, or sum it up' },
   stats: { help: 'print the counters of a running server' },
   status: { help: 'print the state of a running server' },
+  reload: {
+    operands: ['[N]'],
+    help: 'take a changed configuration over, or return to an earlier one',
+  },
   drain: { help: 'end a running server once what runs on it is over' },
   'location list': { help: 'print who is registered, and where' },
   'location show': { operands: ['AOR'], help: 'print all that is known of the bindings of one user' },
@@ -127,6 +132,9 @@ export const FLAG_ROWS: readonly FlagRow[] = [
     commands: ['drain'],
     help: 'when it ends at the latest; default: drain.deadlineSec',
   },
+  { name: 'dry-run', commands: ['reload'], help: 'say what would change, and change nothing' },
+  { name: 'rollback', commands: ['reload'], help: 'return to the configuration N steps before this one; default: 1' },
+  { name: 'strict', commands: ['reload'], help: 'refuse a configuration of which a part needs a new start' },
   { name: 'cancel', commands: ['drain'], help: 'call the drain off: new requests are taken again' },
   { name: 'no-wait', commands: ['drain'], help: 'do not wait until the server has ended' },
   {

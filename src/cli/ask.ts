@@ -20,9 +20,14 @@ export function ask(args: Arguments, name: VerbName): Promise<number> {
 export function paramsOf(args: Arguments, name: VerbName): Record<string, unknown> {
   const { operands = [], flags = [] } = verbOf(name);
   const params: Record<string, unknown> = {};
-  for (const [i, { usage, param }] of operands.entries()) {
+  for (const [i, { usage, param, read: readWith }] of operands.entries()) {
     const text = args.operands[i];
     if (text === undefined) continue;
+    if (readWith !== undefined) {
+      const chosen = readWith(text);
+      params[chosen.param] = chosen.value;
+      continue;
+    }
     const read = readValue(name, param, text);
     if (typeof read === 'string') throw new UsageError(`${usage.replace(/[[\]]/g, '')} ${printable(text)}: ${read}`);
     params[param] = read.value;

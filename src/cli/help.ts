@@ -113,6 +113,13 @@ Nothing is opened or bound.`,
 
 ${WHOM}`,
   status: WHOM,
+  reload: `The file that the server was started with is read again and is taken over as a whole, or, where anything is wrong
+with it, not at all. Settings that only a new start changes are named, and stay as they were; with --strict such a
+file is refused. SIGHUP does the same, and says it in the log. What is marked live: docs/configuration.md.
+
++ added, - removed, ~ changed. Running calls keep the configuration they began with.
+
+--rollback returns to an earlier one; "strowger config history" lists them. The file stays as it is.`,
   drain: `From now on /readyz says 503, and what begins something new is answered 503 with Retry-After, or passed on to
 drain.peer; running transactions finish. The server ends (exit 0) once nothing has been pending for T2 (4 s), at
 the deadline in any case. This command waits for that. Called again it sets another deadline. SIGTERM does the
@@ -199,6 +206,11 @@ const EXAMPLES: { readonly [name in Exclude<CommandName, VerbName>]: readonly (r
   status: [
     ['strowger status', 'the only server on this machine'],
     ['strowger status --control /run/strowger-5060.sock --json', 'a given one, for programs'],
+  ],
+  reload: [
+    ['strowger reload --dry-run', 'what the file would change'],
+    ['strowger reload', 'take it over'],
+    ['strowger reload --rollback', 'return to the configuration before'],
   ],
   drain: [
     ['strowger drain', 'end the only server on this machine, and wait for it'],

@@ -44,7 +44,8 @@ export type StartServer = (config: Config, log: Logger, options: StartOptions) =
 /** Runs until a signal or the server's own end. The exit code. */
 export async function start(args: Arguments, version: string): Promise<number> {
   const { config: file, flags, sets } = args;
-  const { config, problems } = loadConfig({ file, flags, sets });
+  const origin = { file, flags, sets };
+  const { config, text, problems } = loadConfig(origin);
   if (problems !== undefined) {
     console.error(problems.join('\n'));
     return 1;
@@ -73,6 +74,9 @@ export async function start(args: Arguments, version: string): Promise<number> {
       onSuccessorUp: (pid) => holdings.successor.serves(pid),
       lostLines: () => serverLog.lostLines,
       onDrain,
+      origin,
+      text,
+      useLogLevel: (level) => serverLog.setLevel(level, null),
     });
     if (takeover !== null) {
       await takeover.release();
@@ -212,7 +216,8 @@ interface Surroundings {
 
 async function runUntilEnd(server: RunningServer, config: Config, surroundings: Surroundings): Promise<number> {
   const { log, version, adminUrl, calls, serverLog, notifier, status, holdings, takeover } = surroundings;
-  const ended = endOf(server, config.drain.signalDeadlineMs, log, notifier);
+  const ended = endOf(server, log, notifier);
+  process.on('SIGHUP', () => void reloadOnSignal(server, notifier, status));
   process.on('SIGUSR2', () => serverLog.writeText(`${renderCounters(server.stats())}\n`));
   const description = server.describe();
   const path = controlPath(config.control.socket, firstPort(description.listening, config));
@@ -240,9 +245,20 @@ async function runUntilEnd(server: RunningServer, config: Config, surroundings: 
   return code;
 }
 
+/** What came of it, the log says. */
+async function reloadOnSignal(
+  { configuration }: RunningServer,
+  notifier: ServiceNotifier,
+  status: string,
+): Promise<void> {
+  notifier.reloading();
+  await configuration.reload({ isDryRun: false, isStrict: false }).catch(() => undefined);
+  notifier.ready(status);
+}
+
 /** The exit code, once a signal has stopped the server or it has ended by itself. What runs when the signal comes may finish until
  *  the deadline. A second signal exits at once. */
-function endOf(server: RunningServer, deadlineMs: number, log: Logger, notifier: ServiceNotifier): Promise<number> {
+function endOf(server: RunningServer, log: Logger, notifier: ServiceNotifier): Promise<number> {
   return new Promise((resolve) => {
     let isStopping = false;
     let stoppedAt = 0;
@@ -252,6 +268,7 @@ function endOf(server: RunningServer, deadlineMs: number, log: Logger, notifier:
       if (isStopping) process.exit(1);
       isStopping = true;
       stoppedAt = performance.now();
+      const deadlineMs = server.settings().drain.signalDeadlineMs;
       log.info({ signal }, 'stopping');
       notifier.stopping(`stopping after ${signal}`, deadlineMs + STOP_LIMIT_MS);
       const limit = setTimeout(() => {

@@ -33,6 +33,8 @@ async function run(args: Arguments, argv: readonly string[]): Promise<number> {
       return (await import('./stats.ts')).stats(args);
     case 'status':
       return (await import('./stats.ts')).status(args);
+    case 'reload':
+      return (await import('./reload.ts')).reload(args);
     case 'drain':
       return (await import('./drain.ts')).drain(args);
     case 'location list':

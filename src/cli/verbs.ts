@@ -4,21 +4,27 @@
  *
  *  A new command is a row in VERBS; a new noun is also one in VERB_NOUNS. */
 
+import { resolve } from 'node:path';
+import { stringify } from 'yaml';
 import type { z } from 'zod';
 import type { DistinctError } from '../observe/distinct-errors.ts';
 import type { ListedBan } from '../runtime/bans/ban-list.ts';
 import type { ControlMethod } from '../runtime/control/method.ts';
 import { METHODS } from '../runtime/control/methods.ts';
 import type { LogLevels } from '../runtime/log.ts';
+import type { ConfigOperations, ConfigState } from '../runtime/running-server.ts';
 import type { ListedHop, ListedShard, ShardTransaction } from '../runtime/shard-service.ts';
 import type { ListedCertificate } from '../runtime/tls/certificate-files.ts';
-import { grouped, renderRows, renderTable } from './table.ts';
+import { printChanges } from './config-changes.ts';
+import { grouped, printable, renderRows, renderTable } from './table.ts';
 
 export interface VerbOperand {
   /** As the help has it; in brackets, it may be left out: `[LEVEL]`. */
   readonly usage: string;
   /** The parameter of the method that it goes into. */
   readonly param: string;
+  /** Where that depends on what it is: the parameter, and what its text becomes. */
+  readonly read?: (text: string) => { readonly param: string; readonly value: unknown };
 }
 
 export interface VerbFlag {
@@ -117,6 +123,33 @@ What is answered by a 2xx keeps no message: its Call-ID and its age are not know
     examples: [['strowger hop list', 'which next hops are up, and which rest after a failure']],
     print: printHops,
   },
+  'config show': {
+    method: 'config.show',
+    flags: [{ name: 'defaults' }],
+    about: 'As YAML, as a file would have it. Passwords are masked.',
+    examples: [
+      ['strowger config show', 'what runs, where it differs from the defaults'],
+      ['strowger config show --defaults', 'all of it'],
+    ],
+    print: printConfig,
+  },
+  'config diff': {
+    method: 'config.diff',
+    operands: [{ usage: '[FILE|N]', param: 'file', read: readConfigName }],
+    about: `From what runs to a file, or to the configuration that was N steps before. Without either, to the file that
+the server was started with: what a reload would change. + added, - removed, ~ changed.`,
+    examples: [
+      ['strowger config diff', 'what a reload would change'],
+      ['strowger config diff 1', 'what a rollback would change'],
+      ['strowger config diff /etc/strowger/next.yaml', 'another file, which the server has to be able to read'],
+    ],
+    print: printChanges,
+  },
+  'config history': {
+    method: 'config.history',
+    examples: [['strowger config history', 'what --rollback can return to']],
+    print: printHistory,
+  },
   'ban list': {
     method: 'ban.list',
     flags: [{ name: 'limit', value: 'N' }],
@@ -170,6 +203,7 @@ whether they can be used.`,
 } as const satisfies Readonly<Record<string, VerbRow>>;
 
 export const VERB_NOUNS = {
+  config: 'the configuration of a running server',
   error: 'what went wrong in a running server',
   log: 'what a running server writes into its log',
   shard: 'the threads of a running server that serve calls',
@@ -346,6 +380,35 @@ function printHops({ hops }: { hops: readonly ListedHop[] }, lineWidth: number):
     { title: 'LAST FAILED (UTC)' },
   ];
   return renderTable(columns, rows, lineWidth);
+}
+
+function printConfig(shown: ConfigState & { config: object }): string {
+  const { file, hash, generation, takenAt, needsRestart } = shown;
+  const head = [
+    `# generation ${generation} (${hash}), since ${takenAt}${file === null ? '' : `, of ${file}`}`,
+    ...needsRestart.map((path) => `# ${path} is different in the file, and needs a new start`),
+  ];
+  const text = Object.keys(shown.config).length === 0 ? '# the defaults' : stringify(shown.config).trimEnd();
+  return printableLines([...head, text].join('\n'));
+}
+
+function printHistory({ kept }: ReturnType<ConfigOperations['history']>, lineWidth: number): string {
+  if (kept.length === 0) return 'no configuration is kept: the server was started without a file';
+  const rows = kept.map(({ back, takenAt, file }) => [
+    back === 0 ? 'now' : String(back),
+    takenAt.slice(0, 19),
+    file ?? 'in memory',
+  ]);
+  return renderTable([{ title: 'N' }, { title: 'TAKEN (UTC)' }, { title: 'FILE', leastWidth: 20 }], rows, lineWidth);
+}
+
+/** A number of steps, or a path, which the server reads from where it is. */
+function readConfigName(text: string): { readonly param: string; readonly value: unknown } {
+  return /^\d{1,4}$/.test(text) ? { param: 'back', value: Number(text) } : { param: 'file', value: resolve(text) };
+}
+
+function printableLines(text: string): string {
+  return text.split('\n').map(printable).join('\n');
 }
 
 function printBans({ bans, total }: { bans: readonly ListedBan[]; total: number }, lineWidth: number): string {

@@ -5,7 +5,7 @@ import { nearest } from './nearest.ts';
 import { applyOverride, type Flags, flagOverrides, formatPath, type Override, setOverride } from './overrides.ts';
 import { type Config, configSchema } from './schema.ts';
 import { configSetting, leafSettings, settingAt } from './settings.ts';
-import { readYamlFile, type Source } from './yaml-source.ts';
+import { parseYaml, readYamlFile, type Source } from './yaml-source.ts';
 
 export interface LoadRequest {
   /** A YAML file; without one the embedded defaults are the ground that flags stand on. */
@@ -13,14 +13,17 @@ export interface LoadRequest {
   readonly flags?: Flags | undefined;
   /** `path=value` each; they override flags, which override the file. */
   readonly sets?: readonly string[] | undefined;
+  /** In place of what the file says. */
+  readonly text?: string | undefined;
 }
 
 export type Loaded =
-  | { readonly config: Config; readonly problems?: undefined }
-  | { readonly config?: undefined; readonly problems: readonly string[] };
+  | { readonly config: Config; readonly text: string | null; readonly problems?: undefined }
+  | { readonly config?: undefined; readonly text?: undefined; readonly problems: readonly string[] };
 
-export function loadConfig({ file, flags = {}, sets = [] }: LoadRequest = {}): Loaded {
-  const source = file === undefined ? null : readYamlFile(file);
+/** `text` of the result: what was read from the file. */
+export function loadConfig({ file, flags = {}, sets = [], text }: LoadRequest = {}): Loaded {
+  const source = sourceOf(file, text);
   if (Array.isArray(source)) return { problems: source };
   const overrides: Override[] = flagOverrides(flags);
   const problems: string[] = [];
@@ -41,7 +44,13 @@ export function loadConfig({ file, flags = {}, sets = [] }: LoadRequest = {}): L
   const parsed = configSchema.safeParse(raw);
   const blame = (path: readonly PropertyKey[], key?: string) => placeOf(path, key, source, overrides);
   if (!parsed.success) problems.push(...sayIssues(parsed.error.issues, raw, blame));
-  return parsed.success && problems.length === 0 ? { config: parsed.data } : { problems };
+  if (!parsed.success || problems.length > 0) return { problems };
+  return { config: parsed.data, text: source?.text ?? null };
+}
+
+function sourceOf(file: string | undefined, text: string | undefined): Source | string[] | null {
+  if (text !== undefined) return parseYaml(text, file ?? 'configuration');
+  return file === undefined ? null : readYamlFile(file);
 }
 
 type Blame = (path: readonly PropertyKey[], key?: string) => string;

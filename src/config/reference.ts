@@ -19,7 +19,7 @@ both. A list given on the command line replaces the list of the file.
 strowger.yaml:7:8: dispatcher.napUs: 5 is out of range; accepted: a whole number from 50 to 5000
 \`\`\`
 
-Unknown keys and keys given twice are errors. *live* settings will be applied by a reload (not there yet), *restart*
+Unknown keys and keys given twice are errors. *live* settings are applied by a reload ([reload.md](reload.md)), *restart*
 settings need a new start. Units are the last word of a name: \`Us\`, \`Ms\`, \`Sec\`, \`Bytes\`.
 
 \`\`\`yaml

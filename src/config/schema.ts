@@ -22,12 +22,14 @@ import { userProblem } from './user-pattern.ts';
 /** What is known of a setting beyond its schema. */
 export interface About {
   readonly help: string;
-  /** 'live': a reload will apply it to the running server; 'restart': only a new start does. */
+  /** 'live': a reload applies it to the running server; 'restart': only a new start does. */
   readonly reload: 'live' | 'restart';
   /** The accepted values in words, where the schema cannot say it. */
   readonly accepted?: string;
   /** The key that a plain string stands for, where a map is expected. */
   readonly shorthand?: string;
+  /** Never shown, in whole or, of a URL, its password: neither in logs nor to who asks for the configuration. */
+  readonly secret?: 'whole' | 'url';
 }
 
 export const aboutSettings = z.registry<About>();
@@ -59,6 +61,7 @@ const MODERN_CIPHERS = [
   'ECDHE-RSA-CHACHA20-POLY1305',
 ].join(':');
 const MAX_DNS_SERVERS = 8;
+const MAX_KEPT_CONFIGS = 100;
 const MIN_TRACE_KIB = 64;
 const MAX_TRACE_KIB = 1_048_576;
 const MAX_SAMPLE = 1_000_000;
@@ -249,6 +252,7 @@ const userEntry = about(
           help: 'What this user proves to know (digest authentication); of a pattern: the same for all of them.',
           reload: 'live',
           accepted: `a text of at most ${MAX_PASSWORD_CHARS} characters`,
+          secret: 'whole',
         }),
         ha1: about(
           z
@@ -257,16 +261,19 @@ const userEntry = about(
                 help: 'For MD5.',
                 reload: 'live',
                 accepted: '32 hexadecimal digits',
+                secret: 'whole',
               }),
               'SHA-256': about(ha1Of('SHA-256').optional(), {
                 help: 'For SHA-256.',
                 reload: 'live',
                 accepted: '64 hexadecimal digits',
+                secret: 'whole',
               }),
               'SHA-512-256': about(ha1Of('SHA-512-256').optional(), {
                 help: 'For SHA-512-256.',
                 reload: 'live',
                 accepted: '64 hexadecimal digits',
+                secret: 'whole',
               }),
             })
             .optional(),
@@ -564,6 +571,7 @@ const settings = z.strictObject({
                 help: 'The database, to which each shard has four connections at the most. What the URL leaves out, such as the password, comes from PGPASSWORD and its like, or from ~/.pgpass. A unix socket: postgres:///DATABASE?host=/run/postgresql. With TLS: ?sslmode=verify-full.',
                 reload: 'restart',
                 accepted: 'postgres://USER:PASSWORD@HOST:PORT/DATABASE',
+                secret: 'url',
               }),
               query: about(checkedString(queryProblem).default(SUBSCRIBER_QUERY), {
                 help: 'Gives one row for the user $1 of the realm $2, with one or more of the columns ha1 (32 digits: by MD5; 64: by SHA-256), ha1_sha256, ha1_sha512t256, and password, of which missing hashes are made. The default fits the `subscriber` table of Kamailio and OpenSIPS.',
@@ -1047,6 +1055,7 @@ const settings = z.strictObject({
           help: 'What the collector asks its sources for.',
           reload: 'restart',
           accepted: `a text of at most ${MAX_HEP_KEY_CHARS} characters`,
+          secret: 'whole',
         }),
         sample: about(z.int().min(1).max(MAX_SAMPLE).default(1), {
           help: 'One call in so many is sent with all its messages, chosen by its Call-ID.',
@@ -1055,6 +1064,22 @@ const settings = z.strictObject({
       })
       .prefault({}),
     { help: 'Messages for a capture server.', reload: 'restart' },
+  ),
+  reload: about(
+    z
+      .strictObject({
+        keep: about(z.int().min(1).max(MAX_KEPT_CONFIGS).default(10), {
+          help: 'How many of the last good configurations are kept, the current one included, so that `strowger reload --rollback` can return to one.',
+          reload: 'live',
+        }),
+        directory: about(checkedString(filePathProblem).default('auto'), {
+          help: 'Where they are kept: the texts of the file, passwords included, readable for nobody else. `auto`: strowger/config-PORT in $XDG_STATE_HOME, else in /var/lib for root, else in ~/.local/state; with port 0 as `off`: in memory, until the end of the process.',
+          reload: 'restart',
+          accepted: 'auto, off, or a directory',
+        }),
+      })
+      .prefault({}),
+    { help: 'Reading the configuration again while the server runs (SIGHUP, `strowger reload`).', reload: 'live' },
   ),
   crash: about(
     z

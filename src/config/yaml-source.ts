@@ -7,6 +7,7 @@ import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument 
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
 
 export interface Source {
+  readonly text: string;
   readonly value: unknown;
   /** `FILE:LINE:COLUMN` of the value at `path`, or of the nearest thing above it. With `key`: of that key in it. */
   placeOf(path: readonly PropertyKey[], key?: string): string;
@@ -35,6 +36,7 @@ export function parseYaml(text: string, name: string): Source | string[] {
     }
     const root: Node = document.contents;
     return {
+      text,
       value: document.toJS({ maxAliasCount: 100 }),
       placeOf: (path, key) => place(offsetOf(root, path, key)),
     };

@@ -90,6 +90,10 @@ const REGISTRY = {
   users_reloads_total: 'Times that changed files of users were taken over',
   users_reload_failures_total:
     'Times that changed files of users could not be used, so that the users of before stayed',
+  // By what came of it.
+  config_applied_reloads_total: 'Reloads that exchanged the configuration',
+  config_unchanged_reloads_total: 'Reloads after which nothing live was different',
+  config_failed_reloads_total: 'Reloads that changed nothing because something was wrong',
   redirected_total: 'Requests answered 302 with the contacts of a user',
   unresolvable_total: 'Messages whose next hop could not be resolved',
   unsupported_transport_total: 'Messages whose next hop wants a transport that is not there',
@@ -170,6 +174,9 @@ const COUNTED_BY: { readonly [name in CounterName]?: readonly CountingThread[] }
   tls_reloads_total: ['main'],
   tls_reload_failures_total: ['main'],
   users_reloads_total: ['main'],
+  config_applied_reloads_total: ['main'],
+  config_unchanged_reloads_total: ['main'],
+  config_failed_reloads_total: ['main'],
   users_reload_failures_total: ['main'],
   trace_lost_total: ['main'],
   hep_sent_total: ['main'],

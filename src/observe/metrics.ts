@@ -27,6 +27,7 @@ export const LABELS: Readonly<Record<string, string>> = {
   reason:
     'why: `peer`, `idle`, `slow`, `unread`, `fault`, `junk`, `error`, `unconnected`, `stop`, `handshake` or `untrusted`',
   state: 'the state; the one that holds is 1, the others 0',
+  result: '`applied`, `unchanged` or `failed`',
   version: 'of Strowger',
   node: 'version of Node.js',
   mode: '`stateful` or `stateless`',
@@ -136,6 +137,34 @@ export const METRIC = {
   parked: metric('gauge', `${PREFIX}parked_messages`, 'Messages that wait for a look-up', 'thread'),
 
   bans: metric('gauge', `${PREFIX}bans`, 'Sources that are banned: addresses and blocks'),
+  reloads: metric(
+    'counter',
+    `${PREFIX}config_reloads_total`,
+    'Reloads of the configuration, by what came of them',
+    'result',
+    'thread',
+  ),
+  configGeneration: metric(
+    'gauge',
+    `${PREFIX}config_generation`,
+    'How many configurations have run since the start, the first one included',
+  ),
+  configHash: metric(
+    'gauge',
+    `${PREFIX}config_hash`,
+    'What tells the configuration that runs from others, as a number: the same on all servers that have the same one. Secrets do not count',
+  ),
+  configTime: metric(
+    'gauge',
+    `${PREFIX}config_taken_timestamp_seconds`,
+    'When the configuration that runs was taken over, in seconds since 1970',
+  ),
+  configNeedsRestart: metric(
+    'gauge',
+    `${PREFIX}config_needs_restart`,
+    'Settings of the file that wait for a new start',
+  ),
+
   aors: metric('gauge', `${PREFIX}location_aors`, 'Addresses-of-record with bindings'),
   bindings: metric('gauge', `${PREFIX}location_bindings`, 'Bindings, expired ones until they are swept included'),
   locationLimit: metric(
@@ -194,6 +223,10 @@ interface LabelledCounter {
 }
 
 const LABELLED = new Map<CounterName, LabelledCounter>([
+  ...(['applied', 'unchanged', 'failed'] as const).map((value): [CounterName, LabelledCounter] => [
+    `config_${value}_reloads_total`,
+    { metric: METRIC.reloads, label: 'result', value },
+  ]),
   ...METHOD_NAMES.map((name): [CounterName, LabelledCounter] => {
     const value = name === '' ? 'other' : name;
     return [

@@ -6,6 +6,7 @@ import { parseIpAddress } from '../sip/ip-address.ts';
 import { defaultPortOf, TRANSPORT } from '../sip/transport.ts';
 import { HOST_KIND, transportAskedBy, type UriView } from '../sip/uri.ts';
 import type { BoundSocket } from './bound-socket.ts';
+import { DomainNames } from './domain-names.ts';
 
 type Bytes = Uint8Array<SharedArrayBuffer>;
 type Words = Int32Array<SharedArrayBuffer>;
@@ -46,7 +47,7 @@ export class OwnAddresses {
   readonly #wildcardPorts: Int32Array;
   readonly #sockets: readonly BoundSocket[];
   readonly #advertised: readonly OwnName[];
-  readonly #domains: readonly Uint8Array[];
+  readonly #domains: DomainNames;
   /** Domains that are addresses. */
   readonly #domainAddresses: Int32Array;
   readonly #ports: readonly number[];
@@ -69,10 +70,10 @@ export class OwnAddresses {
     this.#addresses = addresses;
     this.#advertised = names;
     this.#wildcardPorts = Int32Array.from(sockets, ({ isWildcard, port }) => (isWildcard ? port : 0));
-    this.#domains = domains.map((name) => new TextEncoder().encode(name));
+    this.#domains = new DomainNames(domains);
     this.#domainAddresses = Int32Array.from(
       domains.flatMap((name, domain) => {
-        const address = literalWords(name);
+        const address = /^[\d[]/.test(name) ? literalWords(name) : null;
         return address === null ? [] : [address[0]!, domain, ...address.slice(1)];
       }),
     );
@@ -134,8 +135,8 @@ export class OwnAddresses {
    *  which we listen there. */
   domainOf(span: HostSpan, port: number, transport: number, slotWord: number): number {
     if (span.hostKind === HOST_KIND.NAME) {
-      const domains = this.#domains;
-      for (let i = 0; i < domains.length; i++) if (this.#isName(span, domains[i]!)) return i;
+      const domain = this.#domains.find(this.#bytes, span.hostStart, span.hostEnd);
+      if (domain !== -1) return domain;
       return this.isOwnAddress(span, port, transport, slotWord) ? OWN_ADDRESS : FOREIGN;
     }
     const family = this.#readHost(span);

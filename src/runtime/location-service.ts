@@ -2,6 +2,7 @@
  *  questions this thread rests, so that no retired record waits for it. */
 
 import { randomInt } from 'node:crypto';
+import type { Text } from '../auth/digest-credentials.ts';
 import type { Config } from '../config/schema.ts';
 import { BindingView, NewBinding, type RecordDraft } from '../location/bindings.ts';
 import { createLocationTable, LocationTable, UPDATE, type WriteBindings } from '../location/location-table.ts';
@@ -61,16 +62,17 @@ export class LocationService implements LocationOperations {
   readonly feed: SharedArrayBuffer;
   /** Called with the canonical form of an AoR after `add` or `remove` has changed its bindings: tells the store. */
   onChange: ((aor: Uint8Array) => void) | null = null;
-  readonly #parts: LocationParts;
+  #parts: LocationParts;
   readonly #table: LocationTable;
   readonly #view: BindingView;
   /** The table's bytes once more. */
   readonly #tableText: Buffer;
   readonly #source: Uint8Array<SharedArrayBuffer>;
+  readonly #texts: Text;
   readonly #sourceText: Buffer;
-  readonly #own: OwnAddresses;
-  readonly #services: DomainServices;
-  readonly #users: Users;
+  #own: OwnAddresses;
+  #services: DomainServices;
+  #users: Users;
   readonly #uri = new UriView();
   readonly #binding = new NewBinding();
   readonly #address = new Int32Array(new SharedArrayBuffer(16));
@@ -95,6 +97,7 @@ export class LocationService implements LocationOperations {
     this.#table = new LocationTable(this.buffer, shardCount + 1, texts);
     this.#view = new BindingView(this.#table);
     this.#tableText = Buffer.from(this.buffer);
+    this.#texts = texts;
     this.#source = texts.bytes;
     this.#sourceText = Buffer.from(source);
     const domains = config.domains.map(({ name }) => name);
@@ -102,6 +105,20 @@ export class LocationService implements LocationOperations {
     this.#services = new DomainServices(config);
     this.#users = new Users(config, fileUsers);
     this.#table.rest();
+  }
+
+  /** Another configuration with the users of its files. Where it throws, nothing has changed. */
+  useConfig(config: Config, fileUsers: FileUsers | null): void {
+    const { sockets, localAddresses } = this.#parts;
+    const domains = config.domains.map(({ name }) => name);
+    const { bytes, words } = this.#texts;
+    const own = new OwnAddresses(bytes, words, sockets, localAddresses, domains);
+    const services = new DomainServices(config);
+    const users = new Users(config, fileUsers);
+    this.#parts = { ...this.#parts, config, fileUsers };
+    this.#own = own;
+    this.#services = services;
+    this.#users = users;
   }
 
   /** After the death of a shard, before its successor begins. */

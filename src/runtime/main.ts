@@ -2,7 +2,9 @@
 
 import { networkInterfaces } from 'node:os';
 import { type Logger, pino } from 'pino';
+import { realmsOf } from '../auth/configured.ts';
 import type { ListenPoint } from '../config/listen-point.ts';
+import type { LoadRequest } from '../config/load.ts';
 import { type Config, shardCountOf } from '../config/schema.ts';
 import { STORE_STATE } from '../location/store-feed.ts';
 import { type Arena, createArena } from '../memory/arena.ts';
@@ -10,6 +12,9 @@ import { type ArenaShape, OWNER_DISPATCHER, SHARD, SLOT, shardOffset, slotOffset
 import { COUNTER, Counters, connectionCount, readCounters } from '../observe/counters.ts';
 import { createTopSources } from '../observe/top-sources.ts';
 import type { BoundSocket } from '../roles/bound-socket.ts';
+import { NextHops } from '../roles/proxy/target-set.ts';
+import { Users } from '../roles/proxy/users.ts';
+import { TrustedSources } from '../roles/trusted-sources.ts';
 import { BanList } from './bans/ban-list.ts';
 import { protectedBlocks } from './bans/protected-blocks.ts';
 import { boundSocketOf, isDatagramSocket } from './bound-socket.ts';
@@ -18,11 +23,12 @@ import { GivenSockets } from './given-sockets.ts';
 import { liveViewOf } from './live/live-view.ts';
 import { LocationService } from './location-service.ts';
 import { LocationStore } from './location-store/location-store.ts';
+import { Reloads } from './reload/reloads.ts';
 import type { ListenError, RunningServer } from './running-server.ts';
 import { ServerMetrics } from './server-metrics.ts';
 import { ShardService } from './shard-service.ts';
 import { SocketTraffic } from './socket-traffic.ts';
-import { bansFile, locationDirectory } from './state-directory.ts';
+import { bansFile, configDirectory, locationDirectory } from './state-directory.ts';
 import { Supervisor } from './supervisor.ts';
 import { Handover } from './takeover/handover.ts';
 import type { Takeover } from './takeover/takeover.ts';
@@ -40,8 +46,7 @@ import {
   receiveDrops,
   receiveQueued,
 } from './udp-socket.ts';
-import { UserFiles } from './user-directory/user-files.ts';
-import { UserTable } from './user-directory/user-table.ts';
+import { LiveUsers } from './user-directory/live-users.ts';
 
 const TROUBLE_CHECK_MS = 5000;
 /** For a port that is free for UDP and for TCP. */
@@ -72,6 +77,11 @@ export interface StartOptions {
   readonly onSuccessorUp?: (successorPid: number) => void;
   /** Told when new requests are turned away, and when they are taken again. */
   readonly onDrain?: (isDraining: boolean) => void;
+  /** Where the configuration came from, and the text of the file; null: there was none. For reloads. */
+  readonly origin?: LoadRequest;
+  readonly text?: string | null;
+  /** Told with each reload. */
+  readonly useLogLevel?: (level: Config['log']['level']) => void;
 }
 
 /** Starts the server. Rejects with a ListenError if a socket cannot be opened, with a UserFilesError if a file of users is
@@ -85,11 +95,13 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     takeover = null,
     onRelease,
     onSuccessorUp,
+    origin = {},
+    text = null,
+    useLogLevel = (level) => void (log.level = level),
   } = options;
   const startedAt = Date.now();
-  const userFiles = new UserFiles(config, log.child({ module: 'users' }));
+  const users = new LiveUsers(config, log.child({ module: 'users' }));
   const certificateFiles = new CertificateFiles(config.tls, log.child({ module: 'tls' }));
-  const userTable = userFiles.shared === null ? null : new UserTable(userFiles.shared);
   const sockets = openSockets(config, given);
   for (const text of given.closeRest()) log.warn(`${text} was given to this server and is nowhere in listen: closed`);
   const datagramSockets = sockets.filter(isDatagramSocket);
@@ -103,7 +115,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
   const addresses = localAddresses();
   const location = new LocationService({
     config,
-    fileUsers: userTable,
+    fileUsers: users.table,
     shardCount: arena.map.shardCount,
     sockets,
     localAddresses: addresses,
@@ -117,7 +129,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     topSources,
     location,
     config,
-    users: userFiles.shared,
+    users: users.shared,
     material: certificateFiles.material,
     sockets,
     localAddresses: addresses,
@@ -125,9 +137,26 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     log: log.child({ module: 'shards' }),
     shardLog: log,
   });
+  const reloads = new Reloads({
+    origin,
+    text,
+    config,
+    directory: configDirectory(config),
+    log,
+    prepare: (next) => {
+      const prepared = users.prepare(next);
+      tryRoutes(next);
+      return () => {
+        location.useConfig(next, prepared.table);
+        prepared.commit();
+        useLogLevel(next.log.level);
+        return supervisor.useConfig(next, users.shared);
+      };
+    },
+  });
   const bans = new BanList({
     file: bansFile(config),
-    isProtected: () => protectedBlocks(config),
+    isProtected: () => protectedBlocks(reloads.running),
     onChange: (table) => supervisor.useBans(table),
     log: log.child({ module: 'bans' }),
   });
@@ -176,17 +205,17 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
   }
   trace?.startExport(log);
   certificateFiles.watch((material) => supervisor.useCertificates(material));
-  userFiles.watch((users) => {
-    userTable?.use(users);
-    supervisor.useUsers(users);
-  });
+  users.watch((shared) => supervisor.useUsers(shared));
   const refresh = () => {
     mainCounters.set(COUNTER.kernel_drops_total, sumOf(datagramSockets, receiveDrops));
     mainCounters.set(COUNTER.log_lines_lost_total, lostLines());
     mainCounters.set(COUNTER.tls_reloads_total, certificateFiles.reloads);
     mainCounters.set(COUNTER.tls_reload_failures_total, certificateFiles.failedReloads);
-    mainCounters.set(COUNTER.users_reloads_total, userFiles.reloads);
-    mainCounters.set(COUNTER.users_reload_failures_total, userFiles.failedReloads);
+    mainCounters.set(COUNTER.users_reloads_total, users.reloads);
+    mainCounters.set(COUNTER.users_reload_failures_total, users.failedReloads);
+    mainCounters.set(COUNTER.config_applied_reloads_total, reloads.applied);
+    mainCounters.set(COUNTER.config_unchanged_reloads_total, reloads.unchanged);
+    mainCounters.set(COUNTER.config_failed_reloads_total, reloads.failed);
     mainCounters.set(COUNTER.trace_lost_total, trace?.lost ?? 0);
     const hep = trace?.exported ?? null;
     mainCounters.set(COUNTER.hep_sent_total, hep?.sent ?? 0);
@@ -241,6 +270,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
   };
   const metrics = new ServerMetrics({
     ...shown,
+    configuration: reloads,
     version,
     startedAtMs: startedAt,
     isReady: () => notReadyBecause().length === 0,
@@ -298,8 +328,9 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     onSuccessorUp: (successorPid) => onSuccessorUp?.(successorPid),
     onReleased: () => {
       supervisor.refuseConnections();
-      const lingerMs = config.mode === 'stateful' ? Number.POSITIVE_INFINITY : config.timers.t2Ms;
-      drain.begin({ deadlineMs: config.drain.takeoverDeadlineSec * 1000, lingerMs });
+      const { drain: preset, timers } = reloads.running;
+      const lingerMs = config.mode === 'stateful' ? Number.POSITIVE_INFINITY : timers.t2Ms;
+      drain.begin({ deadlineMs: preset.takeoverDeadlineSec * 1000, lingerMs });
     },
     log,
   });
@@ -313,7 +344,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     drain.close();
     clearInterval(troubleTimer);
     metrics.stop();
-    userFiles.close();
+    users.close();
     certificateFiles.close();
     bans.close();
     loads.stop();
@@ -347,8 +378,11 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
       locationStore: STATE_WORDS[store.state],
       drain: drain.status(),
       hasPredecessor: supervisor.predecessor !== null,
+      configuration: reloads.state(),
       shards: supervisor.shards(),
     }),
+    settings: () => reloads.running,
+    configuration: reloads,
     location,
     live,
     trace,
@@ -358,7 +392,9 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     shards,
     useCallLevel: (level) => supervisor.setCallLevel(levelNumber(level)),
     noteUnauthorized: () => mainCounters.count(COUNTER.control_unauthorized_total),
-    drain: ({ deadlineMs = config.drain.deadlineSec * 1000, lingerMs = config.timers.t2Ms } = {}) => {
+    drain: (order = {}) => {
+      const { drain: preset, timers } = reloads.running;
+      const { deadlineMs = preset.deadlineSec * 1000, lingerMs = timers.t2Ms } = order;
       seenMessages = countMessages(stats());
       drain.begin({ deadlineMs, lingerMs });
     },
@@ -371,6 +407,14 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     stop: stopOnce,
     finished,
   };
+}
+
+/** What shards make of a configuration, made here first: a mistake of ours shows before anything has changed. */
+function tryRoutes(config: Config): void {
+  new NextHops(config);
+  new Users(config);
+  realmsOf(config, () => -1);
+  new TrustedSources(new Int32Array(new SharedArrayBuffer(4)), [...config.trusted, ...config.auth.exempt]);
 }
 
 /** The memory that is kept for messages is shared out among the shards. */

@@ -26,6 +26,7 @@
  *    (RFC 8767): a dead name server does not stop known routes. "No such name" takes effect at once; of NAPTR records it
  *    is served like an answer, and so is a failure to get any. */
 
+import { isDeepStrictEqual } from 'node:util';
 import { assert } from '../base/assert.ts';
 import { FOUND, NOT_FOUND, PENDING, type ResolvedAddress, type ResolverPort } from '../roles/ports.ts';
 import { defaultPortOf, TRANSPORT } from '../sip/transport.ts';
@@ -48,6 +49,9 @@ const MAX_NAMES = 4096;
 const MAX_QUERIES = 512;
 /** NAPTR, then SRV, then A, then AAAA, and room for an answer that ran out in between. */
 const MAX_ROUNDS = 5;
+
+/** What a reload may change. */
+export type ResolverSettings = Pick<ResolverOptions, 'servers' | 'timeoutMs' | 'negativeTtlSec' | 'naptr'>;
 
 export interface ResolverOptions {
   /** ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT; empty: the system's. */
@@ -79,7 +83,7 @@ export interface ResolverStatistics {
 }
 
 export class Resolver implements ResolverPort {
-  readonly #options: ResolverOptions;
+  #options: ResolverOptions;
   readonly #now: () => number;
   readonly #nameServer: NameServer;
   readonly #localNames: LocalNames;
@@ -102,6 +106,22 @@ export class Resolver implements ResolverPort {
     this.#services = new RecordCache(KIND.SRV, maxNames);
     this.#ipv4 = new RecordCache(KIND.A, maxNames);
     this.#ipv6 = new RecordCache(KIND.AAAA, maxNames);
+  }
+
+  /** Other settings from now on. Where they ask others or for something else, what is known is asked for again, and serves until the
+   *  answer is there: no call waits for it. */
+  use(settings: ResolverSettings): void {
+    const { servers, timeoutMs, negativeTtlSec, naptr } = this.#options;
+    const isSame = isDeepStrictEqual({ servers, timeoutMs, negativeTtlSec, naptr }, { ...settings });
+    if (isSame) return;
+    const isAskingElse = naptr !== settings.naptr;
+    const hasOtherServers = !isDeepStrictEqual(servers, settings.servers);
+    this.#options = { ...this.#options, ...settings };
+    const { maxQueries = MAX_QUERIES, transports } = this.#options;
+    this.#nameServer.use({ ...settings, transports, maxQueries, now: this.#now });
+    if (isAskingElse) this.#domains.clear();
+    if (!hasOtherServers) return;
+    for (const cache of [this.#domains, this.#services, this.#ipv4, this.#ipv6]) cache.expire(this.#now());
   }
 
   get statistics(): ResolverStatistics {

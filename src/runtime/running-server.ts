@@ -1,6 +1,8 @@
 /** What the command line knows of a running server: the face of runtime/main.ts. What operators ask of the location table goes
  *  over the control socket as it is here. */
 
+import type { ConfigChanges } from '../config/changes.ts';
+import type { Config } from '../config/schema.ts';
 import type { BanOperations } from './bans/ban-list.ts';
 import type { DrainStatus } from './drain.ts';
 import type { LiveView } from './live/live-feed.ts';
@@ -96,6 +98,58 @@ export interface TlsOperations {
   reload(): { readonly isChanged: boolean; readonly problem: string | null };
 }
 
+export interface ReloadOrder {
+  /** Nothing is changed. */
+  readonly isDryRun: boolean;
+  /** What needs a new start in part is refused as a whole. */
+  readonly isStrict: boolean;
+}
+
+export interface ReloadReport extends ConfigChanges {
+  /** 'unchanged': nothing that a running server can take over is different. */
+  readonly result: 'applied' | 'unchanged';
+  readonly isDryRun: boolean;
+  /** Of the configuration that runs: 1 at the start, one more with each that was applied. */
+  readonly generation: number;
+  /** Of what runs, or of a dry run what would. */
+  readonly hash: string;
+  /** How long a shard served nothing, at the most. */
+  readonly longestPauseMs: number;
+}
+
+/** Where the configuration came from and how it is. */
+export interface ConfigState {
+  /** null: the server was started without one. */
+  readonly file: string | null;
+  /** Of all but the secrets. */
+  readonly hash: string;
+  readonly generation: number;
+  /** ISO 8601: since when it runs. */
+  readonly takenAt: string;
+  readonly lastReload: 'none' | 'applied' | 'unchanged' | 'failed';
+  /** Settings of the file that wait for a new start. */
+  readonly needsRestart: readonly string[];
+}
+
+/** The configuration for operators. What is wrong with a file is thrown as a RequestError, a line for each problem. */
+export interface ConfigOperations {
+  state(): ConfigState;
+  reload(order: ReloadOrder): Promise<ReloadReport>;
+  /** `back`: how many steps before the current one. */
+  rollback(order: ReloadOrder & { readonly back: number }): Promise<ReloadReport>;
+  show(question: { readonly hasDefaults: boolean }): ConfigState & { readonly config: object };
+  /** From what runs to a file, a kept configuration, or the server's own file. */
+  diff(question: { readonly file?: string | undefined; readonly back?: number | undefined }): ConfigChanges;
+  history(): {
+    readonly kept: readonly {
+      readonly back: number;
+      readonly number: number;
+      readonly takenAt: string;
+      readonly file: string | null;
+    }[];
+  };
+}
+
 export interface RunningServer {
   describe(): ServerDescription;
   /** Counters summed over all threads, by name. */
@@ -106,6 +160,9 @@ export interface RunningServer {
   notReadyBecause(): readonly string[];
   /** JSON-serialisable: shards, their incarnations, readiness. */
   status(): object;
+  /** What runs; a reload exchanges it. */
+  settings(): Config;
+  readonly configuration: ConfigOperations;
   readonly location: LocationOperations;
   /** The certificates of this server. */
   readonly tls: TlsOperations;

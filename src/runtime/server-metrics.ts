@@ -9,6 +9,7 @@ import { Exposition } from '../observe/exposition.ts';
 import { HISTOGRAM, Histograms, readHistogram } from '../observe/histograms.ts';
 import { METRIC, metricOfCounter, threadName, threadsCounting } from '../observe/metrics.ts';
 import { rejectMarkOf, shedMarkOf } from './ring-marks.ts';
+import type { ConfigOperations } from './running-server.ts';
 import type { ShardStatus } from './supervisor.ts';
 import { cpuNsOfThread } from './thread-cpu.ts';
 import type { ListedCertificate } from './tls/certificate-files.ts';
@@ -27,6 +28,7 @@ export interface MetricsSources {
     readonly received: () => number;
   }[];
   readonly isReady: () => boolean;
+  readonly configuration: Pick<ConfigOperations, 'state'> & { readonly takenAtMs: number };
   /** null: there is no dispatcher. */
   readonly isDispatcherUp: () => boolean | null;
   readonly shards: () => readonly ShardStatus[];
@@ -103,12 +105,16 @@ export class ServerMetrics {
   }
 
   #addProcess(): void {
-    const { version, config, startedAtMs, isReady } = this.#sources;
+    const { version, config, startedAtMs, isReady, configuration } = this.#sources;
     const page = this.#exposition;
     const build = { version, node: process.version.slice(1), mode: config.mode };
     page.add(METRIC.buildInfo, build, () => 1);
     page.add(METRIC.ready, {}, () => Number(isReady()));
     page.add(METRIC.uptime, {}, () => (Date.now() - startedAtMs) / 1000);
+    page.add(METRIC.configGeneration, {}, () => configuration.state().generation);
+    page.add(METRIC.configHash, {}, () => Number.parseInt(configuration.state().hash, 16));
+    page.add(METRIC.configTime, {}, () => configuration.takenAtMs / 1000);
+    page.add(METRIC.configNeedsRestart, {}, () => configuration.state().needsRestart.length);
     page.add(METRIC.residentMemory, {}, () => process.memoryUsage.rss());
     page.add(METRIC.cpu, {}, () => {
       const { user, system } = process.cpuUsage();

@@ -86,7 +86,7 @@ export interface ShardTask {
   readonly predecessor: PredecessorTask | null;
   /** What is new is turned away from the beginning. */
   readonly isDraining: boolean;
-  /** From the supervisor: 'receive', 'drain', 'undrain', 'census', 'turn', 'keys', 'leave', 'stop', other users or bans, questions, a relay, a
+  /** From the supervisor: 'receive', 'drain', 'undrain', 'census', 'turn', 'keys', 'leave', 'stop', another configuration, other users or bans, questions, a relay, a
    *  predecessor, or, in tests of crashes, 'crash'. */
   readonly port: MessagePort;
 }
@@ -137,6 +137,14 @@ export interface ShardCensus {
   readonly held: number;
 }
 
+/** From the supervisor: the configuration from now on, and what hangs on it. */
+export interface ExchangeCommand {
+  /** JSON in UTF-8: the same bytes for all shards. */
+  readonly config: SharedArrayBuffer;
+  readonly auth: SharedAuth | null;
+  readonly users: SharedCredentials | null;
+}
+
 /** From the supervisor: the users from now on. */
 export interface UsersCommand {
   readonly users: SharedCredentials;
@@ -180,6 +188,7 @@ class Shard {
   #doneCount = 0;
   /** Messages that wait for the DNS. */
   #parked = 0;
+  #config: Config;
   #isStopping = false;
   /** To make room for a successor, as soon as nothing waits. */
   #isLeaving = false;
@@ -226,6 +235,7 @@ class Shard {
     this.#sockets = datagramSockets;
     this.#arena = arena;
     this.#task = task;
+    this.#config = task.config;
     this.#control = shardOffset(map, task.shard) >> 2;
     // A predecessor may have died between taking a datagram and releasing it: what it had in hand is not served again.
     const cursor = words[this.#control + SHARD.CURSOR_WORD]!;
@@ -252,8 +262,8 @@ class Shard {
     this.#element = new Element(arena, task.shard, {
       location: this.#location,
       feed: new FeedProducer(new Int32Array(task.feed), task.shard),
-      auth: openAuth(task.auth, this.#users),
-      fileUsers: this.#users.files,
+      auth: openAuth(task.auth, this.#users.current),
+      fileUsers: this.#users.current.files,
       whenUsersKnown: () => this.#users.whenKnown(),
       answerLog: {
         level: () => words[this.#control + SHARD.LOG_LEVEL_WORD]!,
@@ -559,7 +569,7 @@ class Shard {
 
   /** The same for what is kept elsewhere. */
   #defer(resume: () => void, untilResolved: Promise<void>): boolean {
-    if (this.#parked >= this.#task.config.limits.parkedRequests) return false;
+    if (this.#parked >= this.#config.limits.parkedRequests) return false;
     this.#noteParked(1);
     this.#hasMicrotasks = true;
     this.#counters.count(COUNTER.parked_total);
@@ -587,7 +597,8 @@ class Shard {
   #obey(command: unknown): void {
     this.#log.hear(command);
     if (command === 'crash') throw new Error('crash on request');
-    if (isUsersCommand(command)) this.#users.use(command.users);
+    if (isExchangeCommand(command)) this.#exchange(command);
+    else if (isUsersCommand(command)) this.#users.use(command.users);
     if (isBansCommand(command)) this.#intake?.useBans(command.bans === null ? null : new BanTable(command.bans));
     if (isAskCommand(command)) this.#answer(command);
     if (command === 'receive') this.#startReceiving();
@@ -609,6 +620,18 @@ class Shard {
     this.#isStopping = true;
     this.#isReceiving = false;
     this.#work();
+  }
+
+  /** Between two duty cycles. What is parked is served by the new configuration: it was not begun. Answers how many milliseconds the
+   *  shard served nothing. */
+  #exchange(command: ExchangeCommand): void {
+    const startedMs = performance.now();
+    const config: Config = JSON.parse(Buffer.from(command.config).toString());
+    this.#config = config;
+    this.#resolver.use(config.dns);
+    const users = this.#users.exchange(command.users, config);
+    this.#element.use({ config, fileUsers: users.files, auth: openAuth(command.auth, users) });
+    this.#task.port.postMessage({ exchangedMs: performance.now() - startedMs });
   }
 
   #answer(command: AskCommand): void {
@@ -717,6 +740,10 @@ function isRelayCommand(command: unknown): command is RelayCommand {
 
 function isPredecessorCommand(command: unknown): command is PredecessorCommand {
   return typeof command === 'object' && command !== null && 'predecessor' in command;
+}
+
+function isExchangeCommand(command: unknown): command is ExchangeCommand {
+  return typeof command === 'object' && command !== null && 'config' in command;
 }
 
 function isUsersCommand(command: unknown): command is UsersCommand {

@@ -36,13 +36,11 @@ export function shareAuth(
 export function openAuth(shared: SharedAuth | null, users: AskedUsers | null = null): AuthPorts | null {
   if (shared === null) return null;
   const { nonceTable, secret, credentials } = shared;
+  if (users?.source) {
+    return { nonceTable, secret, source: users.source, algorithmsOf: (realm) => users.algorithmsOf(realm) };
+  }
   const table = new CredentialTable(credentials);
-  return {
-    nonceTable,
-    secret,
-    source: users?.source ?? table,
-    algorithmsOf: (realm) => (users === null ? table : users).algorithmsOf(realm),
-  };
+  return { nonceTable, secret, source: table, algorithmsOf: (realm) => table.algorithmsOf(realm) };
 }
 
 interface AskedUsers {

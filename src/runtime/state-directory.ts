@@ -32,6 +32,19 @@ export function bansFile(
   return port === 0 ? null : join(stateDirectory(environment, isRoot), `bans-${port}.json`);
 }
 
+/** The directory of the configurations that were good; null: they are kept in memory. `port`: of the first socket, as configured. */
+export function configDirectory(
+  config: Config,
+  environment: NodeJS.ProcessEnv = process.env,
+  isRoot: boolean = process.getuid?.() === 0,
+): string | null {
+  const { directory } = config.reload;
+  const { port } = config.listen[0]!;
+  if (directory === 'off') return null;
+  if (directory !== 'auto') return resolve(directory);
+  return port === 0 ? null : join(stateDirectory(environment, isRoot), `config-${port}`);
+}
+
 function stateDirectory({ XDG_STATE_HOME: own }: NodeJS.ProcessEnv, isRoot: boolean): string {
   const base = own !== undefined && own !== '' ? own : isRoot ? '/var/lib' : join(homedir(), '.local', 'state');
   return join(base, 'strowger');

@@ -34,6 +34,7 @@ import { REFUSED, RequestError } from './request-error.ts';
 import { shedMarkOf } from './ring-marks.ts';
 import type {
   BansCommand,
+  ExchangeCommand,
   IntakeTask,
   PredecessorCommand,
   PredecessorTask,
@@ -69,6 +70,8 @@ const RESTART_LIMIT_MS = 10_000;
 const RESTART_POLL_MS = 5;
 /** SIGTERM to exit takes 2 s at the most; what does not end by itself is ended. */
 const STOP_TIMEOUT_MS = 1500;
+/** A shard with much to do takes a configuration a little later. */
+const EXCHANGE_LIMIT_MS = 10_000;
 const CENSUS_LIMIT_MS = 1000;
 /** A thread that does not answer by then does not work. */
 const TURN_LIMIT_MS = 2000;
@@ -107,6 +110,14 @@ export interface ShardCrash {
   readonly vector: string | null;
 }
 
+/** What an exchange of the configuration came to. */
+export interface Exchange {
+  /** How many have it. */
+  readonly shards: number;
+  /** How long a shard served nothing, at the most. */
+  readonly longestMs: number;
+}
+
 export interface ShardStatus {
   readonly shard: number;
   readonly isRunning: boolean;
@@ -116,7 +127,11 @@ export interface ShardStatus {
 
 export class Supervisor {
   readonly #options: SupervisorOptions;
+  /** As shards that start again are to have it. */
+  #config: Config;
   #auth: SharedAuth | null;
+  /** What there was of it last: its nonces are good again where a later configuration asks for any. */
+  #lastAuth: SharedAuth | null;
   #users: SharedCredentials | null;
   readonly #arena: Arena;
   readonly #log: Logger;
@@ -171,6 +186,8 @@ export class Supervisor {
     const { shardCount } = arena.map;
     this.#options = options;
     this.#auth = shareAuth(options.config, options.users);
+    this.#lastAuth = this.#auth;
+    this.#config = options.config;
     this.#users = options.users;
     this.#material = options.material;
     this.#hasDispatcher = hasDispatcherThread(options.config);
@@ -303,6 +320,27 @@ export class Supervisor {
     if (this.#auth !== null) this.#auth = { ...this.#auth, credentials: users };
     const command: UsersCommand = { users };
     for (const port of this.#ports) port?.postMessage(command);
+  }
+
+  /** Exchanges the configuration on all shards, one after the other, each between two duty cycles. A shard that is down, or goes down
+   *  over it, begins with this one. */
+  async useConfig(config: Config, users: SharedCredentials | null): Promise<Exchange> {
+    this.#config = config;
+    this.#users = users;
+    this.#auth = shareAuth(config, users, this.#lastAuth);
+    this.#lastAuth = this.#auth ?? this.#lastAuth;
+    const command: ExchangeCommand = { config: shareText(JSON.stringify(config)), auth: this.#auth, users };
+    let shards = 0;
+    let longestMs = 0;
+    for (const [shard, port] of this.#ports.entries()) {
+      if (port === null) continue;
+      const post = () => port.postMessage(command);
+      const tookMs = await ask<'exchangedMs', number>(port, post, 'exchangedMs', EXCHANGE_LIMIT_MS);
+      if (tookMs === null) this.#log.error({ shard }, 'the shard has not said that it has the new configuration');
+      else shards++;
+      longestMs = Math.max(longestMs, tookMs ?? 0);
+    }
+    return { shards, longestMs };
   }
 
   /** Has the intake drop what comes from other sources (bans/ban-table.ts). */
@@ -541,7 +579,7 @@ export class Supervisor {
         feed: this.#options.location.feed,
         auth: this.#auth,
         users: this.#users,
-        config: this.#options.config,
+        config: this.#config,
         trace: this.#options.trace,
         intake: this.#intakeTask(),
         rehearsalMs: this.#isUp ? 0 : this.#options.config.rehearsalMs,
@@ -752,6 +790,13 @@ async function askCensus(port: MessagePort | null): Promise<ShardCensus> {
   if (port === null) return { pending: 0, held: 0 };
   const post = () => port.postMessage('census');
   return (await ask<'census', ShardCensus>(port, post, 'census', CENSUS_LIMIT_MS)) ?? { pending: 1, held: 1 };
+}
+
+/** In UTF-8, for all threads. */
+function shareText(text: string): SharedArrayBuffer {
+  const buffer = new SharedArrayBuffer(Buffer.byteLength(text));
+  Buffer.from(buffer).write(text);
+  return buffer;
 }
 
 /** A module of this folder: .ts when run from the sources, .js from dist. */

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { configSchema } from '../../src/config/schema.ts';
 import { type Calls, MAX_REQUEST_BYTES } from '../../src/runtime/control/json-rpc.ts';
 import type { ProcessOperations } from '../../src/runtime/control/method.ts';
 import { callsOf } from '../../src/runtime/control/methods.ts';
@@ -38,6 +39,8 @@ const server: RunningServer = {
   },
   tls: { list: () => [], reload: () => ({ isChanged: false, problem: null }) },
   live: {} as RunningServer['live'],
+  settings: () => configSchema.parse({}),
+  configuration: {} as RunningServer['configuration'],
   trace: null,
   bans: {
     list: () => ({ bans: [], total: 0 }),

@@ -749,3 +749,59 @@ function asked(count: number): Promise<void> {
 async function until(isTrue: () => boolean): Promise<void> {
   while (!isTrue()) await new Promise((resolve) => setImmediate(resolve));
 }
+
+describe('other settings, as a reload brings them', () => {
+  const settings = () => ({ servers: [server.address], timeoutMs: 200, negativeTtlSec: 30, naptr: true });
+
+  it('change nothing where they are the same', async () => {
+    server.records = [a('proxy.example', '192.0.2.1')];
+    await resolved('proxy.example', 5070);
+    resolver.use(settings());
+    expect(found('proxy.example', 5070)).toBe('192.0.2.1:5070');
+    expect(server.asked).toEqual(['A proxy.example']);
+  });
+
+  it('ask other servers, and what is known serves until they have answered', async () => {
+    const other = await DnsServer.start([a('proxy.example', '192.0.2.99'), a('new.example', '192.0.2.98')]);
+    server.records = [a('proxy.example', '192.0.2.1')];
+    await resolved('proxy.example', 5070);
+    resolver.use({ ...settings(), servers: [other.address] });
+    expect(found('proxy.example', 5070)).toBe('192.0.2.1:5070');
+    await expect.poll(() => found('proxy.example', 5070)).toBe('192.0.2.99:5070');
+    expect(await resolved('new.example', 5070)).toBe('192.0.2.98:5070');
+    expect(server.asked).toEqual(['A proxy.example']);
+    other.close();
+  });
+
+  it('leave a look-up that is on its way to the servers it was sent to', async () => {
+    const other = await DnsServer.start();
+    server.records = [a('proxy.example', '192.0.2.1')];
+    expect(found('proxy.example', 5070)).toBe('pending');
+    resolver.use({ ...settings(), servers: [other.address], timeoutMs: 300 });
+    await resolver.whenResolved('proxy.example', 5070, TRANSPORT.NONE);
+    expect(found('proxy.example', 5070)).toBe('192.0.2.1:5070');
+    other.close();
+  });
+
+  it('remember failures for as long as they say now', async () => {
+    resolver.use({ ...settings(), negativeTtlSec: 5 });
+    expect(await resolved('later.example', 5070)).toBe('not found');
+    server.records = [a('later.example', '192.0.2.7')];
+    nowMs += 6000;
+    expect(await resolved('later.example', 5070)).toBe('192.0.2.7:5070');
+  });
+
+  it('ask for NAPTR records or no longer', async () => {
+    server.records = [
+      naptr('chicago.example', '10 10 "s" "SIP+D2U" "" _sip._udp.alt.example'),
+      srvAt('_sip._udp.alt.example', 0, 0, 5071, 'one.example'),
+      a('one.example', '192.0.2.5'),
+      a('chicago.example', '192.0.2.6'),
+    ];
+    expect(await resolved('chicago.example')).toBe('192.0.2.5:5071');
+    resolver.use({ ...settings(), naptr: false });
+    expect(await resolved('chicago.example')).toBe('192.0.2.6:5060');
+    resolver.use(settings());
+    expect(await resolved('chicago.example')).toBe('192.0.2.5:5071');
+  });
+});

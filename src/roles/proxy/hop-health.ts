@@ -2,6 +2,30 @@
  *  Runs on the shard. Hot: once per request, allocates nothing. */
 
 import { assert } from '../../base/assert.ts';
+import { parseIpAddress } from '../../sip/ip-address.ts';
+import { parseUri, transportAskedBy, UriView } from '../../sip/uri.ts';
+
+/** Where a next hop is. */
+export interface HopPlace {
+  /** The same for the same URI in all lists and snapshots of the configuration, so that all of them learn of its failure. */
+  readonly id: number;
+  readonly uri: string;
+  /** The host of the URI or its maddr, for the resolver. */
+  readonly host: string;
+  /** −1: none given. */
+  readonly port: number;
+  /** 4 or 6 for an address, 0 for a name. */
+  readonly family: number;
+  /** One of TRANSPORT; NONE: none given. */
+  readonly transport: number;
+  /** The address in network order. */
+  readonly words: Int32Array;
+}
+
+interface KnownHop {
+  readonly place: HopPlace;
+  users: number;
+}
 
 /** What a shard has seen of a next hop. */
 export interface ListedHop {
@@ -22,7 +46,7 @@ export class KnownHops {
   /** How often each has failed, and when it did last. */
   failures = new Float64Array(0);
   failedMs = new Float64Array(0);
-  readonly #byUri = new Map<string, { readonly id: number; users: number }>();
+  readonly #byUri = new Map<string, KnownHop>();
   readonly #freeIds: number[] = [];
   /** Ids are below it. */
   count = 0;
@@ -32,19 +56,20 @@ export class KnownHops {
     return this.#byUri.size;
   }
 
-  /** The id of a URI, until `release`; so many of these as of `take`. */
-  take(uri: string): number {
+  /** The place that a URI of the configuration stands for, until `release`; so many of these as of `take`. */
+  take(uri: string): HopPlace {
     const known = this.#byUri.get(uri);
     if (known !== undefined) {
       known.users++;
-      return known.id;
+      return known.place;
     }
     const id = this.#freeIds.pop() ?? this.count++;
-    this.#byUri.set(uri, { id, users: 1 });
+    const place = readPlace(uri, id);
+    this.#byUri.set(uri, { place, users: 1 });
     this.#makeRoom();
     this.restEndMs[id] = Number.NEGATIVE_INFINITY;
     this.failures[id] = 0;
-    return id;
+    return place;
   }
 
   release(uri: string): void {
@@ -52,7 +77,7 @@ export class KnownHops {
     assert(known !== undefined, 'a next hop is released that nobody has');
     if (--known.users > 0) return;
     this.#byUri.delete(uri);
-    this.#freeIds.push(known.id);
+    this.#freeIds.push(known.place.id);
   }
 
   #makeRoom(): void {
@@ -65,7 +90,7 @@ export class KnownHops {
 
   /** For operators. */
   list(nowMs: number): ListedHop[] {
-    return [...this.#byUri].map(([uri, { id }]) => ({
+    return [...this.#byUri.values()].map(({ place: { uri, id } }) => ({
       uri,
       restsForMs: Math.max(0, this.restEndMs[id]! - nowMs),
       failures: this.failures[id]!,
@@ -109,4 +134,27 @@ export class HopHealth {
   isResting(id: number, nowMs: number): boolean {
     return nowMs < this.#known.restEndMs[id]!;
   }
+}
+
+// A configuration may have ten thousand next hops: one buffer to read them all in.
+const MAX_URI_BYTES = 1024;
+const uriBytes = new Uint8Array(new SharedArrayBuffer(MAX_URI_BYTES));
+const addressWords = new Int32Array(new SharedArrayBuffer(16));
+const view = new UriView();
+const encoder = new TextEncoder();
+
+/** The URI has passed the configuration's checks. */
+function readPlace(uri: string, id: number): HopPlace {
+  const text = encoder.encode(uri);
+  assert(text.length <= MAX_URI_BYTES, 'a next hop of the configuration is too long');
+  uriBytes.set(text);
+  assert(parseUri(uriBytes, 0, text.length, view) >= 0, 'a next hop of the configuration is no URI');
+  const hasMaddr = view.maddrStart !== -1;
+  const start = hasMaddr ? view.maddrStart : view.hostStart;
+  const end = hasMaddr ? view.maddrEnd : view.hostEnd;
+  addressWords.fill(0);
+  const family = parseIpAddress(uriBytes, start, end, addressWords, 0);
+  const transport = transportAskedBy(view);
+  const host = uri.slice(start, end);
+  return { id, uri, host, transport, port: view.port, family, words: new Int32Array(addressWords) };
 }

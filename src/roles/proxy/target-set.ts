@@ -5,24 +5,9 @@
 
 import { assert } from '../../base/assert.ts';
 import type { Config, NextHopEntry } from '../../config/schema.ts';
-import { parseIpAddress } from '../../sip/ip-address.ts';
-import { parseUri, transportAskedBy, UriView } from '../../sip/uri.ts';
-import { type HopHealth, KnownHops } from './hop-health.ts';
+import { type HopHealth, type HopPlace, KnownHops } from './hop-health.ts';
 
-export interface NextHop {
-  /** The same for the same URI in all lists and snapshots of the configuration, so that all of them learn of its failure. */
-  readonly id: number;
-  readonly uri: string;
-  /** The host of the URI or its maddr, for the resolver. */
-  readonly host: string;
-  /** One of TRANSPORT; NONE: none given. */
-  readonly transport: number;
-  /** −1: none given. */
-  readonly port: number;
-  /** 4 or 6 for an address, 0 for a name. */
-  readonly family: number;
-  /** The address in network order. */
-  readonly words: Int32Array;
+export interface NextHop extends HopPlace {
   /** Lower ones first. */
   readonly priority: number;
   /** Share of the calls within its priority; 0: after all others of it. */
@@ -39,6 +24,9 @@ interface Group {
   readonly drawn: Uint8Array;
 }
 
+const SOLE_WEIGHTS = Int32Array.of(1);
+const SOLE_DRAWN = new Uint8Array(1);
+
 export class NextHops {
   /** Each once. */
   readonly uris: readonly string[];
@@ -47,18 +35,18 @@ export class NextHops {
 
   /** Takes its URIs from `known`; whoever makes it gives them back. */
   constructor(config: Config, known: KnownHops = new KnownHops()) {
-    const idOf = new Map<string, number>();
-    const read = (entry: NextHopEntry): NextHop => {
-      const id = idOf.get(entry.uri) ?? known.take(entry.uri);
-      idOf.set(entry.uri, id);
-      return readNextHop(entry, id);
+    const places = new Map<string, HopPlace>();
+    const read = ({ uri, priority, weight }: NextHopEntry): NextHop => {
+      const place = places.get(uri) ?? known.take(uri);
+      places.set(uri, place);
+      return { ...place, priority, weight };
     };
     const common = groupsOf(config.nextHops.map(read));
     this.#common = common;
     this.#byDomain = config.domains.map(({ nextHops }) =>
       nextHops.length > 0 ? groupsOf(nextHops.map(read)) : common,
     );
-    this.uris = [...idOf.keys()];
+    this.uris = [...places.keys()];
   }
 
   /** The one next hop for a call: chosen by `selector` alone, so that retransmissions, CANCEL and ACK go the same way
@@ -160,27 +148,17 @@ function chance(selector: number, count: number): number {
 // ---- Reading, cold --------------------------------------------------------------------------------------------------
 
 function groupsOf(hops: readonly NextHop[]): Group[] {
+  if (hops.length === 1) return [groupOf(hops)];
   const priorities = [...new Set(hops.map(({ priority }) => priority))].sort((a, b) => a - b);
   return priorities.map((priority) => {
-    const members = hops.filter((hop) => hop.priority === priority);
-    const weights = Int32Array.from(members, ({ weight }) => weight);
-    const totalWeight = weights.reduce((sum, weight) => sum + weight, 0);
-    return { hops: members, weights, totalWeight, drawn: new Uint8Array(members.length) };
+    return groupOf(hops.filter((hop) => hop.priority === priority));
   });
 }
 
-/** The URI has passed the configuration's checks. */
-function readNextHop({ uri, priority, weight }: NextHopEntry, id: number): NextHop {
-  const text = new TextEncoder().encode(uri);
-  const bytes = new Uint8Array(new SharedArrayBuffer(text.length));
-  bytes.set(text);
-  const view = new UriView();
-  assert(parseUri(bytes, 0, text.length, view) >= 0, 'a next hop of the configuration is no URI');
-  const hasMaddr = view.maddrStart !== -1;
-  const start = hasMaddr ? view.maddrStart : view.hostStart;
-  const end = hasMaddr ? view.maddrEnd : view.hostEnd;
-  const words = new Int32Array(new SharedArrayBuffer(16));
-  const family = parseIpAddress(bytes, start, end, words, 0);
-  const transport = transportAskedBy(view);
-  return { id, uri, host: uri.slice(start, end), transport, port: view.port, family, words, priority, weight };
+function groupOf(hops: readonly NextHop[]): Group {
+  // Of one there is nothing to draw, and a configuration may have ten thousand of these.
+  if (hops.length === 1) return { hops, weights: SOLE_WEIGHTS, totalWeight: 1, drawn: SOLE_DRAWN };
+  const weights = Int32Array.from(hops, ({ weight }) => weight);
+  const totalWeight = weights.reduce((sum, weight) => sum + weight, 0);
+  return { hops, weights, totalWeight, drawn: new Uint8Array(hops.length) };
 }

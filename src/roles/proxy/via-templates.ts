@@ -42,6 +42,9 @@ interface OwnVia {
   readonly length: number;
 }
 
+/** No two templates of a thread have the same, whichever snapshot of the configuration they belong to: `Outbound` keeps texts by it. */
+let nextId = 1;
+
 export class ViaTemplates {
   readonly #arena: Arena;
   readonly #sockets: readonly BoundSocket[];
@@ -50,7 +53,6 @@ export class ViaTemplates {
   readonly #namesConnections: boolean;
   #known: KnownTemplate[] = [];
   #ownVias: OwnVia[] = [];
-  #nextId = 1;
   /** Of the Via that `branchOfOwnVia` found last: where its branch ends, and the connection it names (0: none). */
   branchEnd = 0;
   connection = 0;
@@ -152,7 +154,7 @@ export class ViaTemplates {
     const connection = isNaming ? `${CONNECTION}${'0'.repeat(CONNECTION_DIGITS)}` : '';
     const branchEnd = head.length + CHANGING_DIGITS + suffix.length;
     const template: KnownTemplate = {
-      id: this.#nextId++,
+      id: nextId++,
       socket,
       ingressSocket,
       family,

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { packageVersion } from '../package-root.ts';
 import type { RunningServer } from '../running-server.ts';
 import { banMethods } from './ban-methods.ts';
+import { configMethods } from './config-methods.ts';
 import { drainMethods } from './drain-methods.ts';
 import type { Calls } from './json-rpc.ts';
 import { locationMethods } from './location-methods.ts';
@@ -19,6 +20,7 @@ const OPENRPC_VERSION = '1.3.2';
 
 export const METHODS: MethodTable = {
   ...serverMethods,
+  ...configMethods,
   ...drainMethods,
   ...shardMethods,
   ...takeoverMethods,

@@ -13,7 +13,7 @@ export const serverMethods = {
     help: 'Say how the server is: whether it is ready, since when it runs, its shards',
     params: z.strictObject({}),
     result:
-      '`isReady`, `pid`, `uptimeSec`, `mode`, `listening`, `addressesOfRecord`, `locationStore`, `drain` (as the method of that name returns it), `hasPredecessor` (the server before this one still finishes what it has begun), and `shards`: each with `shard`, `isRunning`, `starts` and `crashes`',
+      '`isReady`, `pid`, `uptimeSec`, `mode`, `listening`, `addressesOfRecord`, `locationStore`, `drain` (as the method of that name returns it), `configuration` (as `config.show` returns it, without the settings), `hasPredecessor` (the server before this one still finishes what it has begun), and `shards`: each with `shard`, `isRunning`, `starts` and `crashes`',
     run: (server) => server.status(),
   }),
   stats: method({

@@ -13,6 +13,8 @@ const SERVICE_TTL_SEC = 60;
 const FAILURE_TTL_SEC = 5;
 /** Addresses used of one answer: the first ones in order. */
 const MAX_ADDRESSES = 32;
+/** What was asked of even earlier servers ends by its time. */
+const MAX_FORMER = 8;
 
 export interface NameServerOptions {
   /** ADDRESS, ADDRESS:PORT or [ADDRESS]:PORT; empty: the system's. */
@@ -34,17 +36,24 @@ export class NameServer {
   failures = 0;
   /** Queries not made because `maxQueries` were on their way. */
   refused = 0;
-  readonly #options: NameServerOptions;
-  readonly #dns: dns.Resolver;
+  #options: NameServerOptions;
+  #dns: dns.Resolver;
+  /** Those before, which may still be waiting for answers. */
+  #former: readonly dns.Resolver[] = [];
   #queryCount = 0;
   #isClosed = false;
 
   /** Throws if a server's address is malformed. */
   constructor(options: NameServerOptions) {
     this.#options = options;
-    const tryMs = Math.ceil(options.timeoutMs / 2);
-    this.#dns = new dns.Resolver({ timeout: tryMs, tries: 2, maxTimeout: tryMs });
-    if (options.servers.length > 0) this.#dns.setServers(options.servers);
+    this.#dns = openDns(options);
+  }
+
+  /** Other servers and times, for queries from now on. */
+  use(options: NameServerOptions): void {
+    this.#former = [this.#dns, ...this.#former].slice(0, MAX_FORMER);
+    this.#options = options;
+    this.#dns = openDns(options);
   }
 
   /** Starts a query, which becomes the set's, and teaches the set its answer; or does nothing beyond the limit. */
@@ -62,7 +71,7 @@ export class NameServer {
   /** Gives up what is on its way. */
   close(): void {
     this.#isClosed = true;
-    this.#dns.cancel();
+    for (const one of [this.#dns, ...this.#former]) one.cancel();
   }
 
   /** Settles when the set has learnt something: the answer, or that none came in time. An answer that comes too late is
@@ -115,6 +124,13 @@ export class NameServer {
   #absence(): Answer {
     return { known: KNOWN.ABSENT, ttlSec: Math.max(this.#options.negativeTtlSec, MIN_TTL_SEC) };
   }
+}
+
+function openDns({ servers, timeoutMs }: NameServerOptions): dns.Resolver {
+  const tryMs = Math.ceil(timeoutMs / 2);
+  const opened = new dns.Resolver({ timeout: tryMs, tries: 2, maxTimeout: tryMs });
+  if (servers.length > 0) opened.setServers(servers);
+  return opened;
 }
 
 const FAILURE: Answer = { known: KNOWN.FAILED, ttlSec: FAILURE_TTL_SEC };

@@ -115,6 +115,19 @@ export class RecordCache {
     return set;
   }
 
+  /** Has everything that is known be asked for again at its next use; where it may be, it is served until an answer comes. What
+   *  needs no name server stays. */
+  expire(nowMs: number): void {
+    for (const set of this.#sets.values()) {
+      if (set.freshUntilMs !== Number.POSITIVE_INFINITY) set.freshUntilMs = Math.min(set.freshUntilMs, nowMs);
+    }
+  }
+
+  /** Forgets everything but what is being asked for. */
+  clear(): void {
+    for (const [name, { query }] of this.#sets) if (query === null) this.#sets.delete(name);
+  }
+
   #dropOne(): void {
     for (const [name, set] of this.#sets) {
       this.#sets.delete(name);

@@ -66,12 +66,34 @@ export class LookedUpUsers implements Ha1Source {
   }
 
   lookup(realm: number, text: Text, start: number, end: number, algorithm: Algorithm, target: Uint8Array): Ha1Answer {
-    const inTable = this.#parts.table.lookup(realm, text, start, end, algorithm, target);
+    const { table, realms } = this.#parts;
+    return this.#lookUpIn(table, realms, realm, text, start, end, algorithm, target);
+  }
+
+  /** The same directory behind another table, for another configuration. `realms`: names, by realm number. */
+  behind(table: Ha1Source, realms: readonly string[]): Ha1Source {
+    return {
+      lookup: (realm, text, start, end, algorithm, target) =>
+        this.#lookUpIn(table, realms, realm, text, start, end, algorithm, target),
+    };
+  }
+
+  #lookUpIn(
+    table: Ha1Source,
+    realms: readonly string[],
+    realm: number,
+    text: Text,
+    start: number,
+    end: number,
+    algorithm: Algorithm,
+    target: Uint8Array,
+  ): Ha1Answer {
+    const inTable = table.lookup(realm, text, start, end, algorithm, target);
     if (inTable !== HA1.ABSENT || end - start > MAX_USERNAME_BYTES) return inTable;
     // Copied: shared memory cannot be decoded.
     const user = Buffer.from(text.bytes.slice(start, end)).toString('utf8');
     if (!isUserName(user)) return HA1.ABSENT;
-    return this.#lookUp(realm, user, algorithm, target);
+    return this.#lookUp(realms[realm]!, user, algorithm, target);
   }
 
   /** Settles, and never rejects, once it is known what the last `lookup` said PENDING about. */
@@ -87,9 +109,9 @@ export class LookedUpUsers implements Ha1Source {
     await this.#parts.directory.close();
   }
 
-  #lookUp(realm: number, user: string, algorithm: Algorithm, target: Uint8Array): Ha1Answer {
+  #lookUp(realm: string, user: string, algorithm: Algorithm, target: Uint8Array): Ha1Answer {
     const nowMs = this.#parts.nowMs();
-    const key = `${realm} ${user}`;
+    const key = `${realm}\0${user}`;
     const ha1s = this.#known.get(key, nowMs);
     if (ha1s !== undefined) return copyHa1(ha1s[algorithm], algorithm, target);
     if (this.#absent.get(key, nowMs) === true) return HA1.ABSENT;
@@ -102,7 +124,7 @@ export class LookedUpUsers implements Ha1Source {
     const isFull = this.#pending.size >= this.#parts.settings.maxPending;
     if (this.#isClosed || isFull || !this.#breaker.mayTry(nowMs)) return HA1.UNAVAILABLE;
     const abort = new AbortController();
-    const known = this.#ask(key, this.#parts.realms[realm]!, user, abort);
+    const known = this.#ask(key, realm, user, abort);
     this.#pending.set(key, { known, abort });
     this.#asked = known;
     return HA1.PENDING;
