@@ -24,6 +24,7 @@ import { liveViewOf } from './live/live-view.ts';
 import { LocationService } from './location-service.ts';
 import { LocationStore } from './location-store/location-store.ts';
 import { Reloads } from './reload/reloads.ts';
+import { REFUSED, RequestError } from './request-error.ts';
 import type { ListenError, RunningServer } from './running-server.ts';
 import { ServerMetrics } from './server-metrics.ts';
 import { ShardService } from './shard-service.ts';
@@ -31,7 +32,7 @@ import { SocketTraffic } from './socket-traffic.ts';
 import { bansFile, configDirectory, locationDirectory } from './state-directory.ts';
 import { Supervisor } from './supervisor.ts';
 import { Handover } from './takeover/handover.ts';
-import type { Takeover } from './takeover/takeover.ts';
+import { type Takeover, TakeoverError } from './takeover/takeover.ts';
 import { ThreadLoads } from './thread-loads.ts';
 import { CertificateFiles } from './tls/certificate-files.ts';
 import { TraceService } from './trace/trace-service.ts';
@@ -49,6 +50,8 @@ import {
 import { LiveUsers } from './user-directory/live-users.ts';
 
 const TROUBLE_CHECK_MS = 5000;
+const MAX_REOPEN_ATTEMPTS = 20;
+const REOPEN_PAUSE_MS = 100;
 /** For a port that is free for UDP and for TCP. */
 const MAX_PAIR_ATTEMPTS = 16;
 /** By STORE_STATE. */
@@ -99,6 +102,12 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     text = null,
     useLogLevel = (level) => void (log.level = level),
   } = options;
+  if (takeover?.mode === 'stateful' && config.mode === 'stateless') {
+    takeover.abort();
+    throw new TakeoverError(
+      'a stateless server cannot take over from a stateful one, whose responses it would not know',
+    );
+  }
   const startedAt = Date.now();
   const users = new LiveUsers(config, log.child({ module: 'users' }));
   const certificateFiles = new CertificateFiles(config.tls, log.child({ module: 'tls' }));
@@ -234,7 +243,10 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
       onDrain?.(isDraining);
     },
     census: async () => {
-      const census = await supervisor.census();
+      const own = await supervisor.census();
+      // What the server before this one still has, comes through here.
+      const passedOn = supervisor.predecessor === null ? 0 : 1;
+      const census = { pending: own.pending + passedOn, held: own.held + passedOn };
       if (config.mode === 'stateful') return census;
       // Without transactions it is over when nothing comes any more.
       const messages = countMessages(stats());
@@ -318,8 +330,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
       return keys;
     },
     takeBack: async () => {
-      store = openStore(false);
-      await store.ready;
+      store = await reopened(() => openStore(false));
       supervisor.setDraining(false);
       await supervisor.census();
       await supervisor.receiveByRelay(null);
@@ -387,7 +398,10 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     live,
     trace,
     bans,
-    invite: () => handover.invite(),
+    invite: () => {
+      if (drain.isDraining) throw new RequestError(REFUSED, 'this server drains');
+      return handover.invite();
+    },
     isAlive: () => supervisor.allTurn(),
     shards,
     useCallLevel: (level) => supervisor.setCallLevel(levelNumber(level)),
@@ -542,6 +556,20 @@ function sumOf(sockets: readonly OpenSocket[], count: (socket: number) => number
 
 function countMessages(counters: Record<string, number>): number {
   return counters['requests_received_total']! + counters['responses_received_total']!;
+}
+
+/** The store of a server that was to be taken over from: its successor has died, and the lock goes with the process. */
+async function reopened(open: () => LocationStore): Promise<LocationStore> {
+  for (let attempt = 1; ; attempt++) {
+    const store = open();
+    try {
+      await store.ready;
+      return store;
+    } catch (error) {
+      if (attempt === MAX_REOPEN_ATTEMPTS) throw error;
+      await new Promise((resolve) => setTimeout(resolve, REOPEN_PAUSE_MS));
+    }
+  }
 }
 
 /** The other server has finished its transactions. */

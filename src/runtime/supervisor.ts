@@ -25,6 +25,7 @@ import {
 } from '../memory/layout.ts';
 import { COUNTER, Counters } from '../observe/counters.ts';
 import type { BoundSocket } from '../roles/bound-socket.ts';
+import { keysIn } from '../roles/proxy/predecessor.ts';
 import { isDatagramSocket } from './bound-socket.ts';
 import type { DispatcherTask } from './dispatcher.ts';
 import type { Census } from './drain.ts';
@@ -393,7 +394,9 @@ export class Supervisor {
       if (keys === null) throw new Error('a shard does not say what transactions it has');
       return keys;
     };
-    return Promise.all(this.#ports.map(keysOf));
+    const keys = await Promise.all(this.#ports.map(keysOf));
+    // What the server before this one still has, comes through here.
+    return this.#predecessor === null ? keys : [...keys, keysIn(this.#predecessor.keys)];
   }
 
   get predecessor(): PredecessorTask | null {

@@ -128,6 +128,30 @@ async function expectServing(callId: string): Promise<void> {
   expect(datagram.toString()).toMatch(/^SIP\/2\.0 200 /);
 }
 
+/** A request of one call, all hop by hop: the ACK is that to a failure. */
+function callTo(bob: UdpPeer, method: string): Buffer {
+  return Buffer.from(
+    [
+      `${method} sip:bob@${bob.hostPort} SIP/2.0`,
+      `Via: SIP/2.0/UDP ${phone.hostPort};branch=z9hG4bKcall`,
+      'Max-Forwards: 70',
+      'From: <sip:alice@example.org>;tag=a',
+      `To: <sip:bob@example.org>${method === 'ACK' ? ';tag=b' : ''}`,
+      'Call-ID: call',
+      `CSeq: 1 ${method}`,
+      'Content-Length: 0',
+      '\r\n',
+    ].join('\r\n'),
+  );
+}
+
+function statusTo(request: Buffer, status: string): Buffer {
+  const lines = request.toString('latin1').split('\r\n');
+  const kept = lines.filter((line) => /^(Via|From|Call-ID|CSeq):/.test(line));
+  const own = ['To: <sip:bob@example.org>;tag=b', 'Content-Length: 0', '\r\n'];
+  return Buffer.from([`SIP/2.0 ${status}`, ...kept, ...own].join('\r\n'));
+}
+
 async function connectedTo(tcpPort: number): Promise<Socket> {
   const socket = connect(tcpPort, '127.0.0.1');
   socket.setEncoding('latin1').on('error', () => undefined);
@@ -181,19 +205,32 @@ describe('strowger restart', () => {
     systemd.close();
   });
 
-  it('can be done again; what listens by TCP goes over, and connections end with the server that has them', async () => {
+  it('can be done again: a call that rings goes through all servers to the first, whose connections by TCP end with it', async () => {
     const first = command(['start', '--config', writeConfig('', '', `127.0.0.1:${port}`)]);
     await first.saw('\n  try ');
+    const bob = await UdpPeer.open();
+    await phone.send(callTo(bob, 'INVITE'), port);
+    const invite = await bob.receive('INVITE ');
+    await bob.send(statusTo(invite.datagram, '180 Ringing'), port);
+    await phone.receive('SIP/2.0 180 ');
     const connection = await connectedTo(port);
     expect(await askByTcp(connection, 'before')).toMatch(/^SIP\/2\.0 200 /);
     const second = await restarted();
-    expect(await exitOf(first)).toBe(0);
-    await until('the old connection has ended', () => connection.closed);
     const next = await connectedTo(port);
     expect(await askByTcp(next, 'after')).toMatch(/^SIP\/2\.0 200 /);
     expect(await restarted()).not.toBe(second);
     await expectServing('third');
+    // The call goes through all three, to the first and back.
+    await bob.send(statusTo(invite.datagram, '486 Busy Here'), port);
+    await bob.receive('ACK ');
+    await phone.receive('SIP/2.0 486 ');
+    await phone.send(callTo(bob, 'ACK'), port);
+    expect(await ask('status')).toMatchObject({ hasPredecessor: true });
+    first.process.kill('SIGTERM');
+    expect(await exitOf(first)).toBe(0);
+    await until('its connection has ended', () => connection.closed);
     next.destroy();
+    bob.close();
   });
 
   it('of a server whose configuration has become wrong says so, and it goes on', async () => {
@@ -218,6 +255,19 @@ describe('strowger start --takeover', () => {
     await phone.send(optionsRequest({ callId: 'second', uri: 'sip:example.org', sentBy: phone.hostPort }), port);
     await phone.receive('Server: Second');
     expect((await ask<{ isReady: boolean }>('status')).isReady).toBe(true);
+  });
+
+  it('in stateless mode leaves a stateful server as it is, and so does one that drains', async () => {
+    const first = await started();
+    const config = writeConfig('mode: stateless\n');
+    const second = await command(['start', '--takeover', '--config', config]).finished;
+    expect([second.code, second.stderr]).toEqual([1, expect.stringContaining('a stateless server cannot take over')]);
+    await expectServing('still-there');
+    await phone.send(optionsRequest({ callId: 'x', uri: `sip:x@${phone.hostPort}`, sentBy: phone.hostPort }), port);
+    await phone.receive('OPTIONS sip:x@');
+    expect((await command(['drain', '--no-wait', '--control', socketPath()]).finished).code).toBe(0);
+    await expect(ask('takeover.invite')).rejects.toThrow('this server drains');
+    expect(first.process.exitCode).toBeNull();
   });
 
   it('without a server to take over from starts as ever', async () => {

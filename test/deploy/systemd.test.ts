@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { parseArguments } from '../../src/cli/arguments.ts';
 import { parseListenAddress } from '../../src/config/listen-point.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { root } from '../tidy/source-files.ts';
@@ -41,6 +42,18 @@ describe('strowger.service', () => {
       expect(valuesOf(key!), key).toEqual([value]);
     expect(Number(valuesOf('WatchdogSec')[0])).toBeGreaterThanOrEqual(10);
     expect(Number(valuesOf('LimitNOFILE')[0])).toBeGreaterThanOrEqual(65_536);
+  });
+
+  it('is started, checked and reloaded by commands that there are, with one configuration', () => {
+    for (const [key, command] of [
+      ['ExecStartPre', 'check'],
+      ['ExecStart', 'start'],
+      ['ExecReload', 'reload'],
+    ] as const) {
+      const [program, ...args] = valuesOf(key)[0]!.split(' ');
+      expect(program).toBe('/usr/bin/strowger');
+      expect(parseArguments(args)).toMatchObject({ command, config: '/etc/strowger/strowger.yaml' });
+    }
   });
 
   it('has time to stop', () => {

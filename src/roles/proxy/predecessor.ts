@@ -48,6 +48,16 @@ export class KeyTable {
   }
 }
 
+/** The keys of a table, as `createKeyTable` takes them: a server that hands over passes on what it passes on itself. */
+export function keysIn(buffer: SharedArrayBuffer): Int32Array {
+  const table = new Int32Array(buffer);
+  const keys: number[] = [];
+  for (let at = 0; at < table.length; at += 2) {
+    if ((table[at]! | table[at + 1]!) !== 0) keys.push(table[at]!, table[at + 1]!);
+  }
+  return Int32Array.from(keys);
+}
+
 export class Predecessor {
   readonly #arena: Arena;
   readonly #outbound: Outbound;

@@ -65,6 +65,8 @@ export interface HandoverPorts {
 export class Handover {
   readonly #ports: HandoverPorts;
   #isBusy = false;
+  /** Where datagrams come from after the switch. */
+  #relayFd = -1;
 
   constructor(ports: HandoverPorts) {
     this.#ports = ports;
@@ -116,8 +118,12 @@ export class Handover {
     } catch (error) {
       channel.close();
       log.error({ err: error }, 'the takeover failed: this server goes on');
-      if (isSwitched) await takeBack();
-      else this.#ports.prepare(false);
+      if (!isSwitched) {
+        this.#ports.prepare(false);
+        return;
+      }
+      await takeBack();
+      close(this.#relayFd);
     }
   }
 
@@ -141,6 +147,7 @@ export class Handover {
 
   async #switch(channel: LineChannel, fdsTo: string): Promise<void> {
     const relay = createRelay();
+    this.#relayFd = relay.receiver;
     try {
       const keys = fileOf(await this.#ports.switchTo(relay.receiver));
       try {
@@ -150,7 +157,6 @@ export class Handover {
       }
       channel.send({ switched: true });
     } finally {
-      // The receiver's end stays: it is where datagrams come from now.
       close(relay.sender);
     }
   }

@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { RELAY_SOCKET, SLOT_HEADER_BYTES } from '../../../src/memory/layout.ts';
-import { createKeyTable, KeyTable } from '../../../src/roles/proxy/predecessor.ts';
+import { createKeyTable, KeyTable, keysIn } from '../../../src/roles/proxy/predecessor.ts';
 import { request, statusOf } from '../messages.ts';
 import { ALICE, BOB, type Endpoint, type Sent, type VirtualElement } from '../virtual-network.ts';
 import { brief, Call, openProxy, replyOf, requestOf, responseOf } from './call.ts';
@@ -110,6 +110,26 @@ describe('a call of before', () => {
   });
 });
 
+describe('a second takeover while the first server still has calls', () => {
+  it('passes what is theirs through the server between', () => {
+    const { pair, reply } = callBefore();
+    const third = openProxy();
+    // What a server passes on itself, it passes on to its successor.
+    third.setPredecessor(Int32Array.from([...pair.second.transactionKeys(), ...pair.first.transactionKeys()]));
+    const toThird = (text: string, from: Endpoint) =>
+      third
+        .receive(text, from)
+        .flatMap((sent) =>
+          sent.socket === RELAY_SOCKET
+            ? pair.receive(Buffer.from(sent.bytes.subarray(SLOT_HEADER_BYTES)).toString('latin1'), from)
+            : [sent],
+        );
+    reply('180 Ringing');
+    const cancelled = toThird(request({ method: 'CANCEL', cseq: '1 CANCEL' }), ALICE);
+    expect(brief(cancelled)).toEqual(['200 to Alice', 'CANCEL to Bob']);
+  });
+});
+
 describe('what begins after', () => {
   it('stays with the new server', () => {
     const { pair } = callBefore();
@@ -167,6 +187,7 @@ describe('the table of keys', () => {
         const table = new KeyTable(createKeyTable(Int32Array.from(keys.flat())));
         const there = new Set(keys.map(String));
         for (const [high, low] of keys) expect(table.has(high, low)).toBe(true);
+        expect(keysIn(createKeyTable(Int32Array.from(keys.flat())))).toHaveLength(2 * keys.length);
         for (const [high, low] of others) expect(table.has(high, low)).toBe(there.has(String([high, low])));
       }),
       { numRuns: 50 },

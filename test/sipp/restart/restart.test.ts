@@ -76,8 +76,7 @@ describe('strowger restart', () => {
       runUac({ ...rare, target: `127.0.0.1:${busy.port}`, scenario: scenario('./busy-uac.xml') }),
     ];
     await until('calls are in progress', async () => (await server.stats())['requests_forwarded_total']! > 2 * perSec);
-    const predecessor = await server.restart();
-    expect(predecessor).toBe(server.server.child.pid);
+    expect(await server.restart()).toBe(server.server.child.pid);
     for (const figures of await Promise.all(loads)) expect(figures.failed).toBe(0);
     const stats = await server.stats();
     expect(stats['passed_to_predecessor_total']).toBeGreaterThan(0);
