@@ -123,6 +123,7 @@ const REGISTRY = {
   stream_accepted_total: 'Connections accepted',
   stream_opened_total: 'Connections opened to others',
   stream_refused_total: 'Connections turned away because there are too many, in all or from one address',
+  stream_banned_total: 'Connections of banned sources, turned away',
   // By reason, in the order of CLOSE_REASONS.
   stream_closed_peer_total: 'Connections closed by the peer',
   stream_closed_idle_total: 'Connections closed because nothing was sent or heard for long',
@@ -136,6 +137,7 @@ const REGISTRY = {
   stream_closed_handshake_total: 'Connections on which TLS could not be agreed upon',
   stream_closed_untrusted_total:
     'Connections closed because the certificate of the peer, or that it has none, is not accepted',
+  stream_closed_banned_total: 'Connections closed because their source was banned meanwhile',
   stream_bytes_received_total: 'Bytes read from connections',
   stream_bytes_sent_total: 'Bytes written to connections',
   stream_messages_received_total: 'Messages read from connections',
@@ -252,6 +254,7 @@ export const CLOSE_REASONS = [
   'stop',
   'handshake',
   'untrusted',
+  'banned',
 ] as const;
 
 /** Connections that are open, or being opened. Cold. */

@@ -348,6 +348,7 @@ export class Supervisor {
   useBans(bans: SharedArrayBuffer | null): void {
     this.#bans = bans;
     const command: BansCommand = { bans };
+    this.#tellStreams(command);
     if (!this.#hasDispatcher) {
       for (const port of this.#ports) port?.postMessage(command);
       return;
@@ -518,6 +519,7 @@ export class Supervisor {
       settings: config.streams,
       tls: config.tls,
       material: this.#material,
+      bans: this.#bans,
     };
     const streams = new Worker(moduleBeside('streams/stream-thread'), { workerData, name: 'streams' });
     this.#streams = streams;

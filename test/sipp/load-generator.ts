@@ -191,5 +191,5 @@ export async function figuresOfUas(uas: SippProcess, calls: number): Promise<Sip
 
 function isBound(port: number): boolean {
   const hexPort = `:${port.toString(16).toUpperCase().padStart(4, '0')} `;
-  return ['/proc/net/udp', '/proc/net/udp6'].some((table) => readFileSync(table, 'latin1').includes(hexPort));
+  return ['udp', 'udp6', 'tcp', 'tcp6'].some((table) => readFileSync(`/proc/net/${table}`, 'latin1').includes(hexPort));
 }

@@ -232,6 +232,11 @@ export class Connection implements TableEntry {
     if (!this.#isConnecting) this.#socket.end();
   }
 
+  /** Its source is banned. */
+  ban(): void {
+    this.#abort('banned');
+  }
+
   /** There is room again for what was refused. */
   readOn(): void {
     if (this.#kept === null || this.#isDiscarding || this.#socket.destroyed) return;

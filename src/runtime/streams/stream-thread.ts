@@ -32,6 +32,7 @@ import { MessageConsumer, MessageProducer } from '../../memory/message-ring.ts';
 import { COUNTER, Counters, connectionCount } from '../../observe/counters.ts';
 import type { BoundSocket } from '../../roles/bound-socket.ts';
 import { TRANSPORT } from '../../sip/transport.ts';
+import { BanTable } from '../bans/ban-table.ts';
 import { monotonicOffsetUs } from '../monotonic-clock.ts';
 import { kernelThreadId } from '../thread-cpu.ts';
 import type { TlsMaterial } from '../tls/certificate-files.ts';
@@ -61,11 +62,18 @@ export interface StreamTask {
   readonly tls: Config['tls'];
   /** Certificates and authorities as of now; the supervisor sends others. */
   readonly material: TlsMaterial;
+  /** Sources that may not connect, as of now (bans/ban-table.ts); null: there are none. */
+  readonly bans: SharedArrayBuffer | null;
 }
 
 /** From the supervisor. `quiet`: no new connections. `stop`: what waits is sent, and all are closed. `crash`: in tests. Material: for
- *  TLS connections from now on. */
-export type StreamCommand = 'quiet' | 'stop' | 'crash' | { readonly material: TlsMaterial };
+ *  TLS connections from now on. Bans: their connections are closed, too. */
+export type StreamCommand =
+  | 'quiet'
+  | 'stop'
+  | 'crash'
+  | { readonly material: TlsMaterial }
+  | { readonly bans: SharedArrayBuffer | null };
 
 const SWEEP_MS = 500;
 /** While some connection waits for room in the ring. */
@@ -109,6 +117,9 @@ class StreamThread implements ConnectionHost {
   /** The clock of the slots' receive time less performance.now(), in microseconds. */
   readonly #monotonicUs = monotonicOffsetUs();
   readonly #sweeper: NodeJS.Timeout;
+  #bans: BanTable | null;
+  /** A slot that only has a source, as the table of bans wants it. */
+  readonly #slotOfSource = new Int32Array(new SharedArrayBuffer(SLOT_HEADER_BYTES));
   #isPublishDue = false;
   #isTurnDue = false;
   #isQuiet = false;
@@ -139,6 +150,7 @@ class StreamThread implements ConnectionHost {
     );
     this.#contexts = new SecureContexts(task.tls, task.material);
     for (const socket of task.sockets) this.#sockets[socket.socket] = socket;
+    this.#bans = task.bans === null ? null : new BanTable(task.bans);
     this.#buryPredecessor();
     this.#watch = watch(task.wakeFd, () => this.#sendWaiting());
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
@@ -153,6 +165,10 @@ class StreamThread implements ConnectionHost {
 
   obey(command: StreamCommand): void {
     if (command === 'crash') throw new Error('crash on request');
+    if (typeof command === 'object' && 'bans' in command) {
+      this.#useBans(command.bans);
+      return;
+    }
     if (typeof command === 'object') {
       this.#contexts.use(command.material);
       this.#sessions.clear();
@@ -241,6 +257,27 @@ class StreamThread implements ConnectionHost {
     this.counters.add(COUNTER.stream_closed_stop_total, connectionCount(this.#arena));
   }
 
+  #useBans(bans: SharedArrayBuffer | null): void {
+    this.#bans = bans === null ? null : new BanTable(bans);
+    for (const connection of this.#connections) {
+      const { source } = connection;
+      if (source !== null && this.#isBanned(source)) connection.ban();
+    }
+    for (const { socket, source } of this.#arrivals.values()) if (this.#isBanned(source)) socket.destroy();
+  }
+
+  #isBanned(source: string): boolean {
+    if (this.#bans === null) return false;
+    const { family, a0, a1, a2, a3 } = addressWords(source);
+    const slot = this.#slotOfSource;
+    slot[SLOT.FAMILY_WORD] = family;
+    slot[SLOT.SOURCE_WORD] = a0;
+    slot[SLOT.SOURCE_WORD + 1] = a1;
+    slot[SLOT.SOURCE_WORD + 2] = a2;
+    slot[SLOT.SOURCE_WORD + 3] = a3;
+    return this.#bans.hasSource(slot, 0);
+  }
+
   #listen(socket: BoundSocket & { readonly fd: number }): void {
     const secure = socket.transport === TRANSPORT.TLS ? this.#secureServerFor(socket) : null;
     const server = createServer(
@@ -259,6 +296,12 @@ class StreamThread implements ConnectionHost {
   #arrive(socket: Socket, point: BoundSocket, secure: SecureServer | null): void {
     const source = socket.remoteAddress ?? '';
     const port = socket.remotePort ?? 0;
+    if (this.#isBanned(source)) {
+      this.counters.count(COUNTER.stream_banned_total);
+      socket.on('error', () => undefined);
+      socket.resetAndDestroy();
+      return;
+    }
     const isAdmitted =
       port !== 0 &&
       !this.#isQuiet &&

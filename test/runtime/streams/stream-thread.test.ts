@@ -4,7 +4,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { constants } from 'node:os';
 import { afterEach, describe, expect, it } from 'vitest';
+import { parseCidr } from '../../../src/config/cidr.ts';
 import { EGRESS_FLAG, MAX_DATAGRAM_BYTES } from '../../../src/memory/layout.ts';
+import { buildBanTable } from '../../../src/runtime/bans/ban-table.ts';
 import { until } from '../../process/server-process.ts';
 import { freeTcpPort } from '../../process/tcp-port.ts';
 import { endStreams, StreamWorld } from './stream-world.ts';
@@ -263,6 +265,34 @@ describe('limits', () => {
     silent.close();
     await until('they are over', () => world.count('stream_closed_idle_total') === 1);
     expect(world.count('stream_closed_slow_total')).toBe(1);
+  });
+});
+
+describe('banned sources', () => {
+  it('are turned away, and lose the connections that they have', async () => {
+    const world = new StreamWorld(['tcp:127.0.0.1:0']);
+    const [banned, other] = [
+      await peerOf(world, { localAddress: '127.0.0.2' }),
+      await peerOf(world, { localAddress: '127.0.0.3' }),
+    ];
+    await world.untilCount('stream_accepted_total', 2);
+    const block = parseCidr('127.0.0.2');
+    world.tell({ bans: buildBanTable(typeof block === 'string' ? [] : [block]) });
+    await banned.untilClosed();
+    await world.untilCount('stream_closed_banned_total', 1);
+    const socket = connect({ port: world.port, host: '127.0.0.1', localAddress: '127.0.0.2' });
+    socket.on('error', () => undefined);
+    await new Promise((resolve) => socket.once('close', resolve));
+    await world.untilCount('stream_banned_total', 1);
+    other.send(message('still here'));
+    await world.receive('still here');
+    world.tell({ bans: null });
+    await until('they may come again', async () => {
+      const again = connect({ port: world.port, host: '127.0.0.1', localAddress: '127.0.0.2' });
+      again.on('error', () => undefined).end();
+      await new Promise((resolve) => again.once('close', resolve));
+      return world.count('stream_accepted_total') === 3;
+    });
   });
 });
 

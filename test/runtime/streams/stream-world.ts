@@ -96,6 +96,7 @@ export class StreamWorld {
       settings: { ...configSchema.parse({}).streams, ...settings },
       tls: { ...configSchema.parse({}).tls, ...tls },
       material,
+      bans: null,
     };
     this.#ring = new MessageConsumer(this.arena.words, streamInboundOffset(this.arena.map));
     this.#egress = [0, 1].map(

@@ -4,14 +4,14 @@ import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { connect, type TLSSocket } from 'node:tls';
+import { connect, createServer, type TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { endServers, ServerProcess, until } from '../../process/server-process.ts';
-import { optionsRequest } from '../../process/sip-texts.ts';
+import { okTo, optionsRequest } from '../../process/sip-texts.ts';
 import { freeTcpPort } from '../../process/tcp-port.ts';
 import { TcpPeer } from '../streams/tcp-peer.ts';
-import { Authority, type IssuedCertificate } from './authority.ts';
+import { Authority, type IssuedCertificate, readPair } from './authority.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const authority = new Authority();
@@ -32,13 +32,14 @@ function put(from: IssuedCertificate): IssuedCertificate {
   return live;
 }
 
-async function start() {
+async function start(...flags: string[]) {
   const live = put(one);
   const port = await freeTcpPort();
   const control = join(authority.folder, 'control.sock');
   const server = await ServerProcess.start(
     ...['--listen', `tls:127.0.0.1:${port}`, '--set', `control.socket=${control}`],
     ...['--set', `tls.certificates=[{certificate: ${live.certificate}, key: ${live.key}}]`],
+    ...flags,
   );
   const client = async () => {
     const socket = connect({ host: '127.0.0.1', port, ca: authority.pem, servername: 'one.example' });
@@ -88,6 +89,36 @@ describe('a server with a TLS socket', () => {
     copyFileSync(renewed.certificate, live.certificate);
     await until('it is taken over', async () => (await server.counters())['tls_reloads_total'] === 1);
     await ask(peer, 'second');
+  });
+
+  it('forwards by TLS to whoever shows the right certificate, and nothing to others', async () => {
+    const right = authority.issue('right', ['IP:127.0.0.1']);
+    const { client, server } = await start('--mode', 'stateful', '--set', `tls.authorities=${authority.file}`);
+    const peer = await client();
+    for (const [pair, status] of [
+      [right, 'SIP/2.0 200'],
+      [one, 'SIP/2.0 500'],
+    ] as const) {
+      const text: string[] = [];
+      const next = createServer(readPair(pair), (socket) => {
+        socket.on('data', (chunk: Buffer) => {
+          text.push(chunk.toString('latin1'));
+          socket.write(okTo(chunk));
+        });
+      }).listen(0, '127.0.0.1');
+      await once(next, 'listening');
+      open.push(next);
+      const { port } = next.address() as { port: number };
+      const uri = `sip:bob@127.0.0.1:${port};transport=tls`;
+      const request = optionsRequest({ uri, callId: `by-${status.slice(8)}`, sentBy: peer.hostPort }).toString(
+        'latin1',
+      );
+      peer.send(request.replace('SIP/2.0/UDP', 'SIP/2.0/TLS'));
+      await peer.receive(`by-${status.slice(8)}\r`);
+      expect(peer.text.slice(peer.text.lastIndexOf('SIP/2.0 '))).toContain(status);
+      expect(text.join('').startsWith('OPTIONS ')).toBe(status === 'SIP/2.0 200');
+    }
+    expect((await server.counters())['stream_closed_untrusted_total']).toBe(1);
   });
 
   it('does not start with a key that is not its own, and says so in one line', () => {
