@@ -6,7 +6,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { setPriority, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startContestant } from '../../../perf/bench/contestant.ts';
@@ -25,9 +25,8 @@ const CALLS = 400;
 const LEAST_CAPTURED = 0.9;
 const CAPTURE_BUFFER_MIB = 64;
 /** One and the same moment is written down by two programs: where a third takes the CPU away between them, they differ by that.
- *  So they run before others where that is allowed, and a machine that was too busy gets another try. */
+ *  So they have it before others where that is allowed, and a machine that was too busy gets another try. */
 const TIMED = { retry: 4 };
-const BEFORE_OTHERS = -15;
 /** A second would travel with the first: messages of one length leave as one segmented send, which is one packet to tshark. */
 const IN_FLIGHT = 1;
 /** Of -timer_resol 1. */
@@ -43,14 +42,20 @@ const canCapture = spawnSync('tshark', ['-i', 'lo', '-a', 'duration:0', '-q']).s
 
 let directory = '';
 beforeAll(() => {
-  try {
-    setPriority(BEFORE_OTHERS);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_SYSTEM_ERROR') throw error; // EACCES: for root only
-  }
   directory = mkdtempSync(join(tmpdir(), 'bench-agreement-'));
 });
 afterAll(() => rmSync(directory, { recursive: true }));
+
+/** Runs it with this thread, and with that all programs that it starts, before others (sched(7)); as it is where that is
+ *  forbidden. */
+async function beforeOthers<T>(run: () => Promise<T>): Promise<T> {
+  spawnSync('chrt', ['--fifo', '--pid', '1', String(process.pid)]);
+  try {
+    return await run();
+  } finally {
+    spawnSync('chrt', ['--other', '--pid', '0', String(process.pid)]);
+  }
+}
 
 function percentileOf(values: readonly number[], percentile: number): number {
   const ascending = [...values].sort((a, b) => a - b);
@@ -223,7 +228,7 @@ it.runIf(canCapture)('percentiles agree with a packet capture', TIMED, async () 
     const { port } = server.at!;
     const capture = new Capture(port);
     await capture.started();
-    const { turn } = await playTurn(server, 0, load).finally(() => capture.end());
+    const { turn } = await beforeOthers(() => playTurn(server, 0, load)).finally(() => capture.end());
     const packets = await capture.packets();
     expect(turn.exchanges).toMatchObject({ successful: CALLS, failed: 0 });
     for (const [name, method, statuses] of [

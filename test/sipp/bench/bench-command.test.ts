@@ -45,22 +45,22 @@ describe('strowger bench', () => {
   it('loads a server that it starts itself: tables, JSON, page and CSV', async () => {
     const page = join(directory, 'report.html');
     const { code, stdout, stderr } = await bench(
-      ...['--amount', '300', '--rate', '300', '--json', '--report', page, '--csv', join(directory, 'csv')],
+      ...['--amount', '100', '--rate', '100', '--json', '--report', page, '--csv', join(directory, 'csv')],
     );
     expect(WENT_WELL, stderr).toContain(code);
     expect(stderr).toContain('Session request delay, from when it was due');
     const result = resultOf(stdout);
-    expect(result.load.command).toMatch(/^strowger bench --amount 300 --rate 300 --json --report /);
+    expect(result.load.command).toMatch(/^strowger bench --amount 100 --rate 100 --json --report /);
     expect(result.contestants.map(({ name }) => name)).toEqual(['strowger', 'baseline']);
     const turn = result.turns.find(({ contestant }) => contestant === 'strowger')!;
-    expect(turn.exchanges).toMatchObject({ started: 300, successful: 300, failed: 0, failuresByCause: {} });
+    expect(turn.exchanges).toMatchObject({ started: 100, successful: 100, failed: 0, failuresByCause: {} });
     // INVITE, ACK, BYE and four responses at the UAC, 100 included; three requests and three responses at the UAS.
     // More only where the machine was so busy that SIPp sent something again.
     const { sent, received, retransmissions } = turn.messages;
-    if (retransmissions === 0) expect([sent, received]).toEqual([6 * 300, 7 * 300]);
-    else expect(sent).toBeGreaterThan(6 * 300);
+    if (retransmissions === 0) expect([sent, received]).toEqual([6 * 100, 7 * 100]);
+    else expect(sent).toBeGreaterThan(6 * 100);
 
-    expect(turn.delays.setup).toMatchObject({ count: 300, isCorrected: true });
+    expect(turn.delays.setup).toMatchObject({ count: 100, isCorrected: true });
     expect(turn.delays.setup!.minUs).toBeGreaterThan(turn.delays.sessionRequest!.minUs);
     expect(turn.cpu.serverNs).toBeGreaterThan(0);
     expect(turn.cpu.generatorNs.map(({ name }) => name)).toEqual(['UAC 1', 'UAS 1']);

@@ -26,7 +26,9 @@ describe('under load', () => {
     const { code, atMs } = await server.exit;
     expect(code, server.output).toBe(0);
     expect(atMs - signalledAtMs).toBeLessThan(STOP_PATIENCE_MS);
-    expect(server.log.map(({ msg }) => msg)).toEqual(['stopping', 'stopped']);
+    const said = server.log.map(({ msg }) => msg);
+    expect([said[0], said.at(-1)]).toEqual(['stopping', 'stopped']);
+    expect(server.log.filter(({ level }) => level === 'error' || level === 'fatal')).toEqual([]);
   });
 });
 
