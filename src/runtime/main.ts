@@ -236,6 +236,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     return readCounters(arena);
   };
   let seenMessages = 0;
+  let waitsForQuiet = false;
   const drain = new Drain({
     log,
     setDraining: (isDraining) => {
@@ -248,9 +249,9 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
       const passedOn = supervisor.predecessor === null ? 0 : 1;
       const census = { pending: own.pending + passedOn, held: own.held + passedOn };
       if (config.mode === 'stateful') return census;
-      // Without transactions it is over when nothing comes any more.
+      // Without transactions it is over at once, or, where there is time, when nothing comes any more.
       const messages = countMessages(stats());
-      const isBusy = messages !== seenMessages;
+      const isBusy = waitsForQuiet && messages !== seenMessages;
       seenMessages = messages;
       return { pending: census.pending + (isBusy ? 1 : 0), held: census.held + 1 };
     },
@@ -409,6 +410,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     drain: (order = {}) => {
       const { drain: preset, timers } = reloads.running;
       const { deadlineMs = preset.deadlineSec * 1000, lingerMs = timers.t2Ms } = order;
+      waitsForQuiet = lingerMs > 0;
       seenMessages = countMessages(stats());
       drain.begin({ deadlineMs, lingerMs });
     },
