@@ -118,6 +118,8 @@ export class Connection implements TableEntry {
   #errno = 0;
   #reason: CloseReason | null = null;
   #isDiscarding = false;
+  /** What follows is no SIP, but the answers to what came before it are still awaited. */
+  #isOwingAnswers = false;
   #isHalfClosed = false;
   #isConnecting: boolean;
   #hasSpoken = false;
@@ -210,7 +212,7 @@ export class Connection implements TableEntry {
     this.#awaitsAnswer = false;
     if (socket.writableLength === 0) this.#noteSent();
     // Whoever could not be understood has had its answer.
-    if (this.#isDiscarding) this.close('fault');
+    if (this.#isDiscarding && !this.#isOwingAnswers) this.close('fault');
   }
 
   /** All requests have left. */
@@ -255,7 +257,8 @@ export class Connection implements TableEntry {
         return;
       }
       if (this.#isConnecting) this.#errno = constants.errno.ETIMEDOUT;
-      this.#abort(this.#isConnecting ? 'unconnected' : this.#isDiscarding ? 'fault' : 'peer');
+      if (this.#isOwingAnswers && this.#reason === null) this.#abort('junk');
+      else this.#abort(this.#isConnecting ? 'unconnected' : this.#isDiscarding ? 'fault' : 'peer');
       return;
     }
     const isSlow =
@@ -360,10 +363,12 @@ export class Connection implements TableEntry {
     const { fault, frameBytes } = this.#framer;
     this.#messageSinceMs = 0;
     const isAnswered = frameBytes > 0 && this.#host.deliver(this, bytes, start, start + frameBytes, fault);
-    if (!isAnswered) {
+    if (!isAnswered && !this.#awaitsAnswer) {
       this.#abort(fault === FRAME_FAULT.GARBAGE ? 'junk' : 'fault');
       return;
     }
+    // Requests before it go by this connection while it is open (RFC 3261 18.2.2), and that is for us to say.
+    this.#isOwingAnswers = !isAnswered;
     this.#isDiscarding = true;
     this.#deadlineMs = this.#host.nowMs() + CLOSING_MS;
   }
@@ -396,7 +401,8 @@ export class Connection implements TableEntry {
 
   /** The peer sends no more. It may still read: answers that are on their way get a while. */
   #onEnd(): void {
-    if (this.#reason !== null || this.#isDiscarding || !this.#awaitsAnswer) {
+    const isAnswering = this.#isOwingAnswers || (this.#awaitsAnswer && !this.#isDiscarding);
+    if (this.#reason !== null || !isAnswering) {
       this.close('peer');
       return;
     }

@@ -206,6 +206,21 @@ describe('what a peer sends', () => {
     expect(host.texts).toEqual([OK, text]);
   });
 
+  it('is no SIP after something that was: answers to that still go this way, then it is closed (18.2.2)', async () => {
+    const { host, peer, connection, pass, untilTexts, untilReason } = await accepted();
+    peer.send(`${OK}${OK}\0\0\0\0`);
+    await untilTexts(OK, OK);
+    await until('the end of reading', () => !connection.isReusable);
+    for (const count of [1, 2]) {
+      connection.send(ANSWER, 0, 0, 0);
+      host.flush();
+      await until('an answer', () => peer.text === ANSWER.toString().repeat(count));
+    }
+    expect(peer.hasEnded).toBe(false);
+    pass(2);
+    await untilReason('junk');
+  });
+
   it('and nobody answers: it is closed all the same', async () => {
     const { peer, pass, untilTexts, untilReason } = await accepted();
     const response = 'SIP/2.0 200 OK\r\n\r\n';
