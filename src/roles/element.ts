@@ -30,6 +30,7 @@ import { AnswerLog, type AnswerLogPort } from './answer-log.ts';
 import { ACCESS } from './authentication.ts';
 import type { BoundSocket } from './bound-socket.ts';
 import { Destination } from './destination.ts';
+import { FlowTokens } from './flow-tokens.ts';
 import { LocatedUser } from './located-user.ts';
 import { OwnAddresses } from './own-addresses.ts';
 import type { ElementClock, ResolverPort } from './ports.ts';
@@ -73,6 +74,8 @@ export interface ElementPorts extends Policy {
   readonly defer: (resume: () => void, untilResolved: Promise<void>) => boolean;
   /** 32 bits nobody can guess. */
   readonly random: () => number;
+  /** What signs flow tokens: SIPHASH_KEY_WORDS, the same on all shards. */
+  readonly flowKey: Int32Array;
   /** The location table, of this thread; its texts come from the arena. The caller passes its quiescent points. */
   readonly location: LocationTable;
   /** This shard's end of the feed of the location store; null: there is no store. */
@@ -166,6 +169,7 @@ export class Element {
       recentRegisters: new RecentRegisters(),
       hops: this.#hops,
       withoutTcp,
+      flowTokens: new FlowTokens(bytes, words, sockets, ports.flowKey),
       clock,
       wallMs,
       whenResolved: (resume) => ports.defer(resume, this.#whenResolved()),

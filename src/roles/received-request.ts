@@ -5,6 +5,7 @@ import { TransactionKey } from '../sip/branch.ts';
 import { CSeqView } from '../sip/cseq.ts';
 import { MessageIndex } from '../sip/message-index.ts';
 import { NameAddrView } from '../sip/name-addr.ts';
+import { ROUTE_WORDS } from '../sip/outbound.ts';
 import { UriView } from '../sip/uri.ts';
 import { ViaView } from '../sip/via.ts';
 
@@ -43,6 +44,9 @@ export class ReceivedRequest {
   pathEnd = 0;
   /** Block that says by which flow the target is reached, like a slot's header; 0: by its URI or Path. */
   flow = 0;
+  /** A Route of ours named the flow it is to go by (RFC 5626 5.3.1): in `flowRoute`, as in a transaction's record. */
+  hasFlowRoute = false;
+  readonly flowRoute = new Int32Array(ROUTE_WORDS);
   /** Its caller is a user of ours and has proved it. */
   isAuthenticated = false;
   /** It goes to the peer of a server that drains, which will not be there for the rest of the dialog. */
@@ -55,6 +59,7 @@ export class ReceivedRequest {
     this.routeHeader = -1;
     this.cutHeader = -1;
     this.hadOwnRoute = false;
+    this.hasFlowRoute = false;
     this.isMaddrStripped = false;
     this.pathStart = this.pathEnd = this.flow = 0;
     this.isAuthenticated = false;

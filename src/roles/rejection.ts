@@ -68,6 +68,7 @@ export const REJECT = {
     COUNTER.requests_answered_total,
     'Warning: 380 strowger "SIPS Not Allowed"\r\n',
   ),
+  flowForged: rejection(403, 'Flow Token Forged', COUNTER.requests_answered_total),
   flowFailed: rejection(430, 'Flow Failed', COUNTER.requests_answered_total),
   unresolvable: rejection(500, 'Next Hop Unresolvable', COUNTER.unresolvable_total),
   unsupportedTransport: rejection(500, 'Next Hop Transport Not Available', COUNTER.unsupported_transport_total),

@@ -17,9 +17,11 @@ import { Authentication, type AuthPorts } from './authentication.ts';
 import type { BoundSocket } from './bound-socket.ts';
 import type { Destination } from './destination.ts';
 import { DomainServices } from './domain-services.ts';
+import type { FlowTokens } from './flow-tokens.ts';
 import type { LocatedUser } from './located-user.ts';
 import { OwnAddresses } from './own-addresses.ts';
 import type { ElementClock } from './ports.ts';
+import { FlowRoutes } from './proxy/flow-routes.ts';
 import { HopHealth, type KnownHops } from './proxy/hop-health.ts';
 import { RequestForwarding } from './proxy/request-forwarding.ts';
 import { ResponseForwarding } from './proxy/response-forwarding.ts';
@@ -73,6 +75,7 @@ export interface SnapshotParts {
   readonly hops: KnownHops;
   /** Who takes no TCP (3261 18.1.1). */
   readonly withoutTcp: UnreachablePlaces;
+  readonly flowTokens: FlowTokens;
   readonly clock: ElementClock;
   readonly wallMs: () => number;
   readonly whenResolved: (resume: () => void) => boolean;
@@ -148,12 +151,23 @@ export class Snapshot {
         : (domain, selector) => nextHops.choose(domain, selector),
     });
     const { marker, withoutTcp } = parts;
-    const forwarding = new RequestForwarding(arena, withoutTcp, outbound, edits, marker, templates, authentication, {
-      maxForwards: config.maxForwards,
-      maxBreadth: config.maxBreadth,
-      recordRoute: isStateful ? config.recordRoute : [],
-      maxUdpRequestBytes: config.maxUdpRequestBytes === 'off' ? Number.POSITIVE_INFINITY : config.maxUdpRequestBytes,
-    });
+    const flowRoutes = new FlowRoutes(arena, sockets, parts.flowTokens, marker, outbound, edits);
+    const forwarding = new RequestForwarding(
+      arena,
+      withoutTcp,
+      flowRoutes,
+      outbound,
+      edits,
+      marker,
+      templates,
+      authentication,
+      {
+        maxForwards: config.maxForwards,
+        maxBreadth: config.maxBreadth,
+        recordRoute: isStateful ? config.recordRoute : [],
+        maxUdpRequestBytes: config.maxUdpRequestBytes === 'off' ? Number.POSITIVE_INFINITY : config.maxUdpRequestBytes,
+      },
+    );
     this.config = config;
     this.responder = responder;
     this.routing = routing;

@@ -27,7 +27,7 @@ export class ViaMarker {
   /** `slotWord`: the datagram the Via came in. Adds nothing where the sent-by is the source and no rport is asked for. */
   mark(via: ViaView, slotWord: number, edits: MessageEdits): void {
     const hasRport = via.rport !== RPORT_ABSENT;
-    if (!hasRport && this.#isSource(via, slotWord) && via.receivedStart === -1) return;
+    if (!hasRport && this.isSource(via, slotWord) && via.receivedStart === -1) return;
     const { words, bytes } = this.#arena;
     const outbound = this.#outbound;
     const source = slotWord + SLOT.SOURCE_WORD;
@@ -50,7 +50,7 @@ export class ViaMarker {
   }
 
   /** True if the sent-by is an address, and the one the datagram came from. */
-  #isSource(via: ViaView, slotWord: number): boolean {
+  isSource(via: ViaView, slotWord: number): boolean {
     if (via.hostKind === HOST_KIND.NAME) return false;
     const { words, bytes } = this.#arena;
     const source = slotWord + SLOT.SOURCE_WORD;

@@ -19,6 +19,7 @@ import { BanList } from './bans/ban-list.ts';
 import { protectedBlocks } from './bans/protected-blocks.ts';
 import { boundSocketOf, isDatagramSocket } from './bound-socket.ts';
 import { Drain } from './drain.ts';
+import { flowKeyIn } from './flow-key.ts';
 import { GivenSockets } from './given-sockets.ts';
 import { liveViewOf } from './live/live-view.ts';
 import { LocationService } from './location-service.ts';
@@ -135,6 +136,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
   const storeLog = log.child({ module: 'location' });
   const supervisor = new Supervisor({
     arena,
+    flowKey: flowKeyOf(config, log),
     topSources,
     location,
     config,
@@ -584,4 +586,15 @@ async function forgetPredecessor(supervisor: Supervisor, log: Logger): Promise<v
 
 function localAddresses(): string[] {
   return Object.values(networkInterfaces()).flatMap((addresses) => (addresses ?? []).map(({ address }) => address));
+}
+
+/** A key that cannot be kept costs the calls of clients behind NATs their way back after a restart, and nothing else. */
+function flowKeyOf(config: Config, log: Logger): Int32Array {
+  const directory = locationDirectory(config);
+  try {
+    return flowKeyIn(directory);
+  } catch (error) {
+    log.warn({ err: error, directory }, 'the key of flow tokens cannot be kept: they will not outlive this process');
+    return flowKeyIn(null);
+  }
 }

@@ -91,6 +91,7 @@ class Stage {
     const counters = new Counters(this.#arena, 0);
     this.#trace = config.trace.recentKiB === 0 ? null : this.#openTrace(config, counters);
     this.#element = new Element(this.#arena, 0, {
+      flowKey: Int32Array.of(1, 2, 3, 4),
       location: this.#location,
       feed: null,
       auth: null,

@@ -73,6 +73,8 @@ export interface ShardTask {
   /** Where the location store is told of changes. */
   readonly feed: SharedArrayBuffer;
   readonly auth: SharedAuth | null;
+  /** What signs flow tokens. */
+  readonly flowKey: Int32Array;
   /** The users as of now; the supervisor sends others. null: nobody asks for them. */
   readonly users: SharedCredentials | null;
   readonly config: Config;
@@ -280,6 +282,7 @@ class Shard {
       park: (slot, untilResolved) => this.#park(slot, untilResolved),
       defer: (resume, untilResolved) => this.#defer(resume, untilResolved),
       random: secretWords(),
+      flowKey: task.flowKey,
       trace: this.#trace,
     });
     this.#element.setDraining(task.isDraining);

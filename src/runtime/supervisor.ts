@@ -84,6 +84,8 @@ setFlagsFromString('--max-inlined-bytecode-size=1500');
 setFlagsFromString('--max-inlined-bytecode-size-cumulative=4000');
 
 export interface SupervisorOptions {
+  /** What signs flow tokens. */
+  readonly flowKey: Int32Array;
   readonly arena: Arena;
   readonly location: LocationService;
   readonly config: Config;
@@ -583,6 +585,7 @@ export class Supervisor {
         location: this.#options.location.buffer,
         feed: this.#options.location.feed,
         auth: this.#auth,
+        flowKey: this.#options.flowKey,
         users: this.#users,
         config: this.#config,
         trace: this.#options.trace,

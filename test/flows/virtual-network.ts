@@ -326,6 +326,7 @@ function bindElement(
   const counters = new Counters(arena, 0);
   const trace = traceMemory === null ? null : new CallTrace(openTrace(traceMemory), arena, 0, counters);
   const element = new Element(arena, 0, {
+    flowKey: Int32Array.of(1, 2, 3, 4),
     location,
     feed: null,
     auth: openAuth(shared),

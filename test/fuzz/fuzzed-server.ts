@@ -297,6 +297,7 @@ export class FuzzedServer {
     const created: Shard = {
       captured: [],
       element: new Element(this.arena, shard, {
+        flowKey: Int32Array.of(1, 2, 3, 4),
         location: smallLocation(this.arena),
         feed: null,
         auth: null,

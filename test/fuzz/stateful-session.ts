@@ -151,6 +151,7 @@ class Session {
     this.#arena = arena;
     const config = configSchema.parse(SETTINGS);
     this.#element = new Element(arena, 0, {
+      flowKey: Int32Array.of(1, 2, 3, 4),
       location: smallLocation(arena),
       feed: null,
       auth: null,

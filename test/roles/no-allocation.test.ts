@@ -37,6 +37,7 @@ const SOCKET = {
 function createElement(arena: Arena, mode: 'stateless' | 'stateful'): Element {
   let secret = 1;
   return new Element(arena, 0, {
+    flowKey: Int32Array.of(1, 2, 3, 4),
     location: smallLocation(arena),
     feed: null,
     auth: null,

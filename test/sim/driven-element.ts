@@ -84,6 +84,7 @@ export class DrivenElement {
     for (const host of [...world.callers, ...world.callees]) this.#hosts.set(keyOf(wordOf(host), host.port), host);
     this.#free = [Array.from({ length: SLOTS }, (_, i) => i), Array.from({ length: JUMBOS }, (_, i) => SLOTS + i)];
     this.#element = new Element(arena, 0, {
+      flowKey: Int32Array.of(1, 2, 3, 4),
       location: smallLocation(arena),
       feed: null,
       auth: null,

@@ -22,6 +22,7 @@ if (loaded.config === undefined) throw new Error(loaded.problems.join('\n'));
 const arena = createArena({ shardCount: 1, slotCount: 16384, jumboCount: 4 });
 let flushed = 0;
 const element = new Element(arena, 0, {
+  flowKey: Int32Array.of(1, 2, 3, 4),
   location: smallLocation(arena),
   feed: null,
   auth: null,

@@ -15,6 +15,7 @@ import { addContentLength } from '../content-length.ts';
 import { type Destination, NO_SOCKET } from '../destination.ts';
 import type { ReceivedRequest } from '../received-request.ts';
 import type { ViaMarker } from '../via-marker.ts';
+import { type FlowRoutes, SIDE } from './flow-routes.ts';
 import { endOfRoutes } from './route-preprocessing.ts';
 import { PLACE_WORDS, type UnreachablePlaces } from './unreachable.ts';
 import { EXTRA, type ViaTemplates } from './via-templates.ts';
@@ -60,6 +61,7 @@ export class RequestForwarding {
   readonly #maxBreadth: number;
   readonly #maxUdpRequestBytes: number;
   readonly #withoutTcp: UnreachablePlaces;
+  readonly #flowRoutes: FlowRoutes;
   /** A place as `UnreachablePlaces` compares it. */
   readonly #place = new Int32Array(PLACE_WORDS);
   /** Bit 1 << id of each method that gets a Record-Route. */
@@ -71,6 +73,7 @@ export class RequestForwarding {
   constructor(
     arena: Arena,
     withoutTcp: UnreachablePlaces,
+    flowRoutes: FlowRoutes,
     outbound: Outbound,
     edits: MessageEdits,
     marker: ViaMarker,
@@ -80,6 +83,7 @@ export class RequestForwarding {
   ) {
     this.#arena = arena;
     this.#withoutTcp = withoutTcp;
+    this.#flowRoutes = flowRoutes;
     this.#maxUdpRequestBytes = settings.maxUdpRequestBytes;
     this.#outbound = outbound;
     this.#edits = edits;
@@ -161,10 +165,16 @@ export class RequestForwarding {
     const via = index.lineStart(index.first[HEADER_ID.VIA]!);
     const words = this.#arena.words;
     const isFromLocal = destination.isFromLocal(socket, slotWord);
-    const extras = this.#recordRouteOf(request) | this.#maxBreadthOf(request, breadth);
+    const recordRoute = this.#recordRouteOf(request);
+    const sides = recordRoute === EXTRA.NONE ? SIDE.NONE : this.#flowRoutes.sidesOf(request);
+    // With a flow in it a Record-Route is no template's.
+    const plain = sides === SIDE.NONE ? recordRoute : recordRoute & ~EXTRA.RECORD_ROUTE;
+    const extras = plain | this.#maxBreadthOf(request, breadth);
     const template = this.#templates.of(socket, destination.family, slotWord, isFromLocal, extras);
     const ingress = words[slotWord + SLOT.SOCKET_WORD]!;
     const ours = outbound.stampVia(template, high, low, request.loop, ingress, words[slotWord + SLOT.CONNECTION_WORD]!);
+    if (sides !== SIDE.NONE) this.#flowRoutes.addRecordRoutes(request, template, sides, via);
+    else if (index.method === METHODS.REGISTER) this.#flowRoutes.addPath(request, template, via);
     edits.insert(via, ours, ours + template.bytes.length);
     this.#marker.mark(request.topVia, slotWord, edits);
 
@@ -180,7 +190,13 @@ export class RequestForwarding {
     outbound.to(socket, family, port, a0, a1, a2, a3, scope);
     if (destination.isOnlyConnection) outbound.byConnectionOnly();
     if (request.flow !== 0) outbound.fromLocalOf(request.flow >> 2);
+    else if (request.hasFlowRoute) this.#fromFlow(request.flowRoute);
     else if (isFromLocal) outbound.fromLocalOf(slotWord);
+  }
+
+  #fromFlow(route: Int32Array): void {
+    const at = SLOT.LOCAL_WORD - SLOT.SOCKET_WORD;
+    this.#outbound.from(route[at]!, route[at + 1]!, route[at + 2]!, route[at + 3]!);
   }
 
   /** RFC 3327 5.4: before the Routes that are there; no other place in the message matters. */

@@ -7,6 +7,7 @@ import { skipLws } from '../../sip/lexis.ts';
 import { nextComma } from '../../sip/list.ts';
 import { NameAddrView, parseNameAddr } from '../../sip/name-addr.ts';
 import { parseUri, SCHEME, transportAskedBy, UriView } from '../../sip/uri.ts';
+import { type FlowTokens, TOKEN } from '../flow-tokens.ts';
 import { FOREIGN, type OwnAddresses } from '../own-addresses.ts';
 import type { ReceivedRequest } from '../received-request.ts';
 import { REJECT, type Rejection } from '../rejection.ts';
@@ -17,7 +18,12 @@ const nameAddr = new NameAddrView();
 const routeUri = new UriView();
 
 /** Section 16.4. Fills the routing part of the request, whose `uri` holds the received Request-URI. */
-export function preprocessRoute(bytes: Bytes, request: ReceivedRequest, own: OwnAddresses): Rejection | null {
+export function preprocessRoute(
+  bytes: Bytes,
+  request: ReceivedRequest,
+  own: OwnAddresses,
+  tokens: FlowTokens,
+): Rejection | null {
   const { index, uri } = request;
   const route = index.first[HEADER_ID.ROUTE]!;
   if (route === -1) {
@@ -40,9 +46,28 @@ export function preprocessRoute(bytes: Bytes, request: ReceivedRequest, own: Own
       (routeUri.maddrStart === -1 || own.isMaddrOurs(routeUri, request.slotWord));
     if (!isOurs) return null;
     request.hadOwnRoute = true;
+    const refusal = routeUri.userStart === -1 ? null : readToken(request, tokens);
+    if (refusal !== null) return refusal;
     popRoute(bytes, request);
   }
   return null;
+}
+
+/** RFC 5626 5.3: whether the Route value in hand names a flow. Of a request that comes by that flow it says nothing more. */
+function readToken(request: ReceivedRequest, tokens: FlowTokens): Rejection | null {
+  switch (tokens.read(routeUri.userStart, routeUri.userEnd)) {
+    case TOKEN.FORGED:
+      return REJECT.flowForged;
+    case TOKEN.GONE:
+      return REJECT.flowFailed;
+    case TOKEN.VALID:
+      if (tokens.isSource(request.slotWord)) return null;
+      request.hasFlowRoute = true;
+      request.flowRoute.set(tokens.route);
+      return null;
+    default:
+      return null;
+  }
 }
 
 /** Reads the first Route value that is left. False: it is malformed. */

@@ -17,6 +17,7 @@ import { ACCESS, type Authentication } from '../authentication.ts';
 import type { Destination } from '../destination.ts';
 import { NO_SOCKET } from '../destination.ts';
 import type { DomainServices } from '../domain-services.ts';
+import type { FlowTokens } from '../flow-tokens.ts';
 import type { LocatedUser } from '../located-user.ts';
 import { FOREIGN, type OwnAddresses } from '../own-addresses.ts';
 import { FOUND, PENDING } from '../ports.ts';
@@ -54,6 +55,7 @@ export interface RoutingParts {
   readonly located: LocatedUser;
   readonly targetBlocks: TargetBlocks;
   readonly trusted: TrustedSources;
+  readonly flowTokens: FlowTokens;
   /** null: nothing is asked of anybody. */
   readonly authentication: Authentication | null;
   readonly destination: Destination;
@@ -189,7 +191,7 @@ export class RequestRouting {
 
   /** 16.4. */
   #preprocess(request: ReceivedRequest): number {
-    const route = preprocessRoute(this.#parts.arena.bytes, request, this.#parts.own);
+    const route = preprocessRoute(this.#parts.arena.bytes, request, this.#parts.own, this.#parts.flowTokens);
     if (route !== null) return this.#reject(route);
     if (request.cutHeader === -1) return OUTCOME.FORWARDED;
     // The Request-URI is another one now: "as if it received this modified request".
@@ -201,6 +203,7 @@ export class RequestRouting {
   #choose(request: ReceivedRequest): number {
     this.hop = null;
     this.strictUri = null;
+    if (request.hasFlowRoute) return this.#followToken(request, 0);
     if (request.routeHeader === -1) return this.#followUri(request);
     if (!this.#mayRelay(request)) return this.#reject(REJECT.relayDenied);
     return this.#followRoute(request, 0);
@@ -211,6 +214,7 @@ export class RequestRouting {
   locate(request: ReceivedRequest, attempt: number): number {
     this.hop = null;
     this.strictUri = null;
+    if (request.hasFlowRoute) return this.#followToken(request, attempt);
     if (request.pathEnd > request.pathStart) return this.#followPath(request, attempt);
     if (request.flow !== 0) return this.#followFlow(request, attempt);
     if (request.routeHeader !== -1) return this.#followRoute(request, attempt);
@@ -253,6 +257,23 @@ export class RequestRouting {
     }
     request.flow = NO_BLOCK;
     const found = this.#findUri(request.uri, request, canReopen ? attempt : attempt - 1);
+    return found === OUTCOME.FORWARDED ? this.#chooseSocket(request) : found;
+  }
+
+  /** RFC 5626 5.3.1: by the flow that a Route of ours named, to whomever. Whoever has the token has it from the client's registrar or
+   *  from a dialog with the client, so nobody is asked whether he may relay. In a dialog, the Request-URI is where the client
+   *  thinks that it can be reached, which is tried once the flow is gone. */
+  #followToken(request: ReceivedRequest, attempt: number): number {
+    const { destination } = this.#parts;
+    if (attempt === 0) {
+      this.socket = destination.setRoute(request.flowRoute, 0);
+      destination.isOnlyConnection = isReliable(destination.transport);
+      return OUTCOME.FORWARDED;
+    }
+    if (request.to.tagStart === -1) return this.#reject(REJECT.flowFailed);
+    request.hasFlowRoute = false;
+    if (request.routeHeader !== -1) return this.#followRoute(request, attempt - 1);
+    const found = this.#findUri(request.uri, request, attempt - 1);
     return found === OUTCOME.FORWARDED ? this.#chooseSocket(request) : found;
   }
 

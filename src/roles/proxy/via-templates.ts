@@ -26,7 +26,16 @@ const MAX_TEMPLATES = 64;
  *  that was made up, or is of a connection that is no more, finds none, and the response goes to the address in the Via below. */
 const CONNECTION = ';i=';
 
+/** A URI of ours in two pieces, between which a user part has its place, with lr. */
+export interface OwnUri {
+  readonly scheme: Uint8Array;
+  readonly place: Uint8Array;
+}
+
 export interface KnownTemplate extends ViaTemplate {
+  /** Where requests of the dialog reach us from the side it leaves by, and from the one it came by. */
+  readonly egressUri: OwnUri;
+  readonly ingressUri: OwnUri;
   readonly socket: number;
   readonly ingressSocket: number;
   readonly family: number;
@@ -76,7 +85,7 @@ export class ViaTemplates {
 
   /** The template for a request that came in the slot at `slotWord` and leaves by `socket` to an address of `family`.
    *  `isFromLocal`: it leaves from the local address it came to. `extras`: bits of EXTRA. */
-  of(socket: number, family: number, slotWord: number, isFromLocal: boolean, extras: number): ViaTemplate {
+  of(socket: number, family: number, slotWord: number, isFromLocal: boolean, extras: number): KnownTemplate {
     const { words } = this.#arena;
     const ingressSocket = words[slotWord + SLOT.SOCKET_WORD]!;
     const local = slotWord + SLOT.LOCAL_WORD;
@@ -136,17 +145,21 @@ export class ViaTemplates {
     slotWord: number,
     isFromLocal: boolean,
     extras: number,
-  ): ViaTemplate {
+  ): KnownTemplate {
     const { words } = this.#arena;
     const at = slotWord + SLOT.LOCAL_WORD;
     const local = [words[at]!, words[at + 1]!, words[at + 2]!, words[at + 3]!] as const;
     const localBytes = isSet(words, at) ? (words[slotWord + SLOT.FAMILY_WORD] === 4 ? 4 : 16) : 0;
     const suffix = Buffer.from(new Int32Array(local).buffer, 0, localBytes).toString('hex');
     const sentBy = this.#sentBy(socket, family, slotWord, isFromLocal);
-    const recordRoutes =
-      (extras & EXTRA.RECORD_ROUTE) !== 0
-        ? this.#recordRoutes(sentBy, socket, family, ingressSocket, slotWord, (extras & EXTRA.SIPS) !== 0)
-        : '';
+    const isSips = (extras & EXTRA.SIPS) !== 0;
+    const ingressFamily = words[slotWord + SLOT.FAMILY_WORD]!;
+    const ingress = this.#sentBy(ingressSocket, ingressFamily, slotWord, isSet(words, at));
+    const egressUri = this.#uri(sentBy, socket, isSips);
+    const ingressUri = this.#uri(ingress, ingressSocket, isSips);
+    const isOneSide = socket === ingressSocket && family === ingressFamily && sentBy === ingress;
+    const isRecorded = (extras & EXTRA.RECORD_ROUTE) !== 0;
+    const recordRoutes = isRecorded ? this.#recordRoutes(egressUri, ingressUri, isOneSide) : '';
     const maxBreadth = (extras & EXTRA.MAX_BREADTH) !== 0 ? `Max-Breadth: ${this.#maxBreadth}\r\n` : '';
     const value = `SIP/2.0/${VIA_TRANSPORT_NAMES[this.#sockets[socket]!.transport]} ${sentBy};branch=${BRANCH_PREFIX}`;
     const head = `${recordRoutes}${VIA_NAME}${value}`;
@@ -161,6 +174,8 @@ export class ViaTemplates {
       isFromLocal,
       extras,
       local,
+      egressUri: ownUriOf(egressUri),
+      ingressUri: ownUriOf(ingressUri),
       bytes: ascii(`${head}${'0'.repeat(CHANGING_DIGITS)}${suffix}${connection}\r\n${maxBreadth}`),
       branchAt: head.length,
       connectionAt: isNaming ? branchEnd + CONNECTION.length : -1,
@@ -177,30 +192,19 @@ export class ViaTemplates {
     return template;
   }
 
-  /** Step 4: loose routing, no user. One value where both sides of the dialog reach this server by the same socket, address
-   *  and family; else one for each, the side it leaves by on top (RFC 5658: nobody has to rewrite it in responses). */
-  #recordRoutes(
-    sentBy: string,
-    socket: number,
-    family: number,
-    ingressSocket: number,
-    slotWord: number,
-    isSips: boolean,
-  ): string {
-    const ingressFamily = this.#arena.words[slotWord + SLOT.FAMILY_WORD]!;
-    const hasLocal = isSet(this.#arena.words, slotWord + SLOT.LOCAL_WORD);
-    const ingress = this.#sentBy(ingressSocket, ingressFamily, slotWord, hasLocal);
-    const isOneSide = socket === ingressSocket && family === ingressFamily && sentBy === ingress;
-    const below = isOneSide ? '' : `Record-Route: <${this.#uri(ingress, ingressSocket, isSips)};lr>\r\n`;
-    return `Record-Route: <${this.#uri(sentBy, socket, isSips)};lr>\r\n${below}`;
+  /** Step 4: loose routing. One value where both sides of the dialog reach this server by the same URI and address family; else one
+   *  for each, the side it leaves by on top (RFC 5658: nobody has to rewrite it in responses). */
+  #recordRoutes(egressUri: string, ingressUri: string, isOneSide: boolean): string {
+    const below = isOneSide ? '' : `Record-Route: <${ingressUri}>\r\n`;
+    return `Record-Route: <${egressUri}>\r\n${below}`;
   }
 
   /** With the transport, as requests of the dialog have to come back by it. An address and port without one are for UDP
    *  (RFC 3263 4.1), in a sips URI for TLS. A sips URI where the Request-URI is one (16.6 step 4, RFC 5630 3.1.3). */
   #uri(sentBy: string, socket: number, isSips: boolean): string {
     const { transport } = this.#sockets[socket]!;
-    if (!isSips || !isSecure(transport)) return `sip:${sentBy}${TRANSPORT_PARAMS[transport]}`;
-    return `sips:${sentBy}${transport === TRANSPORT.WSS ? TRANSPORT_PARAMS[transport] : ''}`;
+    if (!isSips || !isSecure(transport)) return `sip:${sentBy}${TRANSPORT_PARAMS[transport]};lr`;
+    return `sips:${sentBy}${transport === TRANSPORT.WSS ? TRANSPORT_PARAMS[transport] : ''};lr`;
   }
 
   /** What is advertised, else the address the request leaves from: the socket's or, on a wildcard, the one it came to or
@@ -225,6 +229,11 @@ export class ViaTemplates {
     const candidates = this.#localAddresses.filter(isOfFamily);
     return candidates.find(isRemote) ?? candidates[0] ?? (family === 6 ? '::1' : '127.0.0.1');
   }
+}
+
+function ownUriOf(uri: string): OwnUri {
+  const colon = uri.indexOf(':') + 1;
+  return { scheme: ascii(uri.slice(0, colon)), place: ascii(uri.slice(colon)) };
 }
 
 function isSet(words: Int32Array, at: number): boolean {
