@@ -456,6 +456,10 @@ const settings = z.strictObject({
           help: 'Contacts that one user may have; a REGISTER that would make it more is refused with 403.',
           reload: 'live',
         }),
+        flowTimerSec: about(z.int().min(0).max(86_400).default(0), {
+          help: 'Flow-Timer of registrations by a flow (RFC 5626 4.4): how often a client at least sends a keep-alive; 0: nothing is said, and clients keep to their own times.',
+          reload: 'live',
+        }),
         serviceRoutes: about(
           z
             .array(

@@ -83,6 +83,7 @@ export class FlowTokens {
     const bytes = this.#bytes;
     const content = this.#content;
     const digits = start + PREFIX.length;
+    if (digits > end) return TOKEN.NONE;
     for (let i = 0; i < PREFIX.length; i++) if (bytes[start + i] !== PREFIX[i]) return TOKEN.NONE;
     const count = (end - digits) / WORD_DIGITS - SIGNATURE_WORDS;
     const addressWords = count === 4 ? 1 : 4;

@@ -65,7 +65,6 @@ const PATH_TAG = ascii('path');
 const OUTBOUND_TAG = ascii('outbound');
 const UNSUPPORTED = ascii('Unsupported: ');
 const UNSUPPORTED_PATH = ascii('Unsupported: path\r\n');
-const REQUIRE_OUTBOUND = ascii('Require: outbound\r\n');
 const COMMA = ascii(', ');
 const CRLF = ascii('\r\n');
 const OB = ascii('ob');
@@ -85,6 +84,8 @@ export class Registrar {
   readonly #pathUri = new UriView();
   readonly #minExpires: Uint8Array;
   readonly #serviceRoutes: Uint8Array;
+  /** With the Flow-Timer of RFC 5626 6. */
+  readonly #requireOutbound: Uint8Array;
   /** "Date: …\r\n" of one second. */
   #date: Uint8Array = NO_HEADERS;
   #dateSec = -1;
@@ -98,11 +99,13 @@ export class Registrar {
   readonly #write = (current: BindingView, next: RecordDraft): boolean => this.#decide(current, next);
 
   constructor(parts: RegistrarParts) {
-    const { minExpiresSec, serviceRoutes } = parts.settings;
+    const { minExpiresSec, serviceRoutes, flowTimerSec } = parts.settings;
     this.#parts = parts;
     this.#contacts = new RequestedContacts(parts.arena.bytes, parts.outbound);
     this.#view = new BindingView(parts.location);
     this.#minExpires = ascii(`Min-Expires: ${minExpiresSec}\r\n`);
+    const flowTimer = flowTimerSec === 0 ? '' : `Flow-Timer: ${flowTimerSec}\r\n`;
+    this.#requireOutbound = ascii(`Require: outbound\r\n${flowTimer}`);
     this.#serviceRoutes = ascii(serviceRoutes.map((uri) => `Service-Route: <${uri}>\r\n`).join(''));
   }
 
@@ -452,7 +455,7 @@ export class Registrar {
       outbound.keep(index.lineStart(path), index.lineEnd(path));
     }
     const from = outbound.cursor;
-    if (this.#isOutbound) outbound.put(REQUIRE_OUTBOUND);
+    if (this.#isOutbound) outbound.put(this.#requireOutbound);
     if (record !== NO_RECORD) {
       outbound.put(this.#serviceRoutes);
       this.#view.open(record);

@@ -37,6 +37,18 @@ describe.each(MODES)('RFC 5626 6, the registrar in mode %s', (mode) => {
     expect(requires(answer)).toEqual(['outbound']);
   });
 
+  it('a Flow-Timer is said if it is set, of flows alone', () => {
+    expect(
+      open()
+        .register({ contacts: [flow(DESK, 1)], headers: OUTBOUND })
+        .headers('Flow-Timer'),
+    ).toEqual([]);
+    const registrar = open({ settings: { registrar: { flowTimerSec: 120 } } });
+    const answer = registrar.register({ contacts: [flow(DESK, 1)], headers: OUTBOUND });
+    expect([requires(answer), answer.headers('Flow-Timer')]).toEqual([['outbound'], ['120']]);
+    expect(registrar.register({ callId: 'two', contacts: [`<${CELL}>`] }).headers('Flow-Timer')).toEqual([]);
+  });
+
   it('another reg-id, and another instance, are another binding, with one URI too', () => {
     const registrar = open();
     registrar.register({ contacts: [flow(DESK, 1)], headers: OUTBOUND });
