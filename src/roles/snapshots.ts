@@ -57,18 +57,34 @@ export class Snapshots {
     const before = this.current;
     this.current = new Snapshot(this.#parts, policy, this.#layer, before);
     this.#retire(before);
-    this.releaseUnused();
+    this.#release();
     if (this.#earlier.length > MAX_EARLIER) this.#dropOldest();
     this.#begin(this.#freeNumber());
   }
 
-  /** Lets go of snapshots that nothing belongs to any more. */
+  /** Lets go of snapshots that nothing belongs to any more. Once per duty cycle: allocates nothing where there are none. */
   releaseUnused(): void {
-    if (this.#earlier.length === 0) return;
+    const earlier = this.#earlier;
+    for (let i = 0; i < earlier.length; i++) {
+      if (this.#isUsed(earlier[i]!)) continue;
+      this.#release();
+      return;
+    }
+  }
+
+  #isUsed({ numbers, untilMs }: Earlier): boolean {
+    const layer = this.#layer;
+    if (layer === null) return this.#clock.nowMs < untilMs;
+    for (let i = 0; i < numbers.length; i++) if (layer.servers.countWith(numbers[i]!) > 0) return true;
+    return false;
+  }
+
+  /** Afterwards no snapshot has a number that no transaction has. */
+  #release(): void {
     const layer = this.#layer;
     this.#earlier = this.#earlier.filter((earlier) => {
       if (layer !== null) earlier.numbers = earlier.numbers.filter((number) => layer.servers.countWith(number) > 0);
-      const isUsed = layer === null ? this.#clock.nowMs < earlier.untilMs : earlier.numbers.length > 0;
+      const isUsed = this.#isUsed(earlier);
       if (!isUsed) earlier.snapshot.release();
       return isUsed;
     });
