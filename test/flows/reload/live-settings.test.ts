@@ -229,6 +229,17 @@ const CASES: readonly Case[] = [
     observe: (proxy) => registered(proxy).status,
   },
   {
+    paths: ['registrar.flowTimerSec'],
+    before: open,
+    after: { ...open, registrar: { flowTimerSec: 120 } },
+    observe: (proxy) => {
+      const contacts = [
+        '<sip:bob@192.0.2.10;ob>;reg-id=1;+sip.instance="<urn:uuid:00000000-0000-1000-8000-000A95A0E128>"',
+      ];
+      return registered(proxy, { contacts, headers: ['Supported: path, outbound'] }).header('Flow-Timer');
+    },
+  },
+  {
     paths: ['registrar.minExpiresSec'],
     before: open,
     after: { ...open, registrar: { minExpiresSec: 600 } },
