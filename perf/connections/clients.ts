@@ -2,7 +2,7 @@
  *  says what to do next, and is told how it went. Loopback only. */
 
 import { connect as connectByTcp, type Socket } from 'node:net';
-import { connect as connectByTls } from 'node:tls';
+import { connect as connectByTls, createSecureContext } from 'node:tls';
 
 export type Order =
   | { readonly what: 'open'; readonly count: number }
@@ -31,10 +31,13 @@ interface Phone {
   cseq: number;
   text: string;
   answered: (status: string) => void;
+  /** Of TLS, to be resumed. */
+  session: Buffer | null;
 }
 
 const [port, transport, authority, prefix] = process.argv.slice(2) as [string, 'tcp' | 'tls', string, string];
 const phones: Phone[] = [];
+const context = createSecureContext({ ca: authority });
 const failures: Record<string, number> = {};
 let lost = 0;
 let isClosing = false;
@@ -49,8 +52,16 @@ function openSocket(phone: Phone, index: number): Promise<void> {
     const socket =
       transport === 'tcp'
         ? connectByTcp({ ...where, noDelay: true })
-        : connectByTls({ ...where, ca: authority, servername: 'one.example' });
+        : connectByTls({
+            ...where,
+            secureContext: context,
+            servername: 'one.example',
+            ...(phone.session === null ? {} : { session: phone.session }),
+          });
     phone.socket = socket;
+    socket.on('session', (session: Buffer) => {
+      phone.session = session;
+    });
     const timer = setTimeout(() => {
       count('not open in time');
       socket.destroy();
@@ -118,7 +129,14 @@ async function forEach(some: readonly Phone[], work: (phone: Phone, index: numbe
 async function obey(order: Order): Promise<void> {
   if (order.what === 'open') {
     for (let i = 0; i < order.count; i++) {
-      phones.push({ user: `${prefix}${phones.length}`, socket: null, cseq: 0, text: '', answered: () => undefined });
+      phones.push({
+        user: `${prefix}${phones.length}`,
+        socket: null,
+        cseq: 0,
+        text: '',
+        answered: () => undefined,
+        session: null,
+      });
     }
     await forEach(phones, openSocket);
   } else if (order.what === 'register') {

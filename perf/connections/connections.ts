@@ -39,6 +39,12 @@ function residentKib(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]);
 }
 
+/** What a process has spent of CPU, all its threads; by ticks of 10 ms. */
+function cpuMs(pid: number): number {
+  const { 11: user, 12: system } = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]!.split(' ');
+  return (Number(user) + Number(system)) * 10;
+}
+
 /** Memory that sockets of TCP have in the kernel, of all processes. */
 function kernelKib(): number {
   const pages = /^TCP:.* mem (\d+)/m.exec(readFileSync('/proc/net/sockstat', 'latin1'))![1];
@@ -113,7 +119,10 @@ async function measure(transport: 'tcp' | 'tls', connections: number, storm: num
   const refreshed = await tell({ what: 'register' });
   const udp = await endUdp();
   const endStorm = await startUdp(udpPort);
+  const cpuBefore = cpuMs(pid);
+  const resumedBefore = (await server.counters())['stream_tls_resumptions_total']!;
   const stormed = await tell({ what: 'reopen', count: storm });
+  const stormCpuMs = cpuMs(pid) - cpuBefore;
   const udpInStorm = await endStorm();
   const last = await tell({ what: 'register' });
   const counters = await server.counters();
@@ -132,7 +141,13 @@ async function measure(transport: 'tcp' | 'tls', connections: number, storm: num
     kibInKernelBothEnds: perConnection(kernelHeld - kernelBefore),
     registeredPerSec: Math.round((1000 * connections) / registered.tookMs),
     refreshedPerSec: Math.round((1000 * connections) / refreshed.tookMs),
-    storm: { reconnects: storm, tookMs: Math.round(stormed.tookMs), udp: udpInStorm },
+    storm: {
+      reconnects: storm,
+      tookMs: Math.round(stormed.tookMs),
+      serverCpuMsPerReconnect: Math.round((100 * stormCpuMs) / storm) / 100,
+      resumed: counters['stream_tls_resumptions_total']! - resumedBefore,
+      udp: udpInStorm,
+    },
     udp,
     registrations: counters['registrations_total'],
     undelivered: counters['stream_undelivered_total'],

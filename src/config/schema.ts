@@ -796,7 +796,7 @@ const settings = z.strictObject({
           reload: 'restart',
         }),
         silentSec: about(z.int().min(1).max(86_400).default(60), {
-          help: 'How long an accepted connection may take to bring its first message or keep-alive.',
+          help: 'How long an accepted connection may take to bring its first message or keep-alive, and before that for the TLS handshake.',
           reload: 'restart',
         }),
         idleSec: about(z.int().min(1).max(604_800).default(3900), {

@@ -402,7 +402,8 @@ export class Connection implements TableEntry {
   /** The peer sends no more. It may still read: answers that are on their way get a while. */
   #onEnd(): void {
     const isAnswering = this.#isOwingAnswers || (this.#awaitsAnswer && !this.#isDiscarding);
-    if (this.#reason !== null || !isAnswering) {
+    // Of TLS both halves close together.
+    if (this.#reason !== null || !isAnswering || !this.#socket.allowHalfOpen) {
       this.close('peer');
       return;
     }

@@ -282,7 +282,8 @@ class StreamThread implements ConnectionHost {
     const secure = socket.transport === TRANSPORT.TLS ? this.#secureServerFor(socket) : null;
     const server = createServer(
       {
-        allowHalfOpen: true,
+        // A peer that leaves while TLS is being agreed upon must not be waited for; nor does TLS know half a connection.
+        allowHalfOpen: secure === null,
         noDelay: true,
         keepAlive: true,
         keepAliveInitialDelay: this.settings.keepAliveSec * 1000,
@@ -351,8 +352,8 @@ class StreamThread implements ConnectionHost {
   #secureServerFor(point: BoundSocket): SecureServer {
     const options = {
       ...this.#contexts.serverOptions(),
-      allowHalfOpen: true,
-      handshakeTimeout: this.settings.connectMs,
+      // As for a first message: when thousands come back at once, the last of them waits for all the others.
+      handshakeTimeout: this.settings.silentSec * 1000,
     };
     const server = createSecureServer(options, (socket) => {
       const key = `${socket.remoteAddress} ${socket.remotePort}`;
@@ -523,8 +524,9 @@ class StreamThread implements ConnectionHost {
     const { serverName } = identity;
     const sessionKey = `${options.host} ${options.port} ${serverName}`;
     const session = this.#sessions.get(sessionKey);
+    const { allowHalfOpen: _, ...where } = options;
     const socket = connectSecurely({
-      ...options,
+      ...where,
       ...this.#contexts.clientOptions(),
       ...(serverName === '' ? {} : { servername: serverName }),
       ...(session === undefined ? {} : { session }),

@@ -143,7 +143,7 @@ describe('who connects', () => {
   });
 
   it('and does not speak TLS at all, or says nothing, or leaves in the middle, is let go', async () => {
-    const streams = world({}, { connectMs: 300 });
+    const streams = world({}, { silentSec: 1 });
     const speaking = await TcpPeer.connect(streams.port);
     const silent = await TcpPeer.connect(streams.port);
     const leaving = await TcpPeer.connect(streams.port);
