@@ -101,6 +101,10 @@ describe('16.5, a domain of ours', () => {
     answered(createElement({ nextHops: [] }).receive(request(), ALICE), [404, 480]);
   });
 
+  it('without a next hop a CANCEL is answered 481 (9.2)', () => {
+    answered(createElement({ nextHops: [] }).receive(request({ method: 'CANCEL' }), ALICE), [481]);
+  });
+
   describe('with several next hops', () => {
     const several = createElement({ nextHops: ['sip:192.0.2.31', 'sip:192.0.2.32', 'sip:192.0.2.33'] });
     const hopOf = (text: string) => forwarded(several.receive(text, ALICE)).to.address;

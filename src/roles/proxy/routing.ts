@@ -358,8 +358,7 @@ export class RequestRouting {
     }
     const hop = this.#parts.chooseHop(domain, this.selectorOf(request));
     if (hop === null) {
-      const nowhere = method === METHOD.REGISTER ? REJECT.notRegistrar : REJECT.noTarget;
-      return this.#reject(isTel ? REJECT.uriScheme : nowhere);
+      return this.#reject(isTel ? REJECT.uriScheme : nowhere(method));
     }
     return this.locateHop(request, hop, 0);
   }
@@ -476,4 +475,10 @@ export class RequestRouting {
 /** 16.5: a maddr in the Request-URI is the only target. */
 function isPredetermined({ uri, isMaddrStripped }: ReceivedRequest): boolean {
   return uri.maddrStart !== -1 && !isMaddrStripped;
+}
+
+/** The answer where there is nobody to send a request to. A CANCEL that got here found no transaction to cancel (9.2). */
+function nowhere(method: number): Rejection {
+  if (method === METHOD.REGISTER) return REJECT.notRegistrar;
+  return method === METHOD.CANCEL ? REJECT.noTransaction : REJECT.noTarget;
 }

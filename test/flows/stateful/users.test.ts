@@ -63,6 +63,14 @@ describe('16.5, users', () => {
     expect(sent.map(({ text }) => statusOf(text))).toEqual([481]);
   });
 
+  it('a CANCEL to who has no place, or to us, finds no transaction (9.2)', () => {
+    for (const uri of ['sip:bob@biloxi.example', 'sip:biloxi.example']) {
+      const proxy = openProxy({ settings: users('bob'), nextHops: [] });
+      const sent = proxy.receive(request({ method: 'CANCEL', uri }), ALICE);
+      expect([uri, ...sent.map(({ text }) => statusOf(text))]).toEqual([uri, 481]);
+    }
+  });
+
   it('an ACK that names only the user of a fork is for nobody', () => {
     const settings = users({ user: 'bob', contacts: ['sip:b@192.0.2.31:5080', 'sip:b@192.0.2.32:5080'] });
     expect(openProxy({ settings }).receive(request({ method: 'ACK' }), ALICE)).toEqual([]);
