@@ -247,12 +247,13 @@ async function runUntilEnd(server: RunningServer, config: Config, surroundings: 
 
 /** What came of it, the log says. */
 async function reloadOnSignal(
-  { configuration }: RunningServer,
+  { configuration, tls }: RunningServer,
   notifier: ServiceNotifier,
   status: string,
 ): Promise<void> {
   notifier.reloading();
   await configuration.reload({ isDryRun: false, isStrict: false }).catch(() => undefined);
+  tls.reload();
   notifier.ready(status);
 }
 

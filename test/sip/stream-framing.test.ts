@@ -1,5 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { MessageIndex } from '../../src/sip/message-index.ts';
+import { MESSAGE_ERROR, parseMessage } from '../../src/sip/parse-message.ts';
 import { FRAME, FRAME_FAULT, StreamFramer } from '../../src/sip/stream-framing.ts';
 
 const LIMIT = 4096;
@@ -194,6 +196,22 @@ describe('any bytes', () => {
         expect(read(chunks, 200)).toEqual(read([latin], 200));
       }),
       { numRuns: 2000 },
+    );
+  });
+
+  it('make messages that the parser ends where they end, or refuses', () => {
+    fc.assert(
+      fc.property(stream, (text) => {
+        for (const found of read([Buffer.from(text, 'latin1').toString('latin1')], 300).messages) {
+          const shared = new SharedArrayBuffer((found.length + 3) & ~3);
+          const bytes = new Uint8Array(shared);
+          bytes.set(Buffer.from(found, 'latin1'));
+          const index = new MessageIndex();
+          const error = parseMessage(bytes, new Int32Array(shared), 0, found.length, index);
+          if (error === MESSAGE_ERROR.NONE) expect(index.end).toBe(found.length);
+        }
+      }),
+      { numRuns: 3000 },
     );
   });
 
