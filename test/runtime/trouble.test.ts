@@ -38,6 +38,8 @@ const ADVICE: [CounterName, RegExp][] = [
   ['parked_exhausted_total', /dns\.servers.*limits\.parkedRequests/],
   ['unresolvable_total', /names.*dns\.servers/],
   ['junk_datagrams_total', /not SIP/],
+  ['control_unauthorized_total', /token.*admin\.listen/],
+  ['hep_dropped_total', /collector.*trace\.recentKiB.*hep\.sample/],
   ['icmp_errors_total', /does not listen/],
 ];
 
