@@ -108,7 +108,7 @@ class StreamThread implements ConnectionHost {
   readonly #contexts: SecureContexts;
   /** TLS sessions by the place and the domain that they lead to. */
   readonly #sessions = new Map<string, Buffer>();
-  /** By address and port of the peer. */
+  /** By listening point, address and port of the peer. */
   readonly #arrivals = new Map<string, Arrival>();
   /** Connections with something to flush in this turn. */
   readonly #dirty: Connection[] = [];
@@ -320,8 +320,10 @@ class StreamThread implements ConnectionHost {
       this.#accept(socket, point, source, port);
       return;
     }
-    const key = `${source} ${port}`;
+    const key = arrivalKey(point, source, port);
     this.#arrivals.set(key, { socket, source, port });
+    // What is wrong with it is TLS's to tell; here it is only closed.
+    socket.on('error', () => undefined);
     socket.once('close', () => {
       if (this.#arrivals.delete(key)) this.#turnAway(source, 'handshake');
     });
@@ -356,10 +358,14 @@ class StreamThread implements ConnectionHost {
       handshakeTimeout: this.settings.silentSec * 1000,
     };
     const server = createSecureServer(options, (socket) => {
-      const key = `${socket.remoteAddress} ${socket.remotePort}`;
+      const key = arrivalKey(point, socket.remoteAddress ?? '', socket.remotePort ?? 0);
       const arrival = this.#arrivals.get(key);
-      // Its peer may be gone again.
-      if (arrival === undefined) return;
+      if (arrival === undefined) {
+        // Its peer is gone again, and with it the address that it had.
+        socket.on('error', () => undefined);
+        socket.destroy();
+        return;
+      }
       this.#arrivals.delete(key);
       this.#noteHandshake(socket);
       if (this.#isClientTrusted(socket)) {
@@ -613,6 +619,10 @@ class StreamThread implements ConnectionHost {
     clearInterval(this.#sweeper);
     process.exit(0);
   }
+}
+
+function arrivalKey(point: BoundSocket, source: string, port: number): string {
+  return `${point.socket} ${source} ${port}`;
 }
 
 const thread = new StreamThread(workerData as StreamTask);
