@@ -62,7 +62,7 @@ function placeRequests(algorithm: Algorithm, user = userOf, password = passwordO
   for (let request = 0; request < REQUESTS * RUNS; request++) {
     const count = request % COUNTS_PER_NONCE;
     if (count === 0) {
-      nonces.write(nonceBytes, 0, 0, NOW_MS);
+      nonces.write(nonceBytes, 0, realm.mark, NOW_MS);
       nonce = Buffer.from(nonceBytes).toString();
     }
     const i = (request * 12_347) % USERS;
@@ -137,7 +137,7 @@ const read = () => {
 const readNs = time('reading the credentials', read, indexNs);
 const check = () => {
   read();
-  checksum += nonces.check(arena.bytes, credentials.start(FIELD.NONCE), credentials.end(FIELD.NONCE), 0, NOW_MS);
+  checksum += nonces.check(arena.bytes, credentials.start(FIELD.NONCE), credentials.end(FIELD.NONCE), realm.mark, NOW_MS);
 };
 time('checking the nonce', check, indexNs + readNs);
 
