@@ -137,7 +137,13 @@ const read = () => {
 const readNs = time('reading the credentials', read, indexNs);
 const check = () => {
   read();
-  checksum += nonces.check(arena.bytes, credentials.start(FIELD.NONCE), credentials.end(FIELD.NONCE), realm.mark, NOW_MS);
+  checksum += nonces.check(
+    arena.bytes,
+    credentials.start(FIELD.NONCE),
+    credentials.end(FIELD.NONCE),
+    realm.mark,
+    NOW_MS,
+  );
 };
 time('checking the nonce', check, indexNs + readNs);
 
