@@ -32,6 +32,10 @@ export const WHOLE_BREADTH = 0;
 const TOO_BROAD = 1_000_000_000;
 /** How long a place is spared attempts by TCP after one that failed. */
 const TCP_REST_MS = 600_000;
+/** What is put on a request beside its template and its Path at the most: parameters of the Via, Max-Forwards, Max-Breadth; the Record-Routes
+ *  of a dialog by flows, or a Path. */
+const SMALL_CHANGE_BYTES = 256;
+const FLOW_ROUTES_BYTES = 1024;
 const CRLF = ascii('\r\n');
 const VERSION = ascii('SIP/2.0');
 const SEMICOLON = 0x3b;
@@ -68,6 +72,8 @@ export class RequestForwarding {
   readonly #recordRouted: number;
   /** The request forwarded last left by TCP for its length alone. */
   hasMoved = false;
+  /** How long the request composed last is at the most: the pieces of those that may be too long are added up, and of no others. */
+  #mostBytes = 0;
 
   /** `withoutTcp`: where a request that was moved to TCP could not be delivered. */
   constructor(
@@ -111,13 +117,17 @@ export class RequestForwarding {
   ): void {
     this.#compose(request, destination, socket, strictUri, high, low, breadth);
     this.hasMoved = false;
-    if (destination.mayMove && this.#outbound.length > this.#maxUdpRequestBytes) {
+    if (destination.mayMove && this.#mostBytes > this.#maxUdpRequestBytes && this.#isTooLong()) {
       const tcpSocket = this.#moveToTcp(request, destination);
       // The Via says TCP now, which makes another message of it (18.1.1).
       if (tcpSocket !== NO_SOCKET) this.#compose(request, destination, tcpSocket, strictUri, high, low, breadth);
       this.hasMoved = tcpSocket !== NO_SOCKET;
     }
     this.#outbound.commit(tag, mark);
+  }
+
+  #isTooLong(): boolean {
+    return this.#outbound.length > this.#maxUdpRequestBytes;
   }
 
   /** The TCP socket for a request that is too long for UDP; NO_SOCKET: there is none, or nobody at that place takes it. */
@@ -185,6 +195,10 @@ export class RequestForwarding {
     // Step 9.
     if (isReliable(destination.transport)) addContentLength(index, edits, outbound);
 
+    const received = index.end - index.start + request.pathEnd - request.pathStart;
+    this.#mostBytes = received + template.bytes.length + SMALL_CHANGE_BYTES;
+    if (sides !== SIDE.NONE || index.method === METHODS.REGISTER) this.#mostBytes += FLOW_ROUTES_BYTES;
+    if (strictUri !== null) this.#mostBytes += received;
     edits.apply(outbound, index.start, index.end);
     const { family, port, a0, a1, a2, a3, scope } = destination;
     outbound.to(socket, family, port, a0, a1, a2, a3, scope);
