@@ -55,7 +55,7 @@ export interface Delivery {
 
 const ELEMENTS = [
   {
-    listen: ['udp:192.0.2.254:5060', 'udp:[2001:db8::53]:5060'],
+    listen: ['udp:192.0.2.254:5060', 'udp:[2001:db8::53]:5060', 'tcp:192.0.2.254:5060', 'tcp:[2001:db8::53]:5060'],
     domains: [
       { name: 'biloxi.example', registrar: 'on' },
       { name: 'hop.example', nextHops: ['sip:next.hop.example', 'sip:192.0.2.31'] },
@@ -64,7 +64,12 @@ const ELEMENTS = [
     trusted: ['0.0.0.0/0', '::/0'],
   },
   {
-    listen: [{ address: 'udp:*:5060', advertise: 'edge.example' }, 'udp:127.0.0.1:5070'],
+    listen: [
+      { address: 'udp:*:5060', advertise: 'edge.example' },
+      'udp:127.0.0.1:5070',
+      'tcp:*:5060',
+      'tcp:127.0.0.1:5070',
+    ],
     domains: [],
     nextHops: ['sip:pending.example', 'sip:192.0.2.30'],
     trusted: ['10.0.0.0/8', '2001:db8::/32'],
@@ -283,7 +288,10 @@ export class FuzzedServer {
     const isIpv6 = isWildcard ? socket === 0 && random.isOneIn(3) : socket === 1;
     const source = random.pick(isIpv6 ? SOURCES_V6 : SOURCES_V4);
     words[word + SLOT.LENGTH_WORD] = length;
-    words[word + SLOT.SOCKET_WORD] = socket;
+    // Two further on is the same place by TCP.
+    const isStream = random.isOneIn(3);
+    words[word + SLOT.SOCKET_WORD] = isStream ? socket + 2 : socket;
+    if (isStream) words[word + SLOT.CONNECTION_WORD] = 1 + random.below(3);
     words[word + SLOT.FAMILY_WORD] = isIpv6 ? 6 : 4;
     words[word + SLOT.PORT_WORD] = random.isOneIn(3) ? 1 + random.below(65_535) : 5060;
     bytes.set(source, (word + SLOT.SOURCE_WORD) * 4);

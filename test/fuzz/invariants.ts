@@ -19,7 +19,7 @@ import {
 import { type Delivery, latin1 } from './fuzzed-server.ts';
 
 const OUR_VIA =
-  /^Via: SIP\/2\.0\/UDP (?:[a-z0-9.]+|\[[0-9a-f:]+\]):\d+;branch=z9hG4bKs[0-9a-f]{26}(?:[0-9a-f]{8}|[0-9a-f]{32})?\r\n$/;
+  /^Via: SIP\/2\.0\/(?:UDP|TCP) (?:[a-z0-9.]+|\[[0-9a-f:]+\]):\d+;branch=z9hG4bKs[0-9a-f]{26}(?:[0-9a-f]{8}|[0-9a-f]{32})?(?:;i=[0-9a-f]{8})?\r\n$/;
 const TOKEN = /^[A-Za-z0-9\-.!%*_+`'~]+$/;
 const NEVER_SHED = /^(?:ACK|BYE|CANCEL|PRACK) /;
 
@@ -88,8 +88,12 @@ export function faultOfForwarding(text: string, out: string): string | null {
   if (withoutMarks(top!.line) !== withoutMarks(vias[0]!.line))
     return 'more than received and rport is changed in a Via';
   if (linesOf(others) !== linesOf(vias.slice(1))) return 'a lower Via is changed';
-  if (linesOf(before.headers.filter(isOther)) !== linesOf(after.headers.filter(isOther)))
-    return 'another header is changed';
+  // 16.6 step 9: by a stream it says how long it is, as the last of its headers.
+  const isAdded = ours!.line.includes('/TCP ') && !before.headers.some(isContentLength);
+  const rest = isAdded ? after.headers.slice(0, -1) : after.headers;
+  if (isAdded && !after.headers.slice(-1).some(isContentLength))
+    return 'a request leaves by TCP without a Content-Length';
+  if (linesOf(before.headers.filter(isOther)) !== linesOf(rest.filter(isOther))) return 'another header is changed';
   if (after.rest !== naiveBody(before)) return 'the body is changed';
   return (
     faultOfMaxForwards(before, after) ??
@@ -253,4 +257,8 @@ function withoutMarks(line: string): string {
   return line
     .replace(/;[ \t\r\n]*received[ \t\r\n]*=[ \t\r\n]*\[?[0-9a-f:.]+\]?/gi, '')
     .replace(/rport(?:[ \t\r\n]*=[ \t\r\n]*\d+)?/gi, 'rport');
+}
+
+function isContentLength({ name }: NaiveHeader): boolean {
+  return /^(?:content-length|l)$/i.test(name);
 }

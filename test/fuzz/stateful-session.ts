@@ -67,7 +67,7 @@ const NOTHING = new Uint8Array(0);
 
 const SETTINGS = {
   mode: 'stateful',
-  listen: ['udp:192.0.2.254:5060', 'udp:[2001:db8::53]:5060'],
+  listen: ['udp:192.0.2.254:5060', 'udp:[2001:db8::53]:5060', 'tcp:192.0.2.254:5060', 'tcp:[2001:db8::53]:5060'],
   domains: [
     'biloxi.example',
     { name: 'hop.example', nextHops: ['sip:next.hop.example', { uri: 'sip:192.0.2.31', priority: 1 }] },
@@ -366,7 +366,10 @@ class Session {
     const isIpv6 = random.isOneIn(8);
     words.fill(0, word, word + SLOT_HEADER_BYTES / 4);
     words[word + SLOT.LENGTH_WORD] = payload.length;
-    words[word + SLOT.SOCKET_WORD] = isIpv6 ? 1 : 0;
+    // Two further on is the same place by TCP.
+    const isStream = this.#random.isOneIn(3);
+    words[word + SLOT.SOCKET_WORD] = (isIpv6 ? 1 : 0) + (isStream ? 2 : 0);
+    if (isStream) words[word + SLOT.CONNECTION_WORD] = 1 + this.#random.below(3);
     words[word + SLOT.FAMILY_WORD] = isIpv6 ? 6 : 4;
     words[word + SLOT.PORT_WORD] = 5060;
     bytes.set(isIpv6 ? SOURCE_V6 : SOURCE_V4, (word + SLOT.SOURCE_WORD) * 4);
