@@ -1,7 +1,8 @@
-/** Five projects. `unit` computes: its files run side by side, one for each core. `unit-processes` are unit tests that start
- *  processes or threads and wait for them most of the time: more of them run side by side. `sipp-calls` drives the real process
- *  with SIPp over loopback, a few dozen calls at a time, which mostly wait for the timers of transactions; `sipp` does so under
- *  loads, two at a time; and `sipp-timed` has the machine for itself, because it is about time.
+/** Five projects. `unit` computes: two processes take its files one after the other, so that they start and load what they test
+ *  but once. `unit-processes` are unit tests that have a process each: they start processes or threads and mostly wait for them, talk
+ *  over sockets, or measure memory; four at a time. `sipp-calls` drives the real process with SIPp over loopback, a few dozen
+ *  calls at a time, which mostly wait for the timers of transactions; `sipp` does so under loads, two at a time; and `sipp-timed`
+ *  has the machine for itself, because it is about time.
  *
  *  Modules are loaded by Node itself, as in production, and not rewritten by vite: an `import` that vite rewrites is a
  *  property access, which would make tests of allocation and speed measure something else. */
@@ -13,16 +14,17 @@ if (Number(process.versions.node.split('.')[0]) < 24) {
   throw new Error(`tests need Node.js 24 or newer, this is ${process.version}: use \`npm test\` or \`npx vitest\``);
 }
 
-/** Imports of a test that starts processes or threads, or talks over sockets. */
-const STARTS_PROCESSES = new RegExp(
-  `from '(?:node:(?:child_process|dgram|http|net|worker_threads)|playwright-core|.*/(?:${[
+/** Imports of a test that starts processes or threads, or talks over sockets; what measures memory or CPU. */
+const NEEDS_A_PROCESS = new RegExp(
+  `memoryUsage|cpuUsage|from '(?:node:(?:child_process|dgram|http|net|worker_threads)|playwright-core|.*/(?:${[
     ...['chromium', 'command', 'dns-server', 'fake-systemd', 'loopback', 'main', 'server-process', 'store-world'],
-    ...['stream-world', 'tcp-peer', 'udp-peer'],
+    ...['stream-world', 'tcp-peer', 'udp-peer', 'udp-socket'],
   ].join('|')})\\.ts)'`,
 );
 
-const unitFiles = globSync('test/**/*.test.ts', { exclude: ['test/sipp/**'] });
-const processFiles = unitFiles.filter((path) => STARTS_PROCESSES.test(readFileSync(path, 'utf8')));
+const processFiles = globSync('test/**/*.test.ts', { exclude: ['test/sipp/**'] }).filter(
+  (path) => path.includes('allocation') || NEEDS_A_PROCESS.test(readFileSync(path, 'utf8')),
+);
 
 /** Tests of the stateful mode that are loads. */
 const LOADS = ['load', 'overload', 'shard-crash'].map((folder) => `test/sipp/stateful/${folder}/*.test.ts`);
@@ -36,7 +38,6 @@ const processes = { retry: 1, testTimeout: 180_000, hookTimeout: 120_000 };
 
 export default defineConfig({
   test: {
-    // A process per file: shared memory, worker threads and the addon's per-environment state never meet another file's.
     pool: 'forks',
     experimental: { viteModuleRunner: false, nodeLoader: false },
     projects: [
@@ -46,6 +47,8 @@ export default defineConfig({
           ...processes,
           name: 'unit-processes',
           include: processFiles,
+          // Worker threads and the addon's per-environment state never meet another file's.
+          isolate: true,
           sequence: { groupOrder: 0 },
           maxWorkers: 4,
         },
@@ -54,7 +57,9 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
-          include: unitFiles.filter((path) => !processFiles.includes(path)),
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/sipp/**', ...processFiles],
+          isolate: false,
           sequence: { groupOrder: 1 },
           maxWorkers: 2,
           testTimeout: 120_000,

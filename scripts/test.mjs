@@ -1,8 +1,8 @@
-/** `npm test`: sets up what is missing, SIPp included, then runs every check in order and stops at the first that fails.
+/** `npm test`: sets up what is missing, SIPp included, then runs every check, group by group, and stops at the first that fails.
  *  `npm test -- sip/uri` or `npm test -- -t 'name'` passes the filter to vitest and runs nothing else (the SIPp tests when
  *  the filter mentions sipp). Plain JavaScript for an old Node; the steps themselves run on the pinned one. */
 
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,48 +11,56 @@ import { environmentFor, fail, root, setUp } from './setup.mjs';
 /** No step may hang the run: it is killed and counts as failed. Several times what the longest takes on two cores. */
 const STEP_TIMEOUT_MS = 1_200_000;
 
+/** Steps of a group that run at a time. */
+const SIDE_BY_SIDE = 2;
+
 const VITEST = 'node_modules/vitest/vitest.mjs';
 
 const filters = process.argv.slice(2);
 const node = setUp();
+/** With a place for what Node has compiled: every process and thread of a test loads the same modules. */
+const environment = { NODE_COMPILE_CACHE: join(root, 'build', 'compile-cache'), ...environmentFor(node) };
 const startedMs = Date.now();
 const resultFolder = mkdtempSync(join(tmpdir(), 'strowger-test-'));
 process.on('exit', () => rmSync(resultFolder, { recursive: true, force: true }));
 
-const failedStep = runSteps(filters.length > 0 ? filteredSteps(filters) : allSteps());
+const failedStep = await runSteps(filters.length > 0 ? filteredSteps(filters) : allSteps());
 printSummary(failedStep);
 process.exitCode = failedStep === undefined ? 0 : 1;
 
 // ---- The steps ------------------------------------------------------------------------------------------------------
 
-/** A step: `args` for the pinned Node; `isQuiet` steps print only when they fail. */
+/** Groups of steps: one group after the other, the steps of a group side by side. A step: `args` for the pinned Node; `isQuiet`
+ *  steps print only when they fail. */
 function allSteps() {
   ensurePeers();
   return [
-    {
-      name: 'format and lint',
-      args: ['node_modules/@biomejs/biome/bin/biome', 'ci', '--error-on-warnings', '--colors=off', '.'],
-      isQuiet: true,
-    },
-    { name: 'types', args: ['node_modules/typescript/bin/tsc', '--noEmit'], isQuiet: true },
-    {
-      name: 'types of the live page',
-      args: ['node_modules/typescript/bin/tsc', '-p', 'src/runtime/live/page'],
-      isQuiet: true,
-    },
-    { name: 'generated files', args: ['scripts/generate.ts', '--check'], isQuiet: true },
-    vitest('unit*', []),
-    { name: 'native, under ASan and UBSan', args: ['scripts/test-native-sanitized.mjs'] },
-    vitest('sipp*', []),
-    ...quickLoads(),
-    ...microBenchmarks().map((path) => ({ name: path, args: [path, '--quick'], isQuiet: true })),
+    [
+      // The longest first.
+      { name: 'native, under ASan and UBSan', args: ['scripts/test-native-sanitized.mjs'], isQuiet: true },
+      {
+        name: 'format and lint',
+        args: ['node_modules/@biomejs/biome/bin/biome', 'ci', '--error-on-warnings', '--colors=off', '.'],
+        isQuiet: true,
+      },
+      { name: 'types', args: ['node_modules/typescript/bin/tsc', '--noEmit'], isQuiet: true },
+      {
+        name: 'types of the live page',
+        args: ['node_modules/typescript/bin/tsc', '-p', 'src/runtime/live/page'],
+        isQuiet: true,
+      },
+      { name: 'generated files', args: ['scripts/generate.ts', '--check'], isQuiet: true },
+    ],
+    [vitest('unit*', [])],
+    [vitest('sipp*', [])],
+    [...quickLoads(), ...microBenchmarks().map((path) => ({ name: path, args: [path, '--quick'], isQuiet: true }))],
   ];
 }
 
 function filteredSteps(args) {
   const wantsSipp = args.some((arg) => arg.includes('sipp'));
   if (wantsSipp || args.some((arg) => arg.includes('user-directory') || arg.includes('deploy'))) ensurePeers();
-  return [vitest(wantsSipp ? 'sipp*' : 'unit*', args)];
+  return [[vitest(wantsSipp ? 'sipp*' : 'unit*', args)]];
 }
 
 function vitest(project, args) {
@@ -86,33 +94,62 @@ function microBenchmarks() {
 
 // ---- Running --------------------------------------------------------------------------------------------------------
 
-/** Runs the steps until one fails, and returns that one. */
-function runSteps(steps) {
-  for (const step of steps) {
-    if (!step.isQuiet) process.stdout.write(`\n── ${step.name}\n`);
-    const stepStartedMs = Date.now();
-    const run = spawnSync(node, step.args, {
-      cwd: root,
-      env: environmentFor(node),
-      encoding: 'utf8',
-      timeout: STEP_TIMEOUT_MS,
-      killSignal: 'SIGKILL',
-      maxBuffer: 64 * 1024 * 1024,
-      stdio: step.isQuiet ? ['ignore', 'pipe', 'pipe'] : ['ignore', 'inherit', 'inherit'],
-    });
-    const passed = run.status === 0;
-    if (!passed && step.isQuiet) process.stdout.write(`\n── ${step.name}\n${run.stdout ?? ''}${run.stderr ?? ''}`);
-    const tookSec = ((Date.now() - stepStartedMs) / 1000).toFixed(1);
-    process.stdout.write(`${passed ? '✓' : '✗'} ${step.name}, ${tookSec} s${passed ? '' : ` (${reasonOf(run)})`}\n`);
-    if (!passed) return step;
+/** Runs the groups until a step fails, and returns that one. */
+async function runSteps(groups) {
+  let failedStep;
+  for (const group of groups) {
+    const waiting = [...group];
+    const takeTurns = async () => {
+      for (let step = waiting.shift(); step !== undefined && failedStep === undefined; step = waiting.shift()) {
+        if (!(await runStep(step))) failedStep ??= step;
+      }
+    };
+    await Promise.all(Array.from({ length: SIDE_BY_SIDE }, takeTurns));
+    if (failedStep !== undefined) break;
   }
-  return undefined;
+  return failedStep;
 }
 
-function reasonOf(run) {
-  if (run.error?.code === 'ETIMEDOUT') return `no end after ${STEP_TIMEOUT_MS / 1000} s, killed`;
-  if (run.error) return run.error.message;
-  return run.signal === null ? `exit code ${run.status}` : `died of ${run.signal}`;
+/** Whether it passed. */
+async function runStep({ name, args, isQuiet }) {
+  if (!isQuiet) process.stdout.write(`\n── ${name}\n`);
+  const stepStartedMs = Date.now();
+  const child = spawn(node, args, {
+    cwd: root,
+    env: environment,
+    stdio: isQuiet ? ['ignore', 'pipe', 'pipe'] : ['ignore', 'inherit', 'inherit'],
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (text) => {
+      output += text;
+    });
+  }
+  const complaint = await endOf(child);
+  if (complaint !== null && isQuiet) process.stdout.write(`\n── ${name}\n${output}`);
+  const tookSec = ((Date.now() - stepStartedMs) / 1000).toFixed(1);
+  const verdict = complaint === null ? `✓ ${name}, ${tookSec} s` : `✗ ${name}, ${tookSec} s (${complaint})`;
+  process.stdout.write(`${verdict}\n`);
+  return complaint === null;
+}
+
+/** What there is to say against how it ended; null: nothing. */
+function endOf(child) {
+  return new Promise((resolve) => {
+    const limit = setTimeout(() => {
+      child.kill('SIGKILL');
+      resolve(`no end after ${STEP_TIMEOUT_MS / 1000} s, killed`);
+    }, STEP_TIMEOUT_MS);
+    child.once('error', ({ message }) => {
+      clearTimeout(limit);
+      resolve(message);
+    });
+    child.once('close', (code, signal) => {
+      clearTimeout(limit);
+      if (signal !== null) resolve(`died of ${signal}`);
+      else resolve(code === 0 ? null : `exit code ${code}`);
+    });
+  });
 }
 
 /** The last line is read by machines. It counts vitest's tests and nothing else. */

@@ -2,7 +2,7 @@
  *  load engine, and is set up for one scenario. */
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Contestant as ContestantOfResult } from '../bench/result.ts';
 import { DOMAIN, PASSWORD, type Way } from './flow-settings.ts';
@@ -224,7 +224,12 @@ function compileRelay(): string {
   if (existsSync(binary) && statSync(binary).mtimeMs > statSync(source).mtimeMs) return binary;
   mkdirSync(folder, { recursive: true });
   const compiler = process.env['CC'] ?? 'cc';
-  const run = spawnSync(compiler, ['-O2', '-Wall', '-Wextra', '-o', binary, source], { encoding: 'utf8' });
-  if (run.status === 0) return binary;
+  // Moved into its place when it is whole: two loads may begin at once.
+  const unfinished = `${binary}-${process.pid}`;
+  const run = spawnSync(compiler, ['-O2', '-Wall', '-Wextra', '-o', unfinished, source], { encoding: 'utf8' });
+  if (run.status === 0) {
+    renameSync(unfinished, binary);
+    return binary;
+  }
   throw new Error(`${compiler} did not compile perf/load/relay.c: ${run.stderr || run.error?.message}`);
 }
