@@ -8,12 +8,12 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type ControlClient, openControlClient } from '../../src/cli/control-client.ts';
 import { isControlSocketAlive } from '../../src/runtime/control.ts';
+import { START_PATIENCE_MS } from '../process/patience.ts';
 import { until } from '../process/server-process.ts';
 import { optionsRequest } from '../process/sip-texts.ts';
 import { freePort, UdpPeer } from '../process/udp-peer.ts';
 
 const root = new URL('../../', import.meta.url);
-const START_DEADLINE_MS = 30_000;
 const BUFFER_KIB = 16;
 /** More than a pipe and the buffer hold. */
 const MANY_LINES = 64 * 30;
@@ -59,7 +59,7 @@ async function serve(stderr: number | 'pipe'): Promise<void> {
     },
   );
   const path = join(directory, `strowger-${port}.sock`);
-  await until('it serves', () => isControlSocketAlive(path), { deadlineMs: START_DEADLINE_MS });
+  await until('it serves', () => isControlSocketAlive(path), { deadlineMs: START_PATIENCE_MS });
   client = await openControlClient(path);
 }
 
@@ -120,7 +120,7 @@ describe('a pipe that nobody reads any more', () => {
     ).toContain('info');
     closeSync(reader);
     closeSync(writer);
-  }, 90_000);
+  });
 
   it('because it is closed, likewise', async () => {
     const path = join(directory, 'fifo');
@@ -136,7 +136,7 @@ describe('a pipe that nobody reads any more', () => {
     const ended = new Promise((resolve) => server.once('exit', resolve));
     server.kill('SIGTERM');
     expect(await ended).toBe(0);
-  }, 90_000);
+  });
 });
 
 describe('a socket, such as the journal has', () => {
@@ -149,7 +149,7 @@ describe('a socket, such as the journal has', () => {
     server.stderr!.destroy();
     await client.call('log.level', { level: 'info' });
     await expectToServe();
-  }, 90_000);
+  });
 });
 
 describe('a disk without room', () => {
@@ -160,7 +160,7 @@ describe('a disk without room', () => {
     await expectToServe();
     expect(await lostLines()).toBeGreaterThan(0);
     closeSync(full);
-  }, 90_000);
+  });
 });
 
 describe('a line about a call', () => {
@@ -197,5 +197,5 @@ describe('a line about a call', () => {
       msg: 'answered 400 Malformed Max-Forwards Header',
     });
     expect(log).not.toContain('quiet');
-  }, 60_000);
+  });
 });

@@ -26,7 +26,7 @@ beforeAll(async () => {
     { ...process.env, XDG_RUNTIME_DIR: directory, TMPDIR: directory },
   );
   await server.saw('\n  try ');
-}, 60_000);
+});
 afterAll(async () => {
   server.process.kill('SIGKILL');
   await server.finished;

@@ -47,7 +47,7 @@ describe('a service', () => {
     expect(manager.with('WATCHDOG'), 'nobody asked for it').toEqual([]);
   });
 
-  it('pings the watchdog, but not while a shard hangs', { timeout: 40_000 }, async () => {
+  it('pings the watchdog, but not while a shard hangs', async () => {
     process.env['WATCHDOG_USEC'] = '300000';
     const port = await freePort();
     const phone = await UdpPeer.open();
@@ -55,11 +55,9 @@ describe('a service', () => {
     const pings = () => manager.with('WATCHDOG');
     await until('it pings', () => pings().length >= 3);
     await phone.send(requestOf(phone, phone, 'hang', HANGING_MAX_FORWARDS), port);
-    await until('the hang is noticed', () => server.log.some(({ msg }) => msg.startsWith('shard hangs')), {
-      deadlineMs: 20_000,
-    });
+    await until('the hang is noticed', () => server.log.some(({ msg }) => msg.startsWith('shard hangs')));
     const { length } = pings();
-    await until('it pings again', () => pings().length >= length + 3, { deadlineMs: 20_000 });
+    await until('it pings again', () => pings().length >= length + 3);
     const gaps = pings().map(({ atMs }, i, all) => atMs - (all[i - 1]?.atMs ?? atMs));
     expect(Math.max(...gaps)).toBeGreaterThan(1500);
     phone.close();
@@ -67,7 +65,7 @@ describe('a service', () => {
 });
 
 describe('a socket that the service manager holds', () => {
-  it('keeps what comes while no server is there', { timeout: 60_000 }, async () => {
+  it('keeps what comes while no server is there', async () => {
     const { fd, port } = openUdp({
       ...{ host: '127.0.0.1', port: 0, family: 4, dualStack: false, dscp: 0, reusePort: false },
       ...{ receiveBufferBytes: 1 << 20, sendBufferBytes: 1 << 20 },
@@ -91,7 +89,7 @@ describe('a socket that the service manager holds', () => {
       for (const callId of ['before-the-first', 'before-the-second']) {
         await sendOptions(callId);
         const ended = activate();
-        const { datagram, from } = await uas.receive(callId, 30_000);
+        const { datagram, from } = await uas.receive(callId);
         await uas.send(okTo(datagram), from.port);
         await client.receive(callId);
         servers.at(-1)!.kill('SIGTERM');

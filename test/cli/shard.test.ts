@@ -77,7 +77,7 @@ describe.each([
     });
     expect((await shards()).at(-1)).toMatchObject({ isRunning: true, starts: 4, crashes: 0, lastCrash: null });
     expect((await client.call('errors.recent')) as object).toEqual({ errors: [] });
-  }, 60_000);
+  });
 
   it('answers what waits for a look-up before it leaves', async () => {
     const dns = await DnsServer.start();
@@ -93,7 +93,7 @@ describe.each([
     await until('it waits', async () => (await shards()).at(-1)!.parked === 1);
     expect(await client.call('shard.restart', { shard: workers - 1 })).toMatchObject({ starts: 2 });
     expect((await phone.receive(callId)).datagram.toString('latin1', 8, 11)).toBe('500');
-  }, 60_000);
+  });
 });
 
 describe('what the shards know', () => {
@@ -134,5 +134,5 @@ describe('what the shards know', () => {
       stdout: '',
       stderr: 'strowger: there is no shard 2; there are shards 0 to 1\n',
     });
-  }, 60_000);
+  });
 });

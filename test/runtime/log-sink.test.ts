@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { LogSink } from '../../src/runtime/log-sink.ts';
+import { STOP_PATIENCE_MS } from '../process/patience.ts';
 
 /** A descriptor that takes what `mood` says. */
 function descriptor(limitBytes = 1000) {
@@ -68,7 +69,7 @@ describe('a reader that stops reading', () => {
     sink.write('a\n');
     const beganMs = performance.now();
     sink.end();
-    expect(performance.now() - beganMs).toBeLessThan(2000);
+    expect(performance.now() - beganMs).toBeLessThan(STOP_PATIENCE_MS);
     sink.close();
   });
 });

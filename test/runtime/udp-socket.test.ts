@@ -29,9 +29,8 @@ import {
   watch,
 } from '../../src/runtime/udp-socket.ts';
 import { arena, IPV6_LOOPBACK, open, putEgress, received, resultOf } from '../native/loopback.ts';
+import { PATIENCE_MS } from '../process/patience.ts';
 
-/** Longer than any datagram takes over loopback. */
-const PATIENCE_MS = 5000;
 const { EAFNOSUPPORT, EINVAL, EMSGSIZE } = constants.errno;
 const faceUrl = new URL('../../src/runtime/udp-socket.ts', import.meta.url);
 const hasIpv6 = existsSync('/proc/net/if_inet6') && readFileSync('/proc/net/if_inet6', 'utf8') !== '';

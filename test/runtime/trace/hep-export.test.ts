@@ -165,7 +165,7 @@ onreply_route { sip_capture(); }
           await exchange(exporting, `captured-${calls++}`);
           return captured().length >= 2;
         },
-        { deadlineMs: 30_000, pollMs: 100 },
+        { pollMs: 100 },
       );
       const rows = captured().map((line) => line.split('|'));
       const request = rows.find((row) => row[2] === 'OPTIONS')!;

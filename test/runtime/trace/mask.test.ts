@@ -169,6 +169,7 @@ describe('a masked message', () => {
     const began = performance.now();
     for (const text of ['sip:', 'a:', 'inline:', ' \t', 'Authorization: Digest response = ', '\r\n ', 'sip:a:'])
       maskSecrets(`INVITE x SIP/2.0\r\nA: ${text.repeat(65_000 / text.length)}`, NONE);
-    expect(performance.now() - began).toBeLessThan(3000);
+    // Minutes, if it went over the text once for each of its pieces.
+    expect(performance.now() - began).toBeLessThan(20_000);
   });
 });
