@@ -179,7 +179,8 @@ onreply_route { sip_capture(); }
       expect(request.join('|')).toContain(`|homer01:2001|${callId}|`);
       expect(Math.abs(Number(request[1]) / 1000 - Date.now())).toBeLessThan(120_000);
     } finally {
-      kamailio.kill('SIGKILL');
+      // Not SIGKILL, which would leave its children.
+      kamailio.kill('SIGTERM');
       await ended;
     }
   });
