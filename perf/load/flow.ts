@@ -6,7 +6,7 @@ import { findNewline } from '../../src/base/newline.ts';
 import type { Arena } from '../../src/memory/arena.ts';
 import type { DelayName } from '../bench/result.ts';
 import { hexAt } from './byte-compare.ts';
-import type { Finding } from './explanation.ts';
+import { explain, type Finding } from './explanation.ts';
 import type { Way } from './flow-settings.ts';
 import { Histogram } from './histogram.ts';
 import type { Outbox } from './outbox.ts';
@@ -99,12 +99,15 @@ export abstract class Flow {
     this.#forwardsAt = new Int32Array(512);
   }
 
-  /** A request arrived at the UAS, or anything else that was sent there. */
-  abstract atAgent(start: number, end: number, nowUs: number): void;
   /** A response arrived at the UAC, or anything else that was sent there. */
   abstract atClient(start: number, end: number, nowUs: number): void;
   /** Sends the first request of a fresh exchange. */
   protected abstract begin(index: number): void;
+
+  /** A request arrived at the UAS, or anything else that was sent there; wrong unless the flow has a UAS. */
+  atAgent(start: number, end: number, _nowUs: number): void {
+    this.reject('at the UAS', start, end, (received) => explain(received, null));
+  }
 
   /** Whether there is anything left to start: false once a given number of users has registered. */
   get hasMore(): boolean {
@@ -153,6 +156,13 @@ export abstract class Flow {
     if (this.way.hops === 0) return;
     this.#putMaxForwards(at, MAX_FORWARDS);
     this.#forwardsAt[this.#forwardsCount++] = at;
+  }
+
+  /** What this scenario is about is over for an exchange: `delay` is that of `mainDelay`. */
+  protected recordMain(index: number, delay: Histogram, nowUs: number): void {
+    const tookUs = nowUs - this.dueAt[index]!;
+    delay.record(tookUs);
+    this.second.record(tookUs);
   }
 
   protected succeed(index: number): void {

@@ -184,9 +184,7 @@ export class CallFlow extends ForwardingFlow {
       return;
     }
     this.flags[index]! |= ANSWERED;
-    const tookUs = nowUs - this.dueAt[index]!;
-    this.#setup.record(tookUs);
-    this.second.record(tookUs);
+    this.recordMain(index, this.#setup, nowUs);
     this.#byeAt[index] = nowUs;
     this.#inDialog(index, TEXT.ACK, route, routeBytes);
     this.#inDialog(index, TEXT.BYE, route, routeBytes);

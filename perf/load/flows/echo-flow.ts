@@ -32,10 +32,6 @@ export class EchoFlow extends Flow {
     this.#send(index, 0);
   }
 
-  override atAgent(start: number, end: number): void {
-    this.reject('at the UAS', start, end, (received) => explain(received, null));
-  }
-
   override atClient(start: number, end: number, nowUs: number): void {
     const text = end - start === this.texts.lengths[0] ? 0 : 1;
     const index = end - start < this.texts.lengths[0]! ? -1 : this.exchangeAt(start + this.#numberAt);
@@ -48,9 +44,7 @@ export class EchoFlow extends Flow {
       this.#send(index, 1);
       return;
     }
-    const tookUs = nowUs - this.dueAt[index]!;
-    this.#delay.record(tookUs);
-    this.second.record(tookUs);
+    this.recordMain(index, this.#delay, nowUs);
     this.succeed(index);
   }
 

@@ -56,9 +56,7 @@ export class OptionsFlow extends ForwardingFlow {
       );
       return;
     }
-    const tookUs = nowUs - this.dueAt[index]!;
-    this.#response.record(tookUs);
-    this.second.record(tookUs);
+    this.recordMain(index, this.#response, nowUs);
     this.succeed(index);
   }
 }

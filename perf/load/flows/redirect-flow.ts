@@ -1,33 +1,27 @@
 /** INVITE to a registered user, 302 with his contact, ACK. Done once the ACK is on its way. Hot. */
 
+import { AnsweredFlow } from '../answered-flow.ts';
 import { sameBytes } from '../byte-compare.ts';
-import { explain } from '../explanation.ts';
-import { Flow, type FlowParts, MAX_FORWARDS, message, numberInVia, ownVia } from '../flow.ts';
+import { type FlowParts, MAX_FORWARDS, message, ownVia } from '../flow.ts';
 import { DOMAIN, type Way } from '../flow-settings.ts';
 import { LINE } from '../header-lines.ts';
 import { Histogram } from '../histogram.ts';
 import type { RandomUsers } from '../random-users.ts';
-import { ServerAnswers, statusAt } from '../server-answers.ts';
 import { GENERATION, INDEX, USER } from '../stamped-texts.ts';
 
 /** The ACK stands around the To of the 302; CONTACT is what the 302 must have. */
 const TEXT = { INVITE: 0, ACK: 1, ACK_END: 2, CONTACT: 3 } as const;
 const COMMA = 0x2c;
 
-export class RedirectFlow extends Flow {
+export class RedirectFlow extends AnsweredFlow {
   readonly mainDelay = 'sessionRequest';
   readonly #delay = new Histogram();
   readonly delays = new Map([['sessionRequest', this.#delay] as const]);
-  readonly #answers: ServerAnswers;
   readonly #users: RandomUsers;
-  readonly #numberAt: number;
 
   constructor(parts: FlowParts, users: RandomUsers) {
-    const texts = textsOf(parts.way);
-    super(parts, texts, 0);
-    this.#answers = new ServerAnswers(parts.arena, texts[TEXT.INVITE]!);
+    super(parts, textsOf(parts.way), 0);
     this.#users = users;
-    this.#numberAt = numberInVia(parts.way);
   }
 
   protected override begin(index: number): void {
@@ -36,39 +30,20 @@ export class RedirectFlow extends Flow {
     this.client.add(this.texts.start(index, TEXT.INVITE), this.texts.lengths[TEXT.INVITE]!);
   }
 
-  override atAgent(start: number, end: number): void {
-    this.reject('at the UAS', start, end, (received) => explain(received, null));
-  }
-
-  override atClient(start: number, end: number, nowUs: number): void {
-    const answers = this.#answers;
-    const number = answers.read(start, end, this.#numberAt);
-    const index = number < 0 ? -1 : this.exchangeAt(number);
-    if (index < 0) {
-      this.#reject(start, end, null);
-      return;
-    }
-    const status = statusAt(this.bytes, start, end);
-    const cause = answers.causeOf(this.texts.start(index, TEXT.INVITE), end, status >= 200);
-    if (cause !== null) {
-      this.#reject(start, end, cause);
-      return;
-    }
+  protected override answered(index: number, status: number, start: number, end: number, nowUs: number): void {
     if (status === 100) return;
     if (status >= 300) this.#acknowledge(index);
-    if (status !== 302) this.#reject(start, end, null);
-    else if (!this.#hasContact(index)) this.#reject(start, end, 'contact');
+    if (status !== 302) this.rejectAnswer(start, end, null);
+    else if (!this.#hasContact(index)) this.rejectAnswer(start, end, 'contact');
     else {
-      const tookUs = nowUs - this.dueAt[index]!;
-      this.#delay.record(tookUs);
-      this.second.record(tookUs);
+      this.recordMain(index, this.#delay, nowUs);
       this.succeed(index);
     }
   }
 
   /** Just the one contact that was registered, perhaps with parameters. */
   #hasContact(index: number): boolean {
-    const { lines } = this.#answers;
+    const { lines } = this.answers;
     const start = lines.starts[LINE.CONTACT]!;
     const end = lines.ends[LINE.CONTACT]!;
     const length = this.texts.lengths[TEXT.CONTACT]!;
@@ -80,18 +55,11 @@ export class RedirectFlow extends Flow {
 
   /** RFC 3261 17.1.1.3: with the To of the response. */
   #acknowledge(index: number): void {
-    const { lines } = this.#answers;
+    const { lines } = this.answers;
     this.client.begin();
     this.client.add(this.texts.start(index, TEXT.ACK), this.texts.lengths[TEXT.ACK]!);
     this.client.add(lines.starts[LINE.TO]!, lines.ends[LINE.TO]! - lines.starts[LINE.TO]!);
     this.client.add(this.texts.start(index, TEXT.ACK_END), this.texts.lengths[TEXT.ACK_END]!);
-  }
-
-  #reject(start: number, end: number, cause: string | null): void {
-    this.reject('at the UAC', start, end, (received) => {
-      if (cause === null) return explain(received, null);
-      return { cause, sentence: `${cause} of the answer is not as it should be` };
-    });
   }
 }
 

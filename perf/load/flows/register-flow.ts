@@ -1,15 +1,14 @@
 /** REGISTER and its 200 with the binding: of users in their order until each is there once, or of users at random, which
  *  refreshes. With digest, every REGISTER is challenged and answered anew. Hot. */
 
+import { AnsweredFlow } from '../answered-flow.ts';
 import { sameBytes } from '../byte-compare.ts';
 import { DigestAnswer, MAX_AUTHORIZATION_BYTES } from '../digest-answer.ts';
-import { explain } from '../explanation.ts';
-import { Flow, type FlowParts, letterInVia, MAX_FORWARDS, message, numberInVia, ownVia } from '../flow.ts';
+import { type FlowParts, letterInVia, MAX_FORWARDS, message, ownVia } from '../flow.ts';
 import { DOMAIN, PASSWORD, type Way } from '../flow-settings.ts';
 import { LINE } from '../header-lines.ts';
 import { Histogram } from '../histogram.ts';
 import type { RandomUsers } from '../random-users.ts';
-import { ServerAnswers, statusAt } from '../server-answers.ts';
 import { CSEQ, GENERATION, INDEX, USER } from '../stamped-texts.ts';
 
 export const EXPIRES_SEC = 3600;
@@ -25,13 +24,11 @@ export type RegisteringUsers =
   | { readonly kind: 'each'; readonly first: number; readonly end: number }
   | { readonly kind: 'any'; readonly users: RandomUsers };
 
-export class RegisterFlow extends Flow {
+export class RegisterFlow extends AnsweredFlow {
   readonly mainDelay = 'registrationRequest';
   readonly #delay = new Histogram();
   readonly delays = new Map([['registrationRequest', this.#delay] as const]);
-  readonly #answers: ServerAnswers;
   readonly #digest: DigestAnswer | null;
-  readonly #numberAt: number;
   readonly #letterAt: number;
   readonly #viaAt: number;
   readonly #contactAt: number;
@@ -49,9 +46,7 @@ export class RegisterFlow extends Flow {
   constructor(parts: FlowParts, who: RegisteringUsers, cseqs: Int32Array, withDigest: boolean) {
     const text = registerText(parts.way);
     super(parts, [text], withDigest ? MAX_AUTHORIZATION_BYTES : 0);
-    this.#answers = new ServerAnswers(parts.arena, text);
     this.#digest = withDigest ? new DigestAnswer(parts.arena.bytes, PASSWORD, `sip:${DOMAIN}`) : null;
-    this.#numberAt = numberInVia(parts.way);
     this.#letterAt = letterInVia(parts.way) + 1;
     this.#viaAt = text.indexOf('\r\nVia: ') + 2;
     this.#contactAt = text.indexOf('\r\nContact: ') + 2;
@@ -90,41 +85,26 @@ export class RegisterFlow extends Flow {
     this.client.add(at, this.texts.lengths[0]!);
   }
 
-  override atAgent(start: number, end: number): void {
-    this.reject('at the UAS', start, end, (received) => explain(received, null));
-  }
-
-  override atClient(start: number, end: number, nowUs: number): void {
-    const answers = this.#answers;
-    const number = answers.read(start, end, this.#numberAt);
-    const index = number < 0 ? -1 : this.exchangeAt(number);
-    if (index < 0) {
-      this.#reject(start, end, null);
-      return;
-    }
-    const status = statusAt(this.bytes, start, end);
-    const cause = answers.causeOf(this.texts.start(index, 0), end, status >= 200);
-    if (cause !== null) this.#reject(start, end, cause);
-    else if (status === 401 && this.#digest !== null && (this.flags[index]! & AUTHORIZED) === 0)
+  protected override answered(index: number, status: number, start: number, end: number, nowUs: number): void {
+    if (status === 401 && this.#digest !== null && (this.flags[index]! & AUTHORIZED) === 0)
       this.#authorize(index, start, end);
     else if (status === 200) this.#registered(index, start, end, nowUs);
-    else if (status !== 100) this.#reject(start, end, null);
+    else if (status !== 100) this.rejectAnswer(start, end, null);
   }
 
   #registered(index: number, start: number, end: number, nowUs: number): void {
-    if (this.#digest !== null && (this.flags[index]! & AUTHORIZED) === 0) this.#reject(start, end, 'authentication');
-    else if (!this.#hasBinding(index)) this.#reject(start, end, 'contact');
+    if (this.#digest !== null && (this.flags[index]! & AUTHORIZED) === 0)
+      this.rejectAnswer(start, end, 'authentication');
+    else if (!this.#hasBinding(index)) this.rejectAnswer(start, end, 'contact');
     else {
-      const tookUs = nowUs - this.dueAt[index]!;
-      this.#delay.record(tookUs);
-      this.second.record(tookUs);
+      this.recordMain(index, this.#delay, nowUs);
       this.succeed(index);
     }
   }
 
   /** RFC 3261 10.3 step 8: all current bindings, here one, each with the time it has left. */
   #hasBinding(index: number): boolean {
-    const { lines } = this.#answers;
+    const { lines } = this.answers;
     if (lines.counts[LINE.CONTACT] !== 1) return false;
     const start = lines.starts[LINE.CONTACT]!;
     const end = lines.ends[LINE.CONTACT]!;
@@ -142,7 +122,7 @@ export class RegisterFlow extends Flow {
   }
 
   #authorize(index: number, start: number, end: number): void {
-    const { lines } = this.#answers;
+    const { lines } = this.answers;
     const at = this.texts.start(index, 0);
     const user = at + this.#userAt;
     const room = this.texts.area(index) + this.texts.roomAt;
@@ -151,7 +131,7 @@ export class RegisterFlow extends Flow {
     const isChallenged = lines.counts[LINE.WWW_AUTHENTICATE] === 1;
     const length = isChallenged ? this.#digest!.write(challenge, challengeEnd, user, user + this.#userBytes, room) : 0;
     if (length === 0) {
-      this.#reject(start, end, 'authentication');
+      this.rejectAnswer(start, end, 'authentication');
       return;
     }
     this.flags[index]! |= AUTHORIZED;
@@ -166,13 +146,6 @@ export class RegisterFlow extends Flow {
     const user = this.#userOf[index]!;
     this.texts.stampCseq(index, FIRST_CSEQ + this.#cseqs[user]!++);
     this.bytes[this.texts.start(index, 0) + this.#viaAt + this.#letterAt] = attempt;
-  }
-
-  #reject(start: number, end: number, cause: string | null): void {
-    this.reject('at the UAC', start, end, (received) => {
-      if (cause === null) return explain(received, null);
-      return { cause, sentence: `${cause} of the answer is not as it should be` };
-    });
   }
 }
 
