@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { describeMachine, machineLine } from '../bench/machine.ts';
 import { enter, type PlayedTurn, playRound } from '../load/competition.ts';
 import { cpuUsPerExchange, foreignShare, isDisturbed } from '../load/figures.ts';
+import { runMeasuring, say } from '../load/measuring-command.ts';
 import {
   CLOSED_WINDOW,
   DEFAULT_USERS,
@@ -14,11 +15,10 @@ import {
   withJoinedServerArguments,
   wordsOf,
 } from '../load/options.ts';
-import { allowedCpus } from '../load/process-figures.ts';
 import { ratiosOf } from '../load/report.ts';
 import { SCENARIOS, type ScenarioName } from '../load/scenarios.ts';
 import { textTable } from '../load/text-table.ts';
-import { type Cpus, exitOnSignals } from '../load/turn.ts';
+import type { Cpus } from '../load/turn.ts';
 import {
   ACCEPTED_FORMAT,
   type AcceptedFigures,
@@ -65,35 +65,16 @@ interface Options {
   readonly accepts: boolean;
 }
 
-exitOnSignals();
-process.exitCode = await main();
+await runMeasuring({
+  name: 'perf:check',
+  usage: USAGE,
+  parse: parseOptions,
+  run,
+  exitAfter: (error) => (error instanceof DisturbedError ? EXIT.UNCLEAR : EXIT.SLOWER),
+});
 
-async function main(): Promise<number> {
-  let options: Options | null;
-  try {
-    options = parseOptions(process.argv.slice(2));
-  } catch (error) {
-    say(`perf:check: ${(error as Error).message}; npm run perf:check -- --help`);
-    return EXIT.USAGE;
-  }
-  if (options === null) {
-    process.stdout.write(USAGE);
-    return EXIT.OK;
-  }
-  const [load, server] = allowedCpus();
-  if (load === undefined || server === undefined) {
-    say('perf:check: needs two CPUs, one for the load and one for the server; not measured');
-    return EXIT.USAGE;
-  }
-  try {
-    return await run(options, { load, server: [server] });
-  } catch (error) {
-    say(`perf:check: ${(error as Error).message}`);
-    return error instanceof DisturbedError ? EXIT.UNCLEAR : EXIT.SLOWER;
-  }
-}
-
-async function run(options: Options, cpus: Cpus): Promise<number> {
+async function run(options: Options, { load, server }: Cpus): Promise<number> {
+  const cpus = { load, server: server.slice(0, 1) };
   const machine = describeMachine(null);
   // All files are read before anything is measured, so that a broken one costs no minutes.
   const accepted = new Map(options.scenarios.map((name) => [name, readAccepted(name)]));
@@ -230,8 +211,4 @@ function rounded(value: number): number {
 
 function percent(share: number): string {
   return `${(share * 100).toFixed(1)} %`;
-}
-
-function say(line: string): void {
-  process.stderr.write(`${line}\n`);
 }

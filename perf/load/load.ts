@@ -6,43 +6,24 @@ import { describeMachine, machineLine } from '../bench/machine.ts';
 import { benchResultOf } from './bench-result.ts';
 import { enter, type PlayedTurn, playRound } from './competition.ts';
 import type { Contestant } from './contestants.ts';
+import { runMeasuring, say } from './measuring-command.ts';
 import { type Options, parseOptions, USAGE } from './options.ts';
-import { allowedCpus } from './process-figures.ts';
 import { notesOf, renderTable, type Summary, summarize } from './report.ts';
 import { SCENARIOS } from './scenarios.ts';
-import { type Cpus, exitOnSignals } from './turn.ts';
+import type { Cpus } from './turn.ts';
 
 const EXIT = { OK: 0, FAILED: 1, USAGE: 2, GENERATOR_LIMITED: 3 } as const;
 
-exitOnSignals();
-process.exitCode = await main(process.argv.slice(2));
+await runMeasuring({
+  name: 'perf',
+  usage: USAGE,
+  parse: parseOptions,
+  run,
+  exitWithoutCpus: ({ isQuick }) => (isQuick ? EXIT.OK : EXIT.USAGE),
+});
 
-async function main(argv: readonly string[]): Promise<number> {
-  let options: Options | null;
-  try {
-    options = parseOptions(argv);
-  } catch (error) {
-    say(`perf: ${(error as Error).message}; npm run perf -- --help`);
-    return EXIT.USAGE;
-  }
-  if (options === null) {
-    process.stdout.write(USAGE);
-    return EXIT.OK;
-  }
-  const [load, server] = allowedCpus();
-  if (load === undefined || server === undefined) {
-    say('perf: needs two CPUs, one for the load and one for the server; not measured');
-    return options.isQuick ? EXIT.OK : EXIT.USAGE;
-  }
-  try {
-    return await run(options, { load, server: [server] }, argv);
-  } catch (error) {
-    say(`perf: ${(error as Error).message}`);
-    return EXIT.FAILED;
-  }
-}
-
-async function run(options: Options, cpus: Cpus, argv: readonly string[]): Promise<number> {
+async function run(options: Options, { load, server }: Cpus, argv: readonly string[]): Promise<number> {
+  const cpus = { load, server: server.slice(0, 1) };
   const { scenario, rounds, rate, json, title } = options;
   const startedAt = new Date();
   const machine = describeMachine(null);
@@ -95,8 +76,4 @@ function conditionsLine(options: Options, cpus: Cpus, contestants: readonly Cont
   const turns = `${rounds} × ${durationMs / 1000} s after ${warmUpMs / 1000} s of warm-up`;
   const whom = hasUsers ? `, ${users} users` : '';
   return `${title}${whom}; ${how}, ${turns}; load on CPU ${cpus.load}, server on CPU ${cpus.server.join(',')}: ${who}`;
-}
-
-function say(line: string): void {
-  process.stderr.write(`${line}\n`);
 }

@@ -7,10 +7,10 @@ import { describeMachine, machineLine } from '../bench/machine.ts';
 import { strowger } from '../load/contestants.ts';
 import type { EngineResult } from '../load/engine-result.ts';
 import { isDisturbed } from '../load/figures.ts';
+import { runMeasuring, say } from '../load/measuring-command.ts';
 import { CLOSED_WINDOW, DEFAULT_USERS, numberIn, scenarioIn, wholeNumberIn } from '../load/options.ts';
-import { allowedCpus } from '../load/process-figures.ts';
 import { SCENARIOS, type ScenarioName } from '../load/scenarios.ts';
-import { exitOnSignals, play } from '../load/turn.ts';
+import { type Cpus, play } from '../load/turn.ts';
 import { pointOf, predict, renderPoints, renderPrediction } from './prediction.ts';
 import { LEAST_POINTS } from './scalability-law.ts';
 
@@ -41,38 +41,9 @@ interface Options {
 
 const MAX_WORKERS = 64;
 
-exitOnSignals();
-process.exitCode = await main();
+await runMeasuring({ name: 'perf:scale', usage: USAGE, parse: parseOptions, run });
 
-async function main(): Promise<number> {
-  const [load, ...server] = allowedCpus();
-  let options: Options | null;
-  try {
-    options = parseOptions(process.argv.slice(2), server.length);
-  } catch (error) {
-    say(`perf:scale: ${(error as Error).message}; npm run perf:scale -- --help`);
-    return 2;
-  }
-  if (options === null) {
-    process.stdout.write(USAGE);
-    return 0;
-  }
-  if (load === undefined || server.length === 0) {
-    say('perf:scale: needs two CPUs, one for the load and one for the server; not measured');
-    return 2;
-  }
-  try {
-    return await run(options, { load, server });
-  } catch (error) {
-    say(`perf:scale: ${(error as Error).message}`);
-    return 1;
-  }
-}
-
-async function run(
-  options: Options,
-  cpus: { readonly load: number; readonly server: readonly number[] },
-): Promise<number> {
+async function run(options: Options, cpus: Cpus): Promise<number> {
   const { scenario, rounds, workers, json } = options;
   const machine = describeMachine(null);
   const startedAt = new Date().toISOString();
@@ -159,8 +130,4 @@ function defaultWorkers(serverCpus: number): Set<number> {
   const numbers = new Set([1, 2, 3, 4]);
   for (let count = 6; count < most; count = Math.ceil(count * 1.5)) numbers.add(count);
   return numbers.add(most);
-}
-
-function say(line: string): void {
-  process.stderr.write(`${line}\n`);
 }
