@@ -903,6 +903,10 @@ const settings = z.strictObject({
             accepted: 'a list of domain names',
           },
         ),
+        aliases: about(z.boolean().default(true), {
+          help: 'Whether connections are used for requests in both directions (RFC 5923): our Via says `alias`, and requests go by the connection of a client that says so, if its certificate is for the domain that they go to. That needs `clientCertificates`.',
+          reload: 'restart',
+        }),
         authorities: about(checkedString(filePathProblem).optional(), {
           help: 'PEM file of the authorities that certificates of others must lead to; without it those that Node.js brings. Read again when it changes.',
           reload: 'restart',

@@ -1,9 +1,6 @@
 /** Where a message goes: address, port, transport and the socket it leaves by (RFC 3261 16.6 step 7, 18.2.2; RFC 3263). Runs on the
  *  shard. Hot for literals; a host name costs one string.
- *
- *  Departs from RFC 5923: the parameter alias of a Via is not looked at. Over TCP anybody could claim another's address by it (9.3), and
- *  who has proved by a certificate who he is, is not asked for yet. Requests go by connections that we opened, by flows, and to
- *  addresses that a connection really comes from. */
+ */
 
 import { ascii } from '../base/ascii.ts';
 import { SLOT } from '../memory/layout.ts';

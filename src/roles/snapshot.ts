@@ -216,7 +216,7 @@ export class Snapshot {
 /** Those of the first snapshot are needed before there is one. */
 export function newTemplates(
   { arena, sockets, localAddresses }: Pick<SnapshotParts, 'arena' | 'sockets' | 'localAddresses'>,
-  { maxBreadth, mode }: Config,
+  { maxBreadth, mode, tls }: Config,
 ): ViaTemplates {
-  return new ViaTemplates(arena, sockets, localAddresses, maxBreadth, mode === 'stateless');
+  return new ViaTemplates(arena, sockets, localAddresses, maxBreadth, mode === 'stateless', tls.aliases);
 }

@@ -26,6 +26,9 @@ const MAX_TEMPLATES = 64;
  *  that was made up, or is of a connection that is no more, finds none, and the response goes to the address in the Via below. */
 const CONNECTION = ';i=';
 
+/** RFC 5923 8.1: requests to us may come by the connection that this one leaves by. */
+const ALIAS = ';alias';
+
 /** A URI of ours in two pieces, between which a user part has its place, with lr. */
 export interface OwnUri {
   readonly scheme: Uint8Array;
@@ -60,6 +63,7 @@ export class ViaTemplates {
   readonly #localAddresses: readonly string[];
   readonly #maxBreadth: number;
   readonly #namesConnections: boolean;
+  readonly #hasAliases: boolean;
   #known: KnownTemplate[] = [];
   #ownVias: OwnVia[] = [];
   /** Of the Via that `branchOfOwnVia` found last: where its branch ends, and the connection it names (0: none). */
@@ -68,19 +72,21 @@ export class ViaTemplates {
 
   /** `localAddresses`: literals of the machine, for a wildcard socket when the request came by the other family.
    *  `maxBreadth`: what a request gets that came without. `namesConnections`: there are no transactions that know by which
-   *  connection a request came, so the Via says it. */
+   *  connection a request came, so the Via says it. `hasAliases`: those who we connect to by TLS may send requests back. */
   constructor(
     arena: Arena,
     sockets: readonly BoundSocket[],
     localAddresses: readonly string[],
     maxBreadth: number,
     namesConnections: boolean,
+    hasAliases: boolean,
   ) {
     this.#arena = arena;
     this.#sockets = sockets;
     this.#localAddresses = localAddresses;
     this.#maxBreadth = maxBreadth;
     this.#namesConnections = namesConnections;
+    this.#hasAliases = hasAliases;
   }
 
   /** The template for a request that came in the slot at `slotWord` and leaves by `socket` to an address of `family`.
@@ -161,7 +167,9 @@ export class ViaTemplates {
     const isRecorded = (extras & EXTRA.RECORD_ROUTE) !== 0;
     const recordRoutes = isRecorded ? this.#recordRoutes(egressUri, ingressUri, isOneSide) : '';
     const maxBreadth = (extras & EXTRA.MAX_BREADTH) !== 0 ? `Max-Breadth: ${this.#maxBreadth}\r\n` : '';
-    const value = `SIP/2.0/${VIA_TRANSPORT_NAMES[this.#sockets[socket]!.transport]} ${sentBy};branch=${BRANCH_PREFIX}`;
+    const { transport } = this.#sockets[socket]!;
+    const alias = this.#hasAliases && transport === TRANSPORT.TLS ? ALIAS : '';
+    const value = `SIP/2.0/${VIA_TRANSPORT_NAMES[transport]} ${sentBy}${alias};branch=${BRANCH_PREFIX}`;
     const head = `${recordRoutes}${VIA_NAME}${value}`;
     const isNaming = this.#namesConnections && isReliable(this.#sockets[ingressSocket]!.transport);
     const connection = isNaming ? `${CONNECTION}${'0'.repeat(CONNECTION_DIGITS)}` : '';

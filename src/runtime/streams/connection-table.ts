@@ -123,7 +123,7 @@ export class ConnectionTable<Entry extends TableEntry> {
 }
 
 /** 31 bits, so that a Map keeps it as a small integer. */
-function peerHash(transport: number, port: number, a0: number, a1: number, a2: number, a3: number): number {
+export function peerHash(transport: number, port: number, a0: number, a1: number, a2: number, a3: number): number {
   let hash = Math.imul(a0 ^ Math.imul(a1 ^ Math.imul(a2 ^ Math.imul(a3, 31), 31), 31), 0x9e3779b1);
   hash = Math.imul((hash ^ (hash >>> 15)) + (port << 3) + transport, 0x85ebca6b);
   return (hash ^ (hash >>> 13)) & 0x3fff_ffff;

@@ -10,7 +10,9 @@ import type { Socket } from 'node:net';
 import { constants } from 'node:os';
 import { type CLOSE_REASONS, COUNTER, type Counters } from '../../observe/counters.ts';
 import { FRAME, FRAME_FAULT, StreamFramer } from '../../sip/stream-framing.ts';
+import type { CertificateNames } from '../tls/sip-identities.ts';
 import type { AddressWords } from './address-words.ts';
+import type { AliasedEntry } from './connection-aliases.ts';
 import type { TableEntry } from './connection-table.ts';
 
 export type CloseReason = (typeof CLOSE_REASONS)[number];
@@ -63,6 +65,8 @@ export interface ConnectionIdentity {
   readonly source: string | null;
   /** The domain that it leads to, of TLS, which its certificate has been checked for; empty: none, or any. */
   readonly serverName: string;
+  /** Of the certificate that the client has proved to be its own, if aliases are for it (RFC 5923 9.2); null: none. */
+  readonly peerNames: CertificateNames | null;
 }
 
 /** When a connection that we open is there. */
@@ -86,7 +90,7 @@ const UNSENT_WORDS = 3;
 /** Requests remembered that have left and that nothing came back after. */
 const MAX_UNHEARD = 64;
 
-export class Connection implements TableEntry {
+export class Connection implements AliasedEntry {
   readonly number: number;
   readonly socketIndex: number;
   readonly transport: number;
@@ -99,6 +103,7 @@ export class Connection implements TableEntry {
   readonly local: AddressWords;
   readonly source: string | null;
   readonly serverName: string;
+  readonly peerNames: CertificateNames | null;
   nextOfHash: TableEntry | null = null;
 
   readonly #host: ConnectionHost;
@@ -149,6 +154,7 @@ export class Connection implements TableEntry {
     this.local = identity.local;
     this.source = identity.source;
     this.serverName = identity.serverName;
+    this.peerNames = identity.peerNames;
     this.#socket = socket;
     this.#host = host;
     this.#framer = new StreamFramer(host.settings.messageBytes);

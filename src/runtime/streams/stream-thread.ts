@@ -37,7 +37,7 @@ import { monotonicOffsetUs } from '../monotonic-clock.ts';
 import { kernelThreadId } from '../thread-cpu.ts';
 import type { TlsMaterial } from '../tls/certificate-files.ts';
 import { SecureContexts } from '../tls/secure-contexts.ts';
-import { isFor } from '../tls/sip-identities.ts';
+import { type CertificateNames, isFor } from '../tls/sip-identities.ts';
 import { duplicate, signal, type Watch, watch } from '../udp-socket.ts';
 import { addressText, addressWords, NO_ADDRESS } from './address-words.ts';
 import {
@@ -48,6 +48,7 @@ import {
   type Opening,
   type Place,
 } from './connection.ts';
+import { ConnectionAliases } from './connection-aliases.ts';
 import { ConnectionTable } from './connection-table.ts';
 
 export interface StreamTask {
@@ -103,6 +104,7 @@ class StreamThread implements ConnectionHost {
   readonly #outbound: MessageConsumer[];
   readonly #sockets: (BoundSocket | undefined)[] = [];
   readonly #connections = new ConnectionTable<Connection>(randomInt(2 ** 32));
+  readonly #aliases: ConnectionAliases<Connection>;
   readonly #servers: Server[] = [];
   readonly #secureServers: SecureServer[] = [];
   readonly #contexts: SecureContexts;
@@ -140,6 +142,7 @@ class StreamThread implements ConnectionHost {
     const { map, words } = arena;
     this.#task = task;
     this.#arena = arena;
+    this.#aliases = new ConnectionAliases(arena);
     arena.words[(arena.map.dispatcher >> 2) + DISPATCHER.STREAMS_THREAD_ID_WORD] = kernelThreadId();
     this.settings = task.settings;
     this.counters = new Counters(arena, map.shardCount + 2);
@@ -209,6 +212,10 @@ class StreamThread implements ConnectionHost {
       start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end),
       offset + SLOT_HEADER_BYTES,
     );
+    if (connection.peerNames !== null) {
+      const at = offset + SLOT_HEADER_BYTES;
+      this.#aliases.note(connection, at, at + end - start);
+    }
     this.#inbound.commit();
     this.counters.count(COUNTER.stream_messages_received_total);
     this.#publishSoon();
@@ -246,6 +253,7 @@ class StreamThread implements ConnectionHost {
 
   closed(connection: Connection, reason: CloseReason): void {
     this.#connections.remove(connection);
+    this.#aliases.forget(connection);
     this.#stalled.delete(connection);
     if (connection.source !== null) this.#connections.dismiss(connection.source);
     this.counters.count(COUNTER[`stream_closed_${reason}_total`]);
@@ -317,7 +325,7 @@ class StreamThread implements ConnectionHost {
     }
     this.counters.count(COUNTER.stream_accepted_total);
     if (secure === null) {
-      this.#accept(socket, point, source, port);
+      this.#accept(socket, point, source, port, null);
       return;
     }
     const key = arrivalKey(point, source, port);
@@ -336,8 +344,8 @@ class StreamThread implements ConnectionHost {
     this.counters.count(COUNTER[`stream_closed_${reason}_total`]);
   }
 
-  #accept(socket: Socket, point: BoundSocket, source: string, port: number): void {
-    const identity = {
+  #accept(socket: Socket, point: BoundSocket, source: string, port: number, peerNames: CertificateNames | null): void {
+    const identity: ConnectionIdentity = {
       number: this.#connections.newNumber(),
       socket: point.socket,
       transport: point.transport,
@@ -346,6 +354,7 @@ class StreamThread implements ConnectionHost {
       local: point.isWildcard ? addressWords(socket.localAddress) : NO_ADDRESS,
       source,
       serverName: '',
+      peerNames,
     };
     this.#connections.add(new Connection(socket, identity, this));
   }
@@ -369,7 +378,7 @@ class StreamThread implements ConnectionHost {
       this.#arrivals.delete(key);
       this.#noteHandshake(socket);
       if (this.#isClientTrusted(socket)) {
-        this.#accept(socket, point, arrival.source, arrival.port);
+        this.#accept(socket, point, arrival.source, arrival.port, this.#provenNames(socket));
         return;
       }
       this.#turnAway(arrival.source, 'untrusted');
@@ -394,6 +403,15 @@ class StreamThread implements ConnectionHost {
     const certificate = socket.getPeerX509Certificate();
     if (certificate === undefined) return clientCertificates === 'optional';
     return socket.authorized && (clientNames.length === 0 || clientNames.some((name) => isFor(certificate, name)));
+  }
+
+  /** The names of a client's certificate for aliases (RFC 5923 9.2); null: it has not shown one that will do. */
+  #provenNames(socket: TLSSocket): CertificateNames | null {
+    if (!this.#task.tls.aliases || !socket.authorized) return null;
+    const certificate = socket.getPeerX509Certificate();
+    if (certificate === undefined) return null;
+    const { subjectAltName, subject } = certificate;
+    return { subjectAltName, subject };
   }
 
   /** Hands over what the shards have sent. */
@@ -456,23 +474,29 @@ class StreamThread implements ConnectionHost {
       this.#errno = constants.errno.ENETDOWN;
       return null;
     }
-    const source = at + SLOT.SOURCE_WORD;
-    const other = this.#connections.byPeer(
-      point.transport,
-      words[at + SLOT.FAMILY_WORD]!,
-      words[at + SLOT.PORT_WORD]!,
-      words[source]!,
-      words[source + 1]!,
-      words[source + 2]!,
-      words[source + 3]!,
-      serverName,
-    );
+    const other = this.#otherConnectionFor(point.transport, at, serverName);
     if (other !== null) return other;
     const opened = this.#open(point, at, serverName);
     const isResponse = words[at + RECORD.TAG_WORD] === 0;
     if (!isResponse || named === undefined || !named.isOpen) return opened;
     if (opened !== null) opened.heir = named;
     return opened ?? named;
+  }
+
+  /** Any to the same place: one that we have opened, that comes from there, or that has an alias for it. */
+  #otherConnectionFor(transport: number, at: number, serverName: string): Connection | null {
+    const { words } = this.#arena;
+    const family = words[at + SLOT.FAMILY_WORD]!;
+    const port = words[at + SLOT.PORT_WORD]!;
+    const source = at + SLOT.SOURCE_WORD;
+    const a0 = words[source]!;
+    const a1 = words[source + 1]!;
+    const a2 = words[source + 2]!;
+    const a3 = words[source + 3]!;
+    return (
+      this.#connections.byPeer(transport, family, port, a0, a1, a2, a3, serverName) ??
+      this.#aliases.find(transport, family, port, a0, a1, a2, a3, serverName)
+    );
   }
 
   #open(point: BoundSocket, at: number, serverName: string): Connection | null {
@@ -516,6 +540,7 @@ class StreamThread implements ConnectionHost {
       local: point.isWildcard && localText !== null ? addressWords(localText) : NO_ADDRESS,
       source: null,
       serverName,
+      peerNames: null,
     };
     const connection =
       point.transport === TRANSPORT.TLS

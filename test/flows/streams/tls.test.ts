@@ -61,6 +61,25 @@ describe.each(MODES)('in mode %s', (mode) => {
   });
 });
 
+describe.each(MODES)('RFC 5923 8.1, in mode %s', (mode) => {
+  const uri = 'sips:carol@198.51.100.9';
+
+  it('requests by TLS say alias, others do not, and responses are known by that Via', () => {
+    const proxy = open(mode);
+    const { text, to } = requestOf(proxy.receive(request({ uri }), ALICE, UDP), 'INVITE');
+    expect(valuesOf(text, 'Via')[0]).toMatch(/^SIP\/2\.0\/TLS 192\.0\.2\.254:5061;alias;branch=z9hG4bK/);
+    const back = responseOf(proxy.receive(replyTo(text), to, TLS), 200);
+    expect([back.socket, valuesOf(back.text, 'Via').length]).toEqual([UDP, 1]);
+    const byUdp = requestOf(proxy.receive(request({ via: VIA }), ALICE_BY_TLS, TLS), 'INVITE');
+    expect(valuesOf(byUdp.text, 'Via')[0]).not.toContain('alias');
+  });
+
+  it('unless that is switched off', () => {
+    const proxy = open(mode, { settings: { tls: { ...tls, aliases: false } } });
+    expect(requestOf(proxy.receive(request({ uri }), ALICE, UDP), 'INVITE').text).not.toContain('alias');
+  });
+});
+
 describe('16.6 step 4', () => {
   it('a sips Request-URI has sips URIs in the Record-Route, and they are known again', () => {
     const proxy = open('stateful');

@@ -93,6 +93,7 @@ async function accepted(settings: Partial<typeof SETTINGS> = {}) {
       local: NO_ADDRESS,
       source: '127.0.0.1',
       serverName: '',
+      peerNames: null,
     },
     host,
   );
@@ -376,6 +377,7 @@ describe('a connection that is opened', () => {
       local: NO_ADDRESS,
       source: null,
       serverName: '',
+      peerNames: null,
     };
     return new Connection(socket, identity, host, { event: 'connect', isTrusted: () => true });
   }

@@ -4,12 +4,13 @@ import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { connect, createServer, type TLSSocket } from 'node:tls';
+import { type ConnectionOptions, connect, createServer, type TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { endServers, ServerProcess, until } from '../../process/server-process.ts';
 import { okTo, optionsRequest } from '../../process/sip-texts.ts';
 import { freeTcpPort } from '../../process/tcp-port.ts';
+import { UdpPeer } from '../../process/udp-peer.ts';
 import { TcpPeer } from '../streams/tcp-peer.ts';
 import { Authority, type IssuedCertificate, readPair } from './authority.ts';
 
@@ -41,8 +42,8 @@ async function start(...flags: string[]) {
     ...['--set', `tls.certificates=[{certificate: ${live.certificate}, key: ${live.key}}]`],
     ...flags,
   );
-  const client = async () => {
-    const socket = connect({ host: '127.0.0.1', port, ca: authority.pem, servername: 'one.example' });
+  const client = async (options: ConnectionOptions = {}) => {
+    const socket = connect({ host: '127.0.0.1', port, ca: authority.pem, servername: 'one.example', ...options });
     await once(socket, 'secureConnect');
     const peer = new TcpPeer(socket);
     open.push(peer);
@@ -120,6 +121,43 @@ describe('a server with a TLS socket', () => {
     }
     expect((await server.counters())['stream_closed_untrusted_total']).toBe(1);
   });
+
+  it.each(['stateful', 'stateless'])(
+    'has requests go by the connection of who is known, %s (RFC 5923)',
+    async (mode) => {
+      const carrier = readPair(authority.issue('carrier', ['IP:127.0.0.1']));
+      const { client, server } = await start(
+        ...['--mode', mode, '--set', `tls.authorities=${authority.file}`, '--set', 'tls.clientCertificates=optional'],
+        ...['--listen', 'udp:127.0.0.1:0'],
+      );
+      const udpPort = Number(/udp:127\.0\.0\.1:(\d+)/.exec(server.stdout)![1]);
+      const caller = await UdpPeer.open();
+      open.push(caller);
+      for (const [pair, isFound] of [
+        [{}, false],
+        [carrier, true],
+      ] as const) {
+        const peer = await client(pair);
+        peer.socket.on('data', (chunk: Buffer) => {
+          if (chunk.toString('latin1').startsWith('OPTIONS ')) peer.socket.write(okTo(chunk));
+        });
+        // Nobody listens there.
+        const port = await freeTcpPort();
+        const callId = `first-${port}`;
+        const first = optionsRequest({ uri: `sip:127.0.0.1:${udpPort}`, callId, sentBy: `127.0.0.1:${port};alias` });
+        peer.send(first.toString('latin1').replace('SIP/2.0/UDP', 'SIP/2.0/TLS'));
+        await peer.receive(`first-${port}\r`);
+        const uri = `sip:bob@127.0.0.1:${port};transport=tls`;
+        const sentBy = `127.0.0.1:${caller.port}`;
+        caller.send(optionsRequest({ uri, callId: `back-${port}`, sentBy }), udpPort);
+        const tried = async () => (await server.counters())['stream_closed_unconnected_total'] === 1;
+        if (isFound)
+          expect((await caller.receive(`back-${port}`)).datagram.toString('latin1')).toContain('SIP/2.0 200');
+        else await until('it has tried to connect', tried);
+        expect(peer.text.includes('OPTIONS sip:bob')).toBe(isFound);
+      }
+    },
+  );
 
   it('does not start with a key that is not its own, and says so in one line', () => {
     const sets = ['--set', `tls.certificates=[{certificate: ${one.certificate}, key: ${renewed.key}}]`];
