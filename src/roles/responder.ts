@@ -272,7 +272,10 @@ export class Responder {
 
   /** Section 18.2.2 and RFC 3581 section 4. Over UDP to the maddr, else to the source; to its port if rport was asked for, else to
    *  that of the sent-by. Over a stream by the connection of the request, or a new one to the source and the sent-by's port.
-   *  From the socket and address at which the request arrived. Of the message begun. */
+   *  From the socket and address at which the request arrived. Of the message begun.
+   *
+   *  Departs from RFC 3261 18.2.2, a source that takes no new connection either: the name in the sent-by is not looked up then. Anybody
+   *  could so have this server connect to whom it can reach and send there a text of his own. */
   address(request: ReceivedRequest): void {
     const { topVia: via, slotWord } = request;
     const { words } = this.#arena;

@@ -7,15 +7,13 @@
 
 import { ascii } from '../../base/ascii.ts';
 import type { Arena } from '../../memory/arena.ts';
-import { HEADER_ID } from '../../sip/header-table.ts';
 import { isWord, skipLws } from '../../sip/lexis.ts';
-import { MessageIndex } from '../../sip/message-index.ts';
 import { ParamView, readParam } from '../../sip/params.ts';
-import { MESSAGE_ERROR, parseMessage } from '../../sip/parse-message.ts';
 import { defaultPortOf } from '../../sip/transport.ts';
-import { parseVia, ViaView } from '../../sip/via.ts';
+import type { ViaView } from '../../sip/via.ts';
 import { type CertificateNames, isFor } from '../tls/sip-identities.ts';
 import { peerHash, type TableEntry } from './connection-table.ts';
+import type { TopVia } from './top-via.ts';
 
 /** A connection that may get an alias. */
 export interface AliasedEntry extends TableEntry {
@@ -40,12 +38,12 @@ export class ConnectionAliases<Entry extends AliasedEntry> {
   readonly #byPlace = new Map<number, Alias<Entry>[]>();
   /** The place of each connection that has one: the first that it asked for. */
   readonly #placeOf = new Map<Entry, number>();
-  readonly #index = new MessageIndex();
-  readonly #via = new ViaView();
+  readonly #topVia: TopVia;
   readonly #param = new ParamView();
 
-  constructor(arena: Arena) {
+  constructor(arena: Arena, topVia: TopVia) {
     this.#arena = arena;
+    this.#topVia = topVia;
   }
 
   get count(): number {
@@ -109,12 +107,9 @@ export class ConnectionAliases<Entry extends AliasedEntry> {
 
   /** 8.2: the port of the sent-by, or the default one. 0: it is no request, or does not ask for an alias. */
   #portAskedFor(start: number, end: number, transport: number): number {
-    const { bytes, words } = this.#arena;
-    const index = this.#index;
-    const via = this.#via;
-    if (parseMessage(bytes, words, start, end, index) !== MESSAGE_ERROR.NONE || !index.isRequest) return 0;
-    const header = index.first[HEADER_ID.VIA]!;
-    if (header === -1 || parseVia(bytes, index.valueStart(header), index.valueEnd(header), via) < 0) return 0;
+    const topVia = this.#topVia;
+    const via = topVia.view;
+    if (!topVia.read(start, end) || !topVia.isRequest) return 0;
     if (via.transport !== transport || !this.#hasAlias(via)) return 0;
     return via.port === -1 ? defaultPortOf(transport) : via.port;
   }

@@ -37,10 +37,17 @@ export interface ConnectionHost {
   /** The connection has something to flush. */
   noteOutput(connection: Connection): void;
   undelivered(place: Place, shard: number, tag: number, flags: number, errno: number): void;
+  /** The connection that a response went over has turned out to be gone: it goes by another (RFC 3261 18.2.2). */
+  reopen(response: SentResponse): void;
   closed(connection: Connection, reason: CloseReason): void;
 }
 
-/** Who is at both ends. */
+/** A response, and the record that said where it goes (RECORD of layout.ts). */
+export interface SentResponse {
+  readonly bytes: Buffer;
+  readonly record: Int32Array;
+}
+
 /** The other end. */
 export interface Place {
   readonly family: number;
@@ -51,6 +58,7 @@ export interface Place {
   readonly a3: number;
 }
 
+/** Who is at both ends. */
 export interface ConnectionIdentity {
   readonly number: number;
   /** Index of the listening point that it belongs to. */
@@ -78,8 +86,8 @@ export interface Opening {
 
 /** How long a connection may take to close in order, and a peer to read the answer to what could not be read. */
 const CLOSING_MS = 2000;
-/** How long a peer that has closed its half is given for answers to what it has asked. */
-const HALF_CLOSED_MS = 5000;
+/** How long a peer that has closed its half waits for answers to what it has asked: a call may ring for as long (Timer C). */
+const HALF_CLOSED_MS = 185_000;
 /** Pieces up to this many bytes together are copied into one, which costs less than telling the kernel of each. */
 const JOIN_BYTES = 64 * 1024;
 const LINE_END = Buffer.from('\r\n');
@@ -89,6 +97,19 @@ const LEAST_BUFFER_BYTES = 2048;
 const UNSENT_WORDS = 3;
 /** Requests remembered that have left and that nothing came back after. */
 const MAX_UNHEARD = 64;
+/** A peer that has closed its half is sent a line end after this long, and then twice as long each time: who is gone answers the
+ *  first by a reset, which shows at the next. */
+const PROBE_MS = 400;
+/** And it is kept for this long after its last answer, to see a reset. */
+const ANSWERED_MS = 1000;
+/** Responses remembered of those sent to a peer that has closed its half. */
+const MAX_RESPONSES = 16;
+/** Where the digits of a status stand, and the first of a final one. */
+const STATUS_AT = 'SIP/2.0 '.length;
+const FIRST_FINAL = '2'.charCodeAt(0);
+/** What a message begins with, as little-endian words: "SIP/" and "ACK ". Whatever is written otherwise, counts as a request. */
+const SIP_SLASH = 0x2f504953;
+const ACK_SPACE = 0x204b4341;
 
 export class Connection implements AliasedEntry {
   readonly number: number;
@@ -126,13 +147,15 @@ export class Connection implements AliasedEntry {
   /** What follows is no SIP, but the answers to what came before it are still awaited. */
   #isOwingAnswers = false;
   #isHalfClosed = false;
+  /** When the peer that has closed its half is sent a line end again, and how long that is after the last. */
+  #probeAtMs = 0;
+  #probeMs = 0;
   #isConnecting: boolean;
   #hasSpoken = false;
-  #awaitsAnswer = false;
-  /** Where responses go if this one does not come about: the half-closed connection of their requests. null: nowhere. */
-  heir: Connection | null = null;
-  /** Those for it. */
-  readonly #inheritance: Buffer[] = [];
+  /** Requests of the peer without a final response so far. */
+  #unansweredCount = 0;
+  /** Those sent lately to a peer that has closed its half. */
+  readonly #responses: SentResponse[] = [];
   readonly #startedMs: number;
   #usedMs: number;
   /** When the message at the front began; 0: none has. */
@@ -175,7 +198,7 @@ export class Connection implements AliasedEntry {
     return this.#reason === null && !this.#socket.destroyed;
   }
 
-  /** The peer sends no more. Mostly it is gone altogether, which only shows once something is sent to it; but it may still read. */
+  /** The peer sends no more. It may still read, or be gone altogether, which only shows once something is sent to it. */
   get isHalfClosed(): boolean {
     return this.#isHalfClosed;
   }
@@ -185,8 +208,8 @@ export class Connection implements AliasedEntry {
   }
 
   /** Sends `bytes`, which become this connection's, once `flush` is called. With a tag the shard hears of it if they do not
-   *  leave this process. */
-  send(bytes: Buffer, shard: number, tag: number, flags: number): void {
+   *  leave this process. `response`: what is said of them to `reopen` if the peer, which has closed its half, is gone. */
+  send(bytes: Buffer, shard: number, tag: number, flags: number, response: SentResponse | null = null): void {
     const { counters, settings } = this.#host;
     if (this.#socket.writableLength + this.#outputBytes + bytes.length > settings.queueBytes) {
       this.#host.undelivered(this, shard, tag, flags, constants.errno.ENOBUFS);
@@ -195,7 +218,12 @@ export class Connection implements AliasedEntry {
     }
     counters.count(COUNTER.stream_messages_sent_total);
     if (tag !== 0) this.#unsent.push(shard, tag, flags);
-    else if (this.heir !== null && this.#isConnecting) this.#inheritance.push(bytes);
+    else if (this.#unansweredCount > 0 && isFinal(bytes)) this.#unansweredCount--;
+    if (response !== null) {
+      if (this.#responses.length === MAX_RESPONSES) this.#responses.shift();
+      this.#responses.push(response);
+      this.#probeAfter(PROBE_MS);
+    }
     this.#queue(bytes);
   }
 
@@ -215,10 +243,12 @@ export class Connection implements AliasedEntry {
     this.#output.length = 0;
     this.#outputBytes = 0;
     this.#usedMs = this.#host.nowMs();
-    this.#awaitsAnswer = false;
     if (socket.writableLength === 0) this.#noteSent();
     // Whoever could not be understood has had its answer.
     if (this.#isDiscarding && !this.#isOwingAnswers) this.close('fault');
+    else if (this.#isHalfClosed && this.#unansweredCount === 0) {
+      this.#deadlineMs = Math.min(this.#deadlineMs, this.#usedMs + ANSWERED_MS);
+    }
   }
 
   /** All requests have left. */
@@ -257,6 +287,10 @@ export class Connection implements AliasedEntry {
     const { settings } = this.#host;
     if (this.#socket.writableLength + this.#outputBytes === 0) this.#noteSent();
     if (this.#deadlineMs !== 0) {
+      if (this.#isHalfClosed && this.#reason === null && nowMs >= this.#probeAtMs) {
+        this.#probeAfter(2 * this.#probeMs);
+        this.#queue(LINE_END);
+      }
       if (nowMs < this.#deadlineMs) return;
       if (this.#isHalfClosed && this.#reason === null) {
         this.close('peer');
@@ -283,8 +317,6 @@ export class Connection implements AliasedEntry {
       return;
     }
     this.#isConnecting = false;
-    this.heir = null;
-    this.#inheritance.length = 0;
     if (this.#reason === null) this.#deadlineMs = 0;
     this.flush();
     if (this.#reason !== null) this.#socket.end();
@@ -339,8 +371,8 @@ export class Connection implements AliasedEntry {
       this.#messageSinceMs = 0;
       this.#refusedBytes = 0;
       if (this.#host.deliver(this, bytes, at, at + messageBytes, FRAME_FAULT.NONE)) {
+        if (isAnswered(bytes, at)) this.#unansweredCount++;
         at += messageBytes;
-        this.#awaitsAnswer = true;
       } else {
         this.#refusedBytes = messageBytes;
         this.#host.counters.count(COUNTER.stream_stalls_total);
@@ -369,7 +401,7 @@ export class Connection implements AliasedEntry {
     const { fault, frameBytes } = this.#framer;
     this.#messageSinceMs = 0;
     const isAnswered = frameBytes > 0 && this.#host.deliver(this, bytes, start, start + frameBytes, fault);
-    if (!isAnswered && !this.#awaitsAnswer) {
+    if (!isAnswered && this.#unansweredCount === 0) {
       this.#abort(fault === FRAME_FAULT.GARBAGE ? 'junk' : 'fault');
       return;
     }
@@ -405,16 +437,24 @@ export class Connection implements AliasedEntry {
     this.#keptBytes = needed;
   }
 
-  /** The peer sends no more. It may still read: answers that are on their way get a while. */
+  /** The peer sends no more. It may still read what it has asked for, or be gone altogether: a line end, which means nothing between
+   *  messages (RFC 3261 7.5), is then answered by a reset. */
   #onEnd(): void {
-    const isAnswering = this.#isOwingAnswers || (this.#awaitsAnswer && !this.#isDiscarding);
+    const isAnswering = this.#unansweredCount > 0 && (this.#isOwingAnswers || !this.#isDiscarding);
     // Of TLS both halves close together.
     if (this.#reason !== null || !isAnswering || !this.#socket.allowHalfOpen) {
       this.close('peer');
       return;
     }
     this.#isHalfClosed = true;
-    this.#deadlineMs = this.#host.nowMs() + HALF_CLOSED_MS;
+    if (!this.#isOwingAnswers) this.#deadlineMs = this.#host.nowMs() + HALF_CLOSED_MS;
+    this.#probeAfter(PROBE_MS);
+    this.#queue(LINE_END);
+  }
+
+  #probeAfter(ms: number): void {
+    this.#probeMs = ms;
+    this.#probeAtMs = this.#host.nowMs() + ms;
   }
 
   #tell(requests: number[], errno: number): void {
@@ -430,7 +470,9 @@ export class Connection implements AliasedEntry {
   }
 
   #onClose(): void {
-    const reason = this.#reason ?? (this.#isConnecting ? 'unconnected' : 'error');
+    // Its peer reads no more either. That comes without an error where nobody reads.
+    const isGone = this.#isHalfClosed && (this.#reason === null || this.#errno !== 0);
+    const reason = this.#reason ?? (this.#isConnecting ? 'unconnected' : isGone ? 'peer' : 'error');
     this.#reason = reason;
     this.#kept = null;
     this.#output.length = 0;
@@ -438,8 +480,17 @@ export class Connection implements AliasedEntry {
     const errno = this.#errno === 0 ? constants.errno.ECONNRESET : this.#errno;
     this.#tell(this.#unsent, errno);
     if (this.#errno !== 0) this.#tell(this.#unheard, errno);
-    if (this.heir?.isOpen) for (const bytes of this.#inheritance) this.heir.send(bytes, 0, 0, 0);
-    this.heir = null;
-    this.#inheritance.length = 0;
+    if (isGone) for (const response of this.#responses) this.#host.reopen(response);
   }
+}
+
+/** True of a final response. */
+function isFinal(bytes: Buffer): boolean {
+  return bytes.length > STATUS_AT && bytes.readInt32LE(0) === SIP_SLASH && bytes[STATUS_AT]! >= FIRST_FINAL;
+}
+
+/** True of a message that gets a response: any request but an ACK. */
+function isAnswered(bytes: Buffer, at: number): boolean {
+  const first = bytes.length - at < 4 ? 0 : bytes.readInt32LE(at);
+  return first !== SIP_SLASH && first !== ACK_SPACE;
 }

@@ -47,9 +47,11 @@ import {
   type ConnectionIdentity,
   type Opening,
   type Place,
+  type SentResponse,
 } from './connection.ts';
 import { ConnectionAliases } from './connection-aliases.ts';
 import { ConnectionTable } from './connection-table.ts';
+import { TopVia } from './top-via.ts';
 
 export interface StreamTask {
   readonly arena: SharedArrayBuffer;
@@ -81,6 +83,8 @@ const SWEEP_MS = 500;
 const STALL_RETRY_MS = 2;
 /** Messages of the shards between two turns of the event loop. */
 const TURN_MESSAGES = 1024;
+/** Of a record, as far as it says where a message goes. */
+const RECORD_WORDS = SLOT_HEADER_BYTES >> 2;
 /** A stop takes no longer. */
 const STOP_MS = 500;
 /** Connections that the kernel keeps until they are accepted; it takes no more than net.core.somaxconn. */
@@ -104,6 +108,7 @@ class StreamThread implements ConnectionHost {
   readonly #outbound: MessageConsumer[];
   readonly #sockets: (BoundSocket | undefined)[] = [];
   readonly #connections = new ConnectionTable<Connection>(randomInt(2 ** 32));
+  readonly #topVia: TopVia;
   readonly #aliases: ConnectionAliases<Connection>;
   readonly #servers: Server[] = [];
   readonly #secureServers: SecureServer[] = [];
@@ -142,7 +147,8 @@ class StreamThread implements ConnectionHost {
     const { map, words } = arena;
     this.#task = task;
     this.#arena = arena;
-    this.#aliases = new ConnectionAliases(arena);
+    this.#topVia = new TopVia(arena);
+    this.#aliases = new ConnectionAliases(arena, this.#topVia);
     arena.words[(arena.map.dispatcher >> 2) + DISPATCHER.STREAMS_THREAD_ID_WORD] = kernelThreadId();
     this.settings = task.settings;
     this.counters = new Counters(arena, map.shardCount + 2);
@@ -449,22 +455,31 @@ class StreamThread implements ConnectionHost {
             .toLowerCase();
     const connection = this.#connectionFor(at, serverName);
     const place = connection === null ? placeAt(words, at) : connection;
+    const isUncertain = tag === 0 && connection !== null && connection.isHalfClosed;
+    const response = isUncertain ? { bytes: message, record: words.slice(at, at + RECORD_WORDS) } : null;
     // Released before anything is done with it: should this thread die of it, its successor does not meet it.
     ring.release();
     if (connection === null) this.undelivered(place, shard, tag, flags, this.#errno);
-    else connection.send(message, shard, tag, flags);
+    else connection.send(message, shard, tag, flags, response);
+  }
+
+  reopen({ bytes, record }: SentResponse): void {
+    const point = this.#sockets[record[SLOT.SOCKET_WORD]!];
+    if (point === undefined || this.#isStopping) return;
+    const connection = this.#otherConnectionFor(point, record, 0, '') ?? this.#open(point, record, 0, '');
+    connection?.send(bytes, 0, 0, 0);
   }
 
   /** The connection that the record at word `at` goes over: the one it names, else any to the same place, else a new one. null:
    *  there is none to be had, and #errno says why.
    *
-   *  A named one whose peer has closed its half is as good as none (RFC 3261 18.2.2: "if that connection is no longer open"): most
-   *  are gone. Only a response for which no other comes about goes by it, to a peer that may still read. */
+   *  One whose peer has closed its half is still open for responses (RFC 3261 18.2.2), and for nothing else. */
   #connectionFor(at: number, serverName: string): Connection | null {
     const { words } = this.#arena;
     const number = words[at + SLOT.CONNECTION_WORD]!;
     const named = number === 0 ? undefined : this.#connections.byNumber(number);
-    if (named?.isOpen && !named.isHalfClosed) return named;
+    const isResponse = words[at + RECORD.TAG_WORD] === 0;
+    if (named?.isOpen && (isResponse || !named.isHalfClosed)) return named;
     if ((words[at + RECORD.FLAGS_WORD]! & EGRESS_FLAG.ONLY_CONNECTION) !== 0) {
       this.#errno = constants.errno.ENOTCONN;
       return null;
@@ -474,18 +489,27 @@ class StreamThread implements ConnectionHost {
       this.#errno = constants.errno.ENETDOWN;
       return null;
     }
-    const other = this.#otherConnectionFor(point.transport, at, serverName);
+    const other = this.#otherConnectionFor(point, words, at, serverName);
     if (other !== null) return other;
-    const opened = this.#open(point, at, serverName);
-    const isResponse = words[at + RECORD.TAG_WORD] === 0;
-    if (!isResponse || named === undefined || !named.isOpen) return opened;
-    if (opened !== null) opened.heir = named;
-    return opened ?? named;
+    const isNamed = serverName !== '' || !isResponse || point.transport !== TRANSPORT.TLS;
+    return this.#open(point, words, at, isNamed ? serverName : this.#clientName(at));
+  }
+
+  /** Who must be there when a connection is opened for the response in the record at word `at`: the client's own name, which it says in
+   *  its Via. An address is what the certificate of hardly anybody is for. */
+  #clientName(at: number): string {
+    const start = (at << 2) + SLOT_HEADER_BYTES;
+    const isRead = this.#topVia.read(start, start + this.#arena.words[at + SLOT.LENGTH_WORD]!);
+    return isRead ? this.#topVia.sentByName : '';
   }
 
   /** Any to the same place: one that we have opened, that comes from there, or that has an alias for it. */
-  #otherConnectionFor(transport: number, at: number, serverName: string): Connection | null {
-    const { words } = this.#arena;
+  #otherConnectionFor(
+    { transport }: BoundSocket,
+    words: Int32Array,
+    at: number,
+    serverName: string,
+  ): Connection | null {
     const family = words[at + SLOT.FAMILY_WORD]!;
     const port = words[at + SLOT.PORT_WORD]!;
     const source = at + SLOT.SOURCE_WORD;
@@ -499,8 +523,8 @@ class StreamThread implements ConnectionHost {
     );
   }
 
-  #open(point: BoundSocket, at: number, serverName: string): Connection | null {
-    const { words } = this.#arena;
+  /** One that is opened to where the record at word `at` of `words` is to go. */
+  #open(point: BoundSocket, words: Int32Array, at: number, serverName: string): Connection | null {
     const family = words[at + SLOT.FAMILY_WORD]!;
     const port = words[at + SLOT.PORT_WORD]!;
     if (this.#connections.count + this.#arrivals.size >= this.settings.connections) {

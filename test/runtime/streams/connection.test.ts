@@ -7,7 +7,12 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { createArena } from '../../../src/memory/arena.ts';
 import { COUNTER, Counters } from '../../../src/observe/counters.ts';
 import { addressWords, NO_ADDRESS } from '../../../src/runtime/streams/address-words.ts';
-import { type CloseReason, Connection, type ConnectionHost } from '../../../src/runtime/streams/connection.ts';
+import {
+  type CloseReason,
+  Connection,
+  type ConnectionHost,
+  type SentResponse,
+} from '../../../src/runtime/streams/connection.ts';
 import { FRAME_FAULT } from '../../../src/sip/stream-framing.ts';
 import { TRANSPORT } from '../../../src/sip/transport.ts';
 import { until } from '../../process/server-process.ts';
@@ -22,6 +27,7 @@ const SETTINGS = {
   queueBytes: 1024 * 1024,
 };
 const OK = 'SIP/2.0 200 OK\r\nl: 0\r\n\r\n';
+const ASK = 'MESSAGE sip:a SIP/2.0\r\nl: 0\r\n\r\n';
 const ANSWER = Buffer.from('SIP/2.0 202 Accepted\r\nl: 0\r\n\r\n');
 
 class Host implements ConnectionHost {
@@ -33,6 +39,7 @@ class Host implements ConnectionHost {
   readonly undeliveredTags: number[][] = [];
   readonly dirty: Connection[] = [];
   reason: CloseReason | null = null;
+  readonly reopened: SentResponse[] = [];
 
   constructor(settings: Partial<typeof SETTINGS>) {
     this.settings = { ...SETTINGS, ...settings };
@@ -53,6 +60,10 @@ class Host implements ConnectionHost {
 
   undelivered(_: unknown, ...fate: number[]): void {
     this.undeliveredTags.push(fate);
+  }
+
+  reopen(response: SentResponse): void {
+    this.reopened.push(response);
   }
 
   closed(_: Connection, reason: CloseReason): void {
@@ -209,8 +220,8 @@ describe('what a peer sends', () => {
 
   it('is no SIP after something that was: answers to that still go this way, then it is closed (18.2.2)', async () => {
     const { host, peer, connection, pass, untilTexts, untilReason } = await accepted();
-    peer.send(`${OK}${OK}\0\0\0\0`);
-    await untilTexts(OK, OK);
+    peer.send(`${ASK}${ASK}\0\0\0\0`);
+    await untilTexts(ASK, ASK);
     await until('the end of reading', () => !connection.isReusable);
     for (const count of [1, 2]) {
       connection.send(ANSWER, 0, 0, 0);
@@ -342,20 +353,84 @@ describe('a peer that closes', () => {
     expect(host.texts).toEqual([]);
   });
 
-  it('only its half still gets the answer to what it has asked', async () => {
-    const { host, peer, connection, pass, untilTexts, untilReason } = await accepted();
-    peer.send(OK);
-    peer.socket.end();
-    await untilTexts(OK);
-    await until('its end', () => !connection.isReusable);
-    expect(connection.isOpen).toBe(true);
-    connection.send(ANSWER, 0, 0, 0);
-    host.flush();
-    await peer.receive('202');
-    expect(peer.hasEnded).toBe(false);
-    pass(5);
+  describe('its half only, with a request unanswered (RFC 3261 18.2.2)', () => {
+    async function halfClosed(...texts: string[]) {
+      const world = await accepted();
+      const { peer, connection, untilTexts } = world;
+      peer.socket.end(texts.join(''), 'latin1');
+      await untilTexts(...texts);
+      await until('its end', () => !connection.isReusable);
+      expect([connection.isOpen, connection.isHalfClosed]).toEqual([true, true]);
+      return world;
+    }
+
+    const response = (text: string): [Buffer, number, number, number, SentResponse] => {
+      const bytes = Buffer.from(`SIP/2.0 ${text}\r\nl: 0\r\n\r\n`);
+      return [bytes, 0, 0, 0, { bytes, record: new Int32Array(16) }];
+    };
+
+    it('gets all responses this way, and then the end', async () => {
+      const { host, peer, connection, pass, untilReason } = await halfClosed(ASK, ASK);
+      host.flush();
+      // Long after the call has begun to ring.
+      pass(170);
+      for (const text of ['180 Ringing', '200 OK', '486 Busy Here']) {
+        expect(peer.hasEnded).toBe(false);
+        connection.send(...response(text));
+        host.flush();
+        await peer.receive(text);
+      }
+      expect(peer.text).toMatch(/^(\r\n)+SIP\/2\.0 180/);
+      pass(1);
+      await untilReason('peer');
+      await peer.untilClosed();
+      expect(host.reopened).toEqual([]);
+    });
+
+    it('and never an answer: is closed after as long as a call may ring', async () => {
+      const { host, pass, connection, untilReason } = await halfClosed(ASK);
+      host.flush();
+      pass(184);
+      expect(connection.isOpen).toBe(true);
+      pass(1);
+      await untilReason('peer');
+    });
+
+    it('is told apart from one that is gone altogether, to which nothing need be sent', async () => {
+      const { host, peer, pass, untilReason } = await halfClosed(ASK);
+      peer.socket.destroy();
+      await until('a reset', () => {
+        pass(1);
+        host.flush();
+        return host.reason !== null;
+      });
+      await untilReason('peer');
+    });
+
+    it('and is gone altogether: what was sent to it is to go by another connection', async () => {
+      const { host, peer, connection, pass, untilReason } = await halfClosed(ASK);
+      peer.socket.destroy();
+      connection.send(...response('180 Ringing'));
+      connection.send(...response('200 OK'));
+      host.flush();
+      await until('a reset', () => {
+        pass(1);
+        host.flush();
+        return host.reason !== null;
+      });
+      await untilReason('peer');
+      expect(host.reopened.map(({ bytes }) => bytes.toString().slice(8, 11))).toEqual(['180', '200']);
+    });
+  });
+
+  it.each([
+    { what: 'a response', text: OK },
+    { what: 'an ACK', text: 'ACK sip:a SIP/2.0\r\nl: 0\r\n\r\n' },
+  ])('its half only after $what has asked for nothing', async ({ text }) => {
+    const { peer, untilTexts, untilReason } = await accepted();
+    peer.socket.end(text, 'latin1');
+    await untilTexts(text);
     await untilReason('peer');
-    await peer.untilClosed();
   });
 
   it('by a reset: it broke', async () => {

@@ -326,3 +326,27 @@ describe('RFC 5922 7.3 servers that we connect to', () => {
     await streams.untilCount('stream_closed_unconnected_total', 1);
   });
 });
+
+describe('RFC 3261 18.2.2 a response whose connection is gone', () => {
+  const response = (sentBy: string) =>
+    `SIP/2.0 200 OK\r\nVia: SIP/2.0/TLS ${sentBy};branch=z9hG4bKa;received=127.0.0.1\r\nContent-Length: 0\r\n\r\n`;
+
+  it.each([
+    { what: 'the name in its Via', pair: one, sentBy: (port: number) => `one.example:${port}` },
+    { what: 'that name, in capitals', pair: one, sentBy: (port: number) => `ONE.example:${port}` },
+    { what: 'the address in its Via', pair: byAddress, sentBy: (port: number) => `127.0.0.1:${port}` },
+  ])('goes to whoever has a certificate for $what', async ({ pair, sentBy }) => {
+    const streams = world();
+    const there = await server(pair);
+    streams.put(response(sentBy(there.port)), { connection: 77, port: there.port });
+    await (await there.peer()).receive('SIP/2.0 200');
+  });
+
+  it('goes to nobody else', async () => {
+    const streams = world();
+    const there = await server(two);
+    streams.put(response(`one.example:${there.port}`), { connection: 77, port: there.port });
+    await streams.untilCount('stream_closed_untrusted_total', 1);
+    expect(there.peers.map(({ text }) => text).join('')).toBe('');
+  });
+});
