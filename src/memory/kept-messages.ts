@@ -43,6 +43,11 @@ export class KeptMessages {
     return this.#unused - this.#start;
   }
 
+  /** Whether blocks wait for `settle`. */
+  get hasReleased(): boolean {
+    return this.#released !== NO_BLOCK;
+  }
+
   /** Takes a block with room for `length` bytes of payload. Returns its offset, NO_BLOCK if there is none. */
   take(length: number): number {
     const words = this.#words;

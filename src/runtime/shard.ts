@@ -545,8 +545,10 @@ class Shard {
   }
 
   /** What timers sent while no datagram came. */
+  /** What timers have to send, and the kept messages that they gave back: the last transactions end when nothing else comes. */
   #flushTimers(): void {
-    if (this.#element.outbound.count > 0) this.#flush();
+    const { outbound, kept } = this.#element;
+    if (outbound.count > 0 || kept.hasReleased) this.#flush();
   }
 
   /** Sleeps no longer than until the next timer. An earlier one that is set already will do: it looks again. */
