@@ -31,6 +31,7 @@ const TICK_MS = 1;
 /** With that tick, SIPp 3.6 begins what is due at every fourth or fifth look: this long after it was due at the most, unless
  *  it was held up. */
 export const GRAIN_US = 5000;
+const ERROR_FILE = 'errors.log';
 const MAX_COMPLAINT_CHARS = 200;
 const BIND_LIMIT_MS = 20_000;
 const POLL_MS = 10;
@@ -76,6 +77,10 @@ export interface SippOptions {
   readonly uac: { readonly to: HostPort; readonly pace: Pace } | null;
   /** False: only the figures; nothing is written down for each exchange. Default: true. */
   readonly isMeasured?: boolean;
+  /** True: what went wrong is written down call by call, for `errors`. Default: false. */
+  readonly keepsErrors?: boolean;
+  /** More of SIPp's own. */
+  readonly args?: readonly string[];
 }
 
 export class SippProcess {
@@ -104,10 +109,12 @@ export class SippProcess {
   }
 
   #argumentsOf(options: SippOptions): string[] {
-    const { address, port, transport, keys = {}, lines = [], uac, isMeasured = true } = options;
+    const { address, port, transport, keys = {}, lines = [], uac, isMeasured = true, keepsErrors = false } = options;
     const args = ['-sf', this.#scenarioFile(options), '-i', bracketed(address), '-p', String(port), '-t', transport];
     args.push('-nostdin', '-buff_size', String(SOCKET_BUFFER_BYTES), '-timer_resol', String(TICK_MS));
     args.push('-trace_stat', '-stf', 'stat.csv', '-fd', `${ROW_MS}ms`, '-trace_counts', '-trace_error_codes');
+    if (keepsErrors) args.push('-trace_err', '-error_file', ERROR_FILE);
+    args.push(...(options.args ?? []));
     for (const [key, value] of Object.entries(keys)) args.push('-key', key, value);
     if (uac === null) return args;
     if (lines.length > 0) {
@@ -168,6 +175,12 @@ export class SippProcess {
   errorCodes(sinceMs: number): { readonly [code: string]: number } {
     const file = this.#fileEndingIn('_error_codes.csv');
     return existsSync(file) ? readErrorCodes(readFileSync(file, 'latin1'), sinceMs) : {};
+  }
+
+  /** Its error trace, with `keepsErrors`: each call that failed, and why. */
+  errors(): string {
+    const file = join(this.#folder, ERROR_FILE);
+    return existsSync(file) ? readFileSync(file, 'latin1') : '';
   }
 
   /** Of a scenario of ours, once it has ended. */

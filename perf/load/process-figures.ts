@@ -117,6 +117,12 @@ export function busyNsOf(cpu: number): number {
   return (ticks / TICKS_PER_SEC) * 1e9;
 }
 
+/** Nanoseconds that all CPUs together had nothing to do, by whoever. Not sampled by the tick, which a CPU that sleeps has none of. */
+export function idleNs(): number {
+  const [, , , idle, wait] = (/^cpu +(.*)$/m.exec(readOrEmpty('/proc/stat'))?.[1] ?? '').split(' ').map(Number);
+  return (((idle ?? 0) + (wait ?? 0)) / TICKS_PER_SEC) * 1e9;
+}
+
 /** The CPUs this process may run on. */
 export function allowedCpus(): number[] {
   const list = /^Cpus_allowed_list:\s+(\S+)/m.exec(readOrEmpty('/proc/self/status'))?.[1] ?? '0';

@@ -1,7 +1,7 @@
 /** A server whose configuration is exchanged again and again under calls: between two next hops, with other settings and domains
  *  coming and going. The calls must not notice, and its memory must not grow. */
 
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openControlClient } from '../../../src/cli/control-client.ts';
@@ -9,6 +9,7 @@ import type { ReloadReport } from '../../../src/runtime/running-server.ts';
 import { ServerProcess } from '../../process/server-process.ts';
 import { freePort } from '../../process/udp-peer.ts';
 import { runUac, type SippFigures, startUas } from '../load-generator.ts';
+import { writeTurn } from './turning-config.ts';
 
 const UAC = new URL('./uac.xml', import.meta.url);
 const UAS = new URL('./uas.xml', import.meta.url);
@@ -46,25 +47,8 @@ export async function reloadUnderCalls(options: ReloadingOptions): Promise<Reloa
   const [file, socket] = [join(folder, 'strowger.yaml'), join(folder, 'control.sock')];
   try {
     const uases = [await startUas({ scenario: UAS }), await startUas({ scenario: UAS })];
-    // Renamed into place: a reload must never see half of it.
-    const write = (turn: number) => {
-      const hop = `sip:127.0.0.1:${uases[turn % 2]!.port}`;
-      const names = Array.from(
-        { length: domains },
-        (_, i) => `  - {name: d${i + (turn % 7)}.example.org, nextHops: ['${hop}']}`,
-      );
-      const text = [
-        `nextHops: ['${hop}']`,
-        `maxForwards: ${70 + (turn % 3)}`,
-        `server: {name: Turn/${turn % 5}}`,
-        'reload: {directory: "off"}',
-        'domains:',
-        ...names,
-        '',
-      ].join('\n');
-      writeFileSync(`${file}.new`, text);
-      renameSync(`${file}.new`, file);
-    };
+    const write = (turn: number) =>
+      writeTurn(file, turn, { ports: uases.map(({ port }) => port), domains, more: ['reload: {directory: "off"}'] });
     write(0);
     const port = await freePort();
     const server = await ServerProcess.startPreloaded(
