@@ -9,6 +9,7 @@
         'native/src/event_fd.cc',
         'native/src/receive.cc',
         'native/src/send.cc',
+        'native/src/stream_socket.cc',
         'native/src/thread.cc',
         'native/src/udp_socket.cc',
         'native/src/unix_socket.cc',

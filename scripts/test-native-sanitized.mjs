@@ -13,7 +13,12 @@ const addon = join(output, 'strowger.node');
 const reports = join(output, 'report');
 const require = createRequire(join(root, 'package.json'));
 const node = join(root, 'node_modules', '.bin', 'node');
-const TESTS = ['test/native/misuse.test.ts', 'test/native/segmentation.test.ts', 'test/runtime/udp-socket.test.ts'];
+const TESTS = [
+  'test/native/misuse.test.ts',
+  'test/native/segmentation.test.ts',
+  'test/native/stream-socket.test.ts',
+  'test/runtime/udp-socket.test.ts',
+];
 
 rmSync(output, { recursive: true, force: true });
 mkdirSync(output);

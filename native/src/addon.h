@@ -7,12 +7,13 @@
 #include "event_fd.h"
 #include "receive.h"
 #include "send.h"
+#include "stream_socket.h"
 #include "udp_socket.h"
 
 namespace strowger {
 
 struct Addon {
-  explicit Addon(napi_env env) : env(env) {}
+  explicit Addon(napi_env env) : env(env), streams(env) {}
   ~Addon();
   Addon(const Addon&) = delete;
   Addon& operator=(const Addon&) = delete;
@@ -27,6 +28,7 @@ struct Addon {
   Receiver receiver;
   Sender sender;
   Watchers watchers;
+  StreamPoll streams;
 };
 
 }  // namespace strowger

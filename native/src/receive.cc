@@ -8,6 +8,7 @@
 #include "arguments.h"
 #include "errors.h"
 #include "event_fd.h"
+#include "event_loop.h"
 
 namespace strowger {
 namespace {
@@ -195,15 +196,6 @@ void Receiver::label(const Arena& arena, const UdpSocket& socket, int32_t index,
       local[0] = local[1] = local[2] = local[3] = 0;
     }
   }
-}
-
-// How long nothing of the event loop is due for lack of time: 0 if it wants its turn at once, −1 if it never will by itself.
-// What comes from outside (other threads, descriptors) makes its backend's descriptor readable, but for descriptors that it
-// was told of since its last turn: those wait in a queue until then.
-int32_t loop_timeout(uv_loop_t* loop) {
-  if (loop->watcher_queue.next != &loop->watcher_queue) return 0;
-  uv_update_time(loop);
-  return uv_backend_timeout(loop);
 }
 
 // Sleeps until a socket is readable (1), or the wake fd, the event loop or the time says so (0). −1: an exception is pending.

@@ -14,6 +14,7 @@
 #include "addon.h"
 #include "arguments.h"
 #include "errors.h"
+#include "file_descriptor.h"
 
 namespace strowger {
 namespace {
@@ -55,26 +56,6 @@ void note_unreachable(UdpSocket& socket, const SocketAddress& target) {
   }
   socket.unreachable_count++;
 }
-
-// Closes what it holds, unless it is released first.
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  ~FileDescriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  int get() const { return fd_; }
-  int release() {
-    const int fd = fd_;
-    fd_ = -1;
-    return fd;
-  }
-
- private:
-  int fd_;
-};
 
 struct OpenOptions {
   int32_t fd;  // -1: to be opened
@@ -131,25 +112,6 @@ bool read_options(napi_env env, napi_value from, OpenOptions* options) {
          read_boolean_property(env, from, "reusePort", &options->is_port_shared);
 }
 
-// Reads the numeric address. IPv6 zones ("fe80::1%eth0") are understood, names are not.
-bool resolve(napi_env env, const OpenOptions& options, SocketAddress* address, socklen_t* bytes) {
-  addrinfo hints{};
-  hints.ai_family = options.family == 4 ? AF_INET : AF_INET6;
-  hints.ai_socktype = SOCK_DGRAM;  // only so that it is one kind: the address is the same for all
-  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
-  char port[8];
-  snprintf(port, sizeof port, "%d", options.port);
-  addrinfo* found = nullptr;
-  if (getaddrinfo(options.host, port, &hints, &found) != 0 || found == nullptr) {
-    throw_type_error(env, "host '%s' is not a numeric IPv%d address", options.host, options.family);
-    return false;
-  }
-  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found, freeaddrinfo);
-  memcpy(address, found->ai_addr, found->ai_addrlen);
-  *bytes = found->ai_addrlen;
-  return true;
-}
-
 bool is_wildcard(const SocketAddress& address) {
   return address.any.sa_family == AF_INET ? address.v4.sin_addr.s_addr == htonl(INADDR_ANY)
                                           : IN6_IS_ADDR_UNSPECIFIED(&address.v6.sin6_addr) != 0;
@@ -193,6 +155,24 @@ bool set_number(napi_env env, napi_value object, const char* name, int32_t value
 }
 
 }  // namespace
+
+bool resolve(napi_env env, const char* host, int32_t port, int32_t family, SocketAddress* address, socklen_t* bytes) {
+  addrinfo hints{};
+  hints.ai_family = family == 4 ? AF_INET : AF_INET6;
+  hints.ai_socktype = SOCK_DGRAM;  // only so that it is one kind: the address is the same for all
+  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+  char service[8];
+  snprintf(service, sizeof service, "%d", port);
+  addrinfo* found = nullptr;
+  if (getaddrinfo(host, service, &hints, &found) != 0 || found == nullptr) {
+    throw_type_error(env, "host '%s' is not a numeric IPv%d address", host, family);
+    return false;
+  }
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(found, freeaddrinfo);
+  memcpy(address, found->ai_addr, found->ai_addrlen);
+  *bytes = found->ai_addrlen;
+  return true;
+}
 
 void SocketTable::add(int32_t index, int fd, int family, bool is_wildcard) {
   UdpSocket& socket = sockets_[index];
@@ -268,7 +248,7 @@ napi_value open_udp(napi_env env, napi_callback_info info) {
   OpenOptions options;
   SocketAddress address;
   socklen_t address_bytes;
-  if (!read_options(env, arguments[0], &options) || !resolve(env, options, &address, &address_bytes)) return nullptr;
+  if (!read_options(env, arguments[0], &options) || !resolve(env, options.host, options.port, options.family, &address, &address_bytes)) return nullptr;
 
   char subject[160];
   snprintf(subject, sizeof subject, options.family == 4 ? "udp:%s:%d" : "udp:[%s]:%d", options.host, options.port);
@@ -303,7 +283,7 @@ napi_value open_tcp(napi_env env, napi_callback_info info) {
   OpenOptions options{};
   SocketAddress address;
   socklen_t address_bytes;
-  if (!read_tcp_options(env, arguments[0], &options) || !resolve(env, options, &address, &address_bytes)) return nullptr;
+  if (!read_tcp_options(env, arguments[0], &options) || !resolve(env, options.host, options.port, options.family, &address, &address_bytes)) return nullptr;
 
   char subject[160];
   snprintf(subject, sizeof subject, options.family == 4 ? "tcp:%s:%d" : "tcp:[%s]:%d", options.host, options.port);

@@ -86,6 +86,9 @@ void drain_error_queue(UdpSocket& socket);
 // large, or what else was wrong.
 bool send_fragmented(const UdpSocket& socket, const msghdr& message);
 
+// Reads a numeric address. IPv6 zones ("fe80::1%eth0") are understood, names are not. False: an exception is pending.
+bool resolve(napi_env env, const char* host, int32_t port, int32_t family, SocketAddress* address, socklen_t* bytes);
+
 constexpr uint8_t V4_MAPPED_PREFIX[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 // Writes an IPv6 address to four words of the arena and returns its family there: 4 for a v4-mapped one.

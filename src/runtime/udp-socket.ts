@@ -1,9 +1,10 @@
-/** The typed face of the native addon (native/README.md): batched UDP, sockets that listen, eventfds, scheduling. Any thread; each thread that
- *  imports it has state of its own (attached arena, sockets, watchers), which ends with the thread. File descriptors are
- *  the process's: who opened one closes it.
+/** The typed face of the native addon (native/README.md): batched UDP, sockets that listen, connections of TCP, eventfds,
+ *  scheduling. Any thread; each thread that imports it has state of its own (attached arena, sockets, watchers, its epoll),
+ *  which ends with the thread. File descriptors are the process's: who opened one closes it.
  *
  *  Misuse throws a TypeError or RangeError; a system call that fails throws a `SystemError`. Hot: `receiveBatch`,
- *  `sendBatch`, `signal` and `nap` are the addon's own functions, called without anything in between. */
+ *  `sendBatch`, `waitForStreams`, `receiveStream`, `sendStream`, `signal` and `nap` are the addon's own functions, called
+ *  without anything in between. */
 
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -42,6 +43,40 @@ export interface UdpSocket {
   /** What the kernel gave, in the terms it was asked in. Less than asked for: `net.core.rmem_max` clamped it. */
   readonly receiveBufferBytes: number;
 }
+
+/** A connection that was accepted. */
+export interface AcceptedStream {
+  readonly fd: number;
+  /** The peer. Numeric; empty: it is gone already. */
+  readonly host: string;
+  readonly port: number;
+  readonly localHost: string;
+}
+
+export interface ConnectOptions {
+  /** Numeric, IPv6 without brackets, with its zone if link-local. */
+  readonly host: string;
+  /** 1 … 65535. */
+  readonly port: number;
+  readonly family: 4 | 6;
+  /** Where it comes from; empty: the kernel chooses. */
+  readonly localHost: string;
+  /** As of `acceptStream`. */
+  readonly keepAliveSec: number;
+}
+
+/** What `watchStream` is asked for and `waitForStreams` tells, in bits. */
+export const STREAM_EVENT = {
+  READABLE: 1,
+  WRITABLE: 2,
+  /** Told unasked, of a descriptor that is watched for anything: reset, or closed in both directions. */
+  BROKEN: 4,
+  /** Asked for with others: told once for each change, however long it lasts. So an eventfd need not be read. */
+  EDGE: 8,
+} as const;
+
+/** In the place of a descriptor: this thread's event loop has something to do. */
+export const LOOP_READY = -1;
 
 export interface Watch {
   /** Stops watching. May be called again, and from the callback. Leaves the eventfd open. */
@@ -102,6 +137,16 @@ interface Addon {
   signal(fd: number): void;
   watch(fd: number, callback: () => void): Watch;
   sendBatch(shard: number, first: number, count: number): number;
+  openStreams(area: Uint8Array<SharedArrayBuffer>, ready: Int32Array<SharedArrayBuffer>, forLoop: boolean): void;
+  watchStream(fd: number, interest: number): void;
+  waitForStreams(waitMs: number): number;
+  acceptStream(listener: number, keepAliveSec: number): AcceptedStream | number;
+  connectStream(options: ConnectOptions): number;
+  receiveStream(fd: number, offset: number, length: number): number;
+  sendStream(fd: number, offset: number, length: number): number;
+  streamError(fd: number): number;
+  endStream(fd: number): void;
+  resetStream(fd: number): void;
   scheduleThread(options: { readonly batch: boolean; readonly timerSlackNs: number }): void;
   nap(microseconds: number): void;
   yieldThread(): void;
@@ -212,6 +257,43 @@ export const watch = addon.watch;
  *  wrong (no such socket, a span outside of the arena …) throws a RangeError before anything is sent. Entries with the bit
  *  ELSEWHERE (layout.ts) in their socket are passed over, and their RESULT stays. */
 export const sendBatch = addon.sendBatch;
+
+/** Gives this thread an epoll, in the place of one that it had. `area`: the memory that `receiveStream` writes to and `sendStream`
+ *  reads from. `ready`: where `waitForStreams` tells what it has found, two words for each. `forLoop`: its waits also end when the
+ *  event loop has something to do; what is said of `wakeForLoop` holds. */
+export const openStreams = addon.openStreams;
+
+/** What is wanted of a descriptor, STREAM_EVENT; 0: nothing any more. Closing it does that, too. Throws a SystemError for what
+ *  cannot be watched. */
+export const watchStream = addon.watchStream;
+
+/** Waits `waitMs` (−1: without limit, 0: not at all) until some descriptor that is watched is ready. Returns how many, and has
+ *  written descriptor and STREAM_EVENT of each, or LOOP_READY, to `ready`; 0: out of time, or a signal. */
+export const waitForStreams = addon.waitForStreams;
+
+/** Accepts a connection that waits at a socket of `openTcp`; a negative errno: none does, or it could not be accepted. Keep-alives
+ *  of TCP begin after `keepAliveSec` (0 … 32767) of silence; 0: there are none. Without Nagle's algorithm. */
+export const acceptStream = addon.acceptStream;
+
+/** Begins to connect and returns the descriptor, or a negative errno. It is there, or has failed (`streamError`), once it is
+ *  writable. */
+export const connectStream = addon.connectStream;
+
+/** Receives into `length` bytes of the area at `offset`. Returns how many bytes came, 0: the peer sends no more, or a negative errno,
+ *  EAGAIN if nothing is there. */
+export const receiveStream = addon.receiveStream;
+
+/** Sends `length` bytes of the area at `offset`. Returns how many the kernel took, or a negative errno. */
+export const sendStream = addon.sendStream;
+
+/** The errno that a connection has met, which is forgotten then; 0: none. */
+export const streamError = addon.streamError;
+
+/** This end sends no more. */
+export const endStream = addon.endStream;
+
+/** Closes the descriptor, and tells the peer so by a reset. */
+export const resetStream = addon.resetStream;
 
 /** Scheduling of the calling thread: SCHED_BATCH or the ordinary class, and how exact its sleeps are. */
 export const scheduleThread = addon.scheduleThread;
