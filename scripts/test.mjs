@@ -73,6 +73,7 @@ function vitest(project, args) {
 function quickLoads() {
   const scenarios = ['options', 'call', 'call-located', 'register', 'register-insert', 'register-auth', 'redirect'];
   const loads = scenarios.map((scenario) => ['perf/load/load.ts', '--quick', '--scenario', scenario]);
+  loads.push(['perf/load/load.ts', '--quick', '--scenario', 'call', '--transport', 'tcp']);
   loads.push(['perf/scale/scale.ts', '--quick', '--scenario', 'options', '--workers', '1,2,3']);
   return loads.map((args) => ({ name: args.join(' '), args, isQuiet: true }));
 }

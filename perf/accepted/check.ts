@@ -112,7 +112,13 @@ async function measure(
   const measuredAt = new Date().toISOString();
   const { warmUpMs } = SCENARIOS[scenario];
   const load = { durationMs: DURATION_MS, warmUpMs, window: CLOSED_WINDOW, users: DEFAULT_USERS };
-  const entries = { revision: '', serverArguments, wantsBatchingRelay: false, wantsKamailio: false };
+  const entries = {
+    revision: '',
+    serverArguments,
+    transport: 'udp' as const,
+    wantsBatchingRelay: false,
+    wantsKamailio: false,
+  };
   const contestants = enter(scenario, entries, say);
   say(`${scenario}: ${SCENARIOS[scenario].title}`);
   const amount = { scenario, rate: 0, ...load };

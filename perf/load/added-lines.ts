@@ -4,7 +4,7 @@
 import { findNewline } from '../../src/base/newline.ts';
 import type { Arena } from '../../src/memory/arena.ts';
 import { sameBytes } from './byte-compare.ts';
-import type { Way } from './flow-settings.ts';
+import { serverRoute, serverVia, type Way } from './flow-settings.ts';
 
 const CR = 0x0d;
 const CAPITAL_R = 0x52;
@@ -26,12 +26,12 @@ export class AddedLines {
   readonly #recordRouteBytes: number;
 
   /** Keeps its constants at [at, at + ADDED_LINES_BYTES) of the arena. */
-  constructor(arena: Arena, at: number, { serverPort, hops }: Way) {
+  constructor(arena: Arena, at: number, way: Way) {
     this.#arena = arena;
     this.#view = new DataView(arena.buffer);
-    this.#hops = hops;
-    const via = `Via: SIP/2.0/UDP 127.0.0.1:${serverPort};branch=z9hG4bK`;
-    const recordRoute = `Record-Route: <sip:127.0.0.1:${serverPort};lr`;
+    this.#hops = way.hops;
+    const via = `Via: ${serverVia(way)}`;
+    const recordRoute = `Record-Route: ${serverRoute(way)}`;
     arena.bytes.set(Buffer.from(via + recordRoute), at);
     this.#viaAt = at;
     this.#viaBytes = via.length;

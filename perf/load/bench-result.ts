@@ -43,10 +43,10 @@ export function benchResultOf(run: Run): BenchResult {
     load: {
       scenario,
       generator: 'engine',
-      transport: 'udp',
+      transport: amount.transport ?? 'udp',
       ratePerSec: rate > 0 ? rate : null,
       window,
-      connections: 1,
+      connections: amount.transport === 'tcp' ? (amount.connections ?? 1) : 1,
       users: SCENARIOS[scenario].hasUsers ? users : null,
       durationMs,
       amount: null,

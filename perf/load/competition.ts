@@ -3,6 +3,7 @@
 import { type Contestant, kamailio, relay, strowger } from './contestants.ts';
 import type { EngineResult } from './engine-result.ts';
 import { cpuUsPerExchange, messagesPerSec } from './figures.ts';
+import type { Transport } from './flow-settings.ts';
 import type { ScenarioName } from './scenarios.ts';
 import { type Amount, type Cpus, play } from './turn.ts';
 
@@ -43,14 +44,16 @@ export async function playRound(
 export interface Entries {
   readonly revision: string;
   readonly serverArguments: readonly string[];
+  readonly transport: Transport;
   readonly wantsBatchingRelay: boolean;
   readonly wantsKamailio: boolean;
 }
 
 /** The floor first, then Strowger, and Kamailio where it is wanted and installed. */
 export function enter(scenario: ScenarioName, entries: Entries, say: (line: string) => void): Contestant[] {
-  const contestants = [relay(scenario, 'one')];
-  if (entries.wantsBatchingRelay) contestants.push(relay(scenario, 'batch'));
+  const isUdp = entries.transport === 'udp';
+  const contestants = [relay(scenario, isUdp ? 'one' : 'tcp')];
+  if (isUdp && entries.wantsBatchingRelay) contestants.push(relay(scenario, 'batch'));
   contestants.push(strowger(scenario, entries.revision, entries.serverArguments));
   if (!entries.wantsKamailio) return contestants;
   const other = kamailio(scenario);

@@ -25,7 +25,7 @@ export function strowger(name: ScenarioName, revision: string, more: readonly st
     name: 'strowger',
     role: 'subject',
     version: revision,
-    command: ({ serverPort }, folder) => {
+    command: ({ serverPort, transport }, folder) => {
       const configuration = strowgerConfiguration(setUp);
       const file = join(folder, 'strowger.yaml');
       if (configuration !== null) writeFileSync(file, configuration);
@@ -34,7 +34,7 @@ export function strowger(name: ScenarioName, revision: string, more: readonly st
         join(root, 'bin', 'strowger.js'),
         'start',
         ...(configuration === null ? [] : ['--config', file]),
-        ...['--listen', `udp:127.0.0.1:${serverPort}`],
+        ...['--listen', `${transport}:127.0.0.1:${serverPort}`],
         ...['--control', 'off'],
         ...['--set', `crash.directory=${folder}`],
         ...(more.some((word) => word.startsWith('location.store')) ? [] : ['--set', 'location.store=off']),
@@ -66,15 +66,16 @@ function strowgerConfiguration(setUp: Scenario['setUp']): string | null {
   }
 }
 
-/** The floor: recvfrom and sendto for each datagram, or recvmmsg and sendmmsg for up to 64. Where a server answers itself, the
+/** The floor: recvfrom and sendto for each datagram, or recvmmsg and sendmmsg for up to 64; of TCP, whatever a connection brings at
+ *  once, to the one that belongs to it. Where a server answers itself, the
  *  relay sends back what it gets: both of its ends are the client then. */
-export function relay(name: ScenarioName, mode: 'one' | 'batch'): Contestant {
+export function relay(name: ScenarioName, mode: 'one' | 'batch' | 'tcp'): Contestant {
   const binary = compileRelay();
   const forwards = SCENARIOS[name].floor === 'forwards';
   return {
-    name: mode === 'one' ? 'relay' : 'relay, batches',
+    name: mode === 'batch' ? 'relay, batches' : 'relay',
     role: 'relay',
-    version: mode === 'one' ? 'recvfrom/sendto' : 'recvmmsg/sendmmsg',
+    version: RELAY_CALLS[mode],
     command: ({ serverPort, clientPort, agentPort }) => [
       binary,
       `${serverPort}`,
@@ -85,8 +86,10 @@ export function relay(name: ScenarioName, mode: 'one' | 'batch'): Contestant {
   };
 }
 
+const RELAY_CALLS = { one: 'recvfrom/sendto', batch: 'recvmmsg/sendmmsg', tcp: 'epoll, recv/send' } as const;
+
 /** Kamailio, if it is on the PATH. Its fast allocator (-x fm -X fm: Debian's default is the one for debugging, five times
- *  slower), one UDP child, nothing logged, no TCP, no DNS, memory touched beforehand, only the modules that the scenario needs. */
+ *  slower), one child for the transport that is measured, nothing logged, no other transport, no DNS, memory touched beforehand, only the modules that the scenario needs. */
 export function kamailio(name: ScenarioName): Contestant | null {
   const version = spawnSync('kamailio', ['-v'], { encoding: 'utf8' });
   if (version.status !== 0) return null;
@@ -96,23 +99,23 @@ export function kamailio(name: ScenarioName): Contestant | null {
     name: 'kamailio',
     role: 'against',
     version: /kamailio (\S+)/.exec(version.stdout)?.[1] ?? 'unknown',
-    command: ({ serverPort }, folder) => {
+    command: (way, folder) => {
       const file = join(folder, 'kamailio.cfg');
-      writeFileSync(file, kamailioConfiguration(setUp, serverPort));
+      writeFileSync(file, kamailioConfiguration(setUp, way));
       const memory = ['-x', 'fm', '-X', 'fm', '-m', sharedMib, '-M', '32'];
       return ['kamailio', '-DD', '-E', '-f', file, '-w', folder, '-Y', folder, '-P', join(folder, 'pid'), ...memory];
     },
   };
 }
 
-function kamailioConfiguration(setUp: Scenario['setUp'], port: number): string {
+function kamailioConfiguration(setUp: Scenario['setUp'], { transport, serverPort }: Way): string {
   const common = `
 debug=-1
 log_stderror=yes
 children=1
-listen=udp:127.0.0.1:${port}
+listen=${transport}:127.0.0.1:${serverPort}
 maxbuffer=4194304
-disable_tcp=yes
+${transport === 'tcp' ? KAMAILIO_TCP : 'disable_tcp=yes'}
 disable_sctp=yes
 auto_aliases=no
 dns=no
@@ -140,6 +143,14 @@ ${ROUTE_BLOCKS[setUp]}
 }
 `;
 }
+
+/** As much at once as Strowger reads; connections stay for longer than a turn. */
+const KAMAILIO_TCP = `
+tcp_children=1
+tcp_async=yes
+tcp_rd_buf_size=65536
+tcp_connection_lifetime=3600
+tcp_max_connections=1024`;
 
 const PROXY_MODULES = `
 loadmodule "sl.so"

@@ -13,22 +13,12 @@
 
 import { getHeapStatistics } from 'node:v8';
 import { createArena } from '../../src/memory/arena.ts';
-import {
-  EGRESS_ENTRIES,
-  RECEIVE_BATCH,
-  SLOT,
-  SLOT_HEADER_BYTES,
-  SLOT_PAYLOAD_BYTES,
-  SLOT_STRIDE_BYTES,
-  slotOffset,
-} from '../../src/memory/layout.ts';
-import { addSocket, attach, openUdp, receiveBatch, sendBatch } from '../../src/runtime/udp-socket.ts';
+import { RECEIVE_BATCH, SLOT_STRIDE_BYTES, slotOffset } from '../../src/memory/layout.ts';
 import type { DelayName, Sample } from '../bench/result.ts';
 import { dropsAt } from '../bench/udp-sockets.ts';
 import type { EngineResult, Load } from './engine-result.ts';
 import { type Flow, type FlowParts, Tally } from './flow.ts';
 import type { HistogramFigures } from './histogram.ts';
-import { Outbox } from './outbox.ts';
 import {
   busyNsOf,
   cpuNsOf,
@@ -38,6 +28,8 @@ import {
   threadsOf,
 } from './process-figures.ts';
 import { createFlows } from './scenarios.ts';
+import { TcpNetwork } from './tcp-network.ts';
+import { MAX_STARTS, UdpNetwork } from './udp-network.ts';
 
 const START_LIMIT_MS = 10_000;
 /** Once it answers, what it says must be right so soon. */
@@ -55,10 +47,6 @@ const NEVER = 0x7fffffff;
 /** How many exchanges of one index a flow can have before it comes to the numbers of the other one. */
 const FLOW_GENERATIONS = 0x4000_0000;
 
-/** Socket indices. */
-const CLIENT = 0;
-const AGENT = 1;
-const CLIENT_ENTRIES = EGRESS_ENTRIES / 2;
 /** What one exchange has room for: all its messages, once. */
 const EXCHANGE_BYTES = 6144;
 
@@ -67,18 +55,19 @@ type Until = 'time' | 'answered' | 'first' | 'empty';
 
 const load = JSON.parse(process.argv[2] ?? 'null') as Load;
 const roomSlots = Math.ceil(((load.window + 1) * EXCHANGE_BYTES) / SLOT_STRIDE_BYTES);
-const arena = createArena({ shardCount: 1, slotCount: 2 * RECEIVE_BATCH + 2 * roomSlots, jumboCount: 1 });
-const { words, map } = arena;
+const isTcp = load.way.transport === 'tcp';
+/** The first slots are the network's. */
+const networkSlots = isTcp ? TcpNetwork.slots(load.way) : 2 * RECEIVE_BATCH;
+const arena = createArena({ shardCount: 1, slotCount: networkSlots + 2 * roomSlots, jumboCount: 1 });
 const tally = new Tally();
-const receiveBufferBytes = openSockets();
-const client = new Outbox(arena, CLIENT_ENTRIES, CLIENT_ENTRIES, CLIENT, load.way.serverPort);
-const agent = new Outbox(arena, 0, CLIENT_ENTRIES, AGENT, load.way.serverPort);
+const beganAtMs = performance.now();
+const network = isTcp ? new TcpNetwork(arena, load.way, clockUs) : new UdpNetwork(arena, load.way, clockUs);
+const { client, agent } = network;
 const flows = createFlows(load.scenario, load.isFloor, load.users, partsFor);
 
 let flow: Flow = flows.before ?? flows.main;
 let sent = 0;
 let skipped = 0;
-const beganAtMs = performance.now();
 let busyUs = 0;
 /** How many exchanges may be in flight now. */
 let limit = 0;
@@ -170,7 +159,7 @@ function run(): void {
     generatorAllocatedBytes: allocatedBytes,
     serverDrops: end.serverDrops - begin.serverDrops,
     ownDrops: end.ownDrops - begin.ownDrops,
-    receiveBufferBytes,
+    receiveBufferBytes: network.receiveBufferBytes,
     delays,
     transit,
     series,
@@ -199,8 +188,8 @@ function print(result: EngineResult): void {
 function edge() {
   const { pids, way, serverCpus } = load;
   return {
-    serverDrops: dropsAt(way.serverPort),
-    ownDrops: dropsAt(way.clientPort) + dropsAt(way.agentPort),
+    serverDrops: isTcp ? 0 : dropsAt(way.serverPort),
+    ownDrops: isTcp ? 0 : dropsAt(way.clientPort) + dropsAt(way.agentPort),
     residentKib: residentKibOf(pids),
     threads: threadsOf(pids),
     busyNs: serverCpus.reduce((sum, cpu) => sum + busyNsOf(cpu), 0),
@@ -226,16 +215,8 @@ function spin(forMs: number, until: Until): void {
   const end = before + forMs * 1000;
   let overdueCheckAt = before + OVERDUE_CHECK_US;
   while (before < end) {
-    const count = receiveBatch(RECEIVE_BATCH, 0);
-    const now = clockUs();
-    for (let position = 0; position < count; position++) {
-      const offset = slotOffset(map, position);
-      const word = offset >> 2;
-      const start = offset + SLOT_HEADER_BYTES;
-      const afterLast = start + Math.min(words[word + SLOT.LENGTH_WORD]!, SLOT_PAYLOAD_BYTES);
-      if (words[word + SLOT.SOCKET_WORD] === CLIENT) flow.atClient(start, afterLast, now);
-      else flow.atAgent(start, afterLast, now);
-    }
+    const count = network.receive(flow);
+    const now = network.nowUs;
     tally.received += count;
     if (limit > 0) startDue(count > 0 ? clockUs() : now);
     const toSend = agent.count + client.count;
@@ -259,22 +240,13 @@ function spin(forMs: number, until: Until): void {
 }
 
 function flush(): void {
-  if (agent.count > 0) {
-    sendBatch(0, agent.first, agent.count);
-    sent += agent.count;
-    agent.clear();
-  }
-  if (client.count > 0) {
-    sendBatch(0, client.first, client.count);
-    sent += client.count;
-    client.clear();
-  }
+  sent += network.flush();
   flow.afterSending();
 }
 
 /** Starts the exchanges that may start now. */
 function startDue(now: number): void {
-  let starts = CLIENT_ENTRIES - client.count;
+  let starts = MAX_STARTS - client.count;
   if (starts > RECEIVE_BATCH) starts = RECEIVE_BATCH;
   if (!isOpen) {
     if (flow.inFlight >= limit) return;
@@ -322,34 +294,11 @@ function sampleSecond(): void {
   sampleAt += SAMPLE_US;
 }
 
-// ---- Sockets and memory ---------------------------------------------------------------------------------------------
+// ---- Memory ---------------------------------------------------------------------------------------------
 
 function partsFor(i: 0 | 1): FlowParts {
-  const at = slotOffset(map, 2 * RECEIVE_BATCH + i * roomSlots);
+  const at = slotOffset(arena.map, networkSlots + i * roomSlots);
   const print = (line: string) => process.stderr.write(`${line}\n`);
   const firstGeneration = i * FLOW_GENERATIONS;
   return { arena, at, window: load.window, firstGeneration, way: load.way, client, agent, tally, print };
-}
-
-/** Opens both ends; returns the smaller receive buffer. */
-function openSockets(): number {
-  const { clientPort, agentPort } = load.way;
-  attach(arena.bytes);
-  let least = Number.POSITIVE_INFINITY;
-  for (const [index, port] of [clientPort, agentPort].entries()) {
-    const socket = openUdp({
-      host: '127.0.0.1',
-      port,
-      family: 4,
-      dualStack: false,
-      receiveBufferBytes: 4 << 20,
-      sendBufferBytes: 4 << 20,
-      dscp: 0,
-      reusePort: false,
-    });
-    addSocket(index, socket.fd, 4, false);
-    least = Math.min(least, socket.receiveBufferBytes);
-  }
-  for (let i = 0; i < RECEIVE_BATCH; i++) words[(map.plan >> 2) + i] = i;
-  return least;
 }

@@ -1,5 +1,7 @@
 /** What is wrong with a message, in words. Cold: only for messages that were not, byte for byte, what had to come. */
 
+import { serverRoute, serverVia, type Way } from './flow-settings.ts';
+
 /** The cause is what failures are counted by; the sentence is for people. */
 export interface Finding {
   readonly cause: string;
@@ -11,7 +13,7 @@ export interface Expectation {
   readonly text: string;
   readonly addedVias: number;
   readonly addedRecordRoutes: number;
-  readonly serverPort: number;
+  readonly way: Way;
 }
 
 /** Headers whose values belong to the exchange, in the order in which a wrong one is named. */
@@ -53,13 +55,13 @@ function ofStartLine(received: string, expected: string): Finding | null {
   return unexpected(received);
 }
 
-function ofVias(received: string[], expected: string[], { addedVias, serverPort }: Expectation): Finding | null {
+function ofVias(received: string[], expected: string[], { addedVias, way }: Expectation): Finding | null {
   const own = expected[0]!;
   if (!received.includes(own)) return { cause: 'via', sentence: 'own Via changed or gone' };
   const added = received.length - expected.length;
   if (added !== addedVias) return { cause: 'via', sentence: `${added} Vias added instead of ${addedVias}` };
   if (received.at(-1) !== own) return { cause: 'via', sentence: 'something under the own Via' };
-  const isServers = (via: string) => via.startsWith(`SIP/2.0/UDP 127.0.0.1:${serverPort};branch=z9hG4bK`);
+  const isServers = (via: string) => via.startsWith(serverVia(way));
   if (received.slice(0, -1).every(isServers)) return null;
   return { cause: 'via', sentence: 'the added Via is not that of the server, or has no branch of RFC 3261' };
 }
@@ -70,7 +72,7 @@ function ofRoutes(head: string[], wanted: string[], expected: Expectation): Find
   if (added !== expected.addedRecordRoutes) {
     return { cause: 'record-route', sentence: `${added} Record-Routes added instead of ${expected.addedRecordRoutes}` };
   }
-  const isServers = (route: string) => route.startsWith(`<sip:127.0.0.1:${expected.serverPort};lr`);
+  const isServers = (route: string) => route.startsWith(serverRoute(expected.way));
   if (valuesOf(head, 'Record-Route').every(isServers)) return null;
   return { cause: 'record-route', sentence: 'the Record-Route is not that of the server, or has no lr' };
 }

@@ -9,7 +9,7 @@ import { hexAt } from './byte-compare.ts';
 import { explain, type Finding } from './explanation.ts';
 import type { Way } from './flow-settings.ts';
 import { Histogram } from './histogram.ts';
-import type { Outbox } from './outbox.ts';
+import type { Sending } from './outbox.ts';
 import { GENERATION, GENERATION_DIGITS, INDEX, INDEX_DIGITS, StampedTexts } from './stamped-texts.ts';
 
 /** First bit of an exchange's flags; the others are the flow's own. */
@@ -41,8 +41,8 @@ export interface FlowParts {
   /** Of this flow's exchanges: two flows of a run must never use the same branch. */
   readonly firstGeneration: number;
   readonly way: Way;
-  readonly client: Outbox;
-  readonly agent: Outbox;
+  readonly client: Sending;
+  readonly agent: Sending;
   readonly tally: Tally;
   /** Called with whatever is not as it should be, the first few times. */
   readonly print: (line: string) => void;
@@ -61,8 +61,8 @@ export abstract class Flow {
   protected readonly words: Int32Array<SharedArrayBuffer>;
   protected readonly view: DataView;
   protected readonly way: Way;
-  protected readonly client: Outbox;
-  protected readonly agent: Outbox;
+  protected readonly client: Sending;
+  protected readonly agent: Sending;
   protected readonly tally: Tally;
   protected readonly texts: StampedTexts;
   protected readonly flags: Uint8Array;
@@ -90,7 +90,7 @@ export abstract class Flow {
     this.agent = parts.agent;
     this.tally = parts.tally;
     this.#print = parts.print;
-    this.texts = new StampedTexts(arena, parts.at, window, texts, roomBytes);
+    this.texts = new StampedTexts(arena, parts.at, window, texts, roomBytes, parts.way.connections);
     this.flags = new Uint8Array(window);
     this.dueAt = new Int32Array(window);
     this.#window = window;
@@ -268,8 +268,8 @@ export abstract class Flow {
 const NOT_OURS: Finding = { cause: 'via', sentence: 'nothing of ours, or the own Via is changed or gone' };
 
 /** Own Via of a request; the letter says which request of the exchange it belongs to. */
-export function ownVia({ clientPort }: Way, letter: string): string {
-  return `Via: SIP/2.0/UDP 127.0.0.1:${clientPort};branch=z9hG4bK${INDEX}${GENERATION}${letter}`;
+export function ownVia({ clientPort, transport }: Way, letter: string): string {
+  return `Via: SIP/2.0/${transport.toUpperCase()} 127.0.0.1:${clientPort};branch=z9hG4bK${INDEX}${GENERATION}${letter}`;
 }
 
 /** Where in an own Via line the number of the exchange is. */

@@ -56,7 +56,7 @@ export abstract class ForwardingFlow extends Flow {
     const at = this.texts.start(index, text);
     const line = this.startLines[text]!;
     const rest = line + this.viaBytes;
-    this.agent.begin();
+    this.agent.begin(index);
     this.agent.add(at, line);
     this.agent.add(viasAt, viasEnd - viasAt);
     this.agent.add(at + rest, this.texts.lengths[text]! - rest);
@@ -89,7 +89,7 @@ export abstract class ForwardingFlow extends Flow {
     const whole =
       this.textOf(startLine, startLine + this.startLines[line]!) +
       this.textOf(at + this.startLines[text]!, at + this.texts.lengths[text]!);
-    const { hops, serverPort } = this.way;
-    return { text: whole, addedVias: added * hops, addedRecordRoutes: recordRoutes * hops, serverPort };
+    const { way } = this;
+    return { text: whole, addedVias: added * way.hops, addedRecordRoutes: recordRoutes * way.hops, way };
   }
 }

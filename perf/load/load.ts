@@ -69,11 +69,12 @@ function verdict({ failed, limitedBy }: Summary, { isQuick }: Options): number {
 }
 
 function conditionsLine(options: Options, cpus: Cpus, contestants: readonly Contestant[]): string {
-  const { scenario, rounds, durationMs, warmUpMs, window, rate, users } = options;
+  const { scenario, transport, connections, rounds, durationMs, warmUpMs, window, rate, users } = options;
   const { title, hasUsers } = SCENARIOS[scenario];
   const how = rate > 0 ? `open loop at ${rate} exchanges/s` : `closed loop, ${window} exchanges in flight`;
   const who = contestants.map(({ name, version }) => `${name} (${version})`).join(', ');
   const turns = `${rounds} × ${durationMs / 1000} s after ${warmUpMs / 1000} s of warm-up`;
   const whom = hasUsers ? `, ${users} users` : '';
-  return `${title}${whom}; ${how}, ${turns}; load on CPU ${cpus.load}, server on CPU ${cpus.server.join(',')}: ${who}`;
+  const by = transport === 'udp' ? 'UDP' : `TCP, ${connections} connections on either side`;
+  return `${title}${whom}, by ${by}; ${how}, ${turns}; load on CPU ${cpus.load}, server on CPU ${cpus.server.join(',')}: ${who}`;
 }

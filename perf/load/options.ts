@@ -1,12 +1,13 @@
 /** The command line of `npm run perf`, and the kinds of values that its siblings have in common with it. */
 
 import { parseArgs } from 'node:util';
-import { MAX_USERS } from './flow-settings.ts';
+import { MAX_CONNECTIONS, MAX_USERS, TRANSPORTS, type Transport } from './flow-settings.ts';
 import { isScenario, SCENARIO_NAMES, SCENARIOS, type ScenarioName } from './scenarios.ts';
 import { MAX_EXCHANGES } from './stamped-texts.ts';
 
 export const DEFAULT_USERS = 100_000;
 export const CLOSED_WINDOW = 64;
+const DEFAULT_CONNECTIONS = 10;
 const OPEN_WINDOW = 4096;
 
 const LIST = SCENARIO_NAMES.map((name) => `  ${name.padEnd(18)}  ${SCENARIOS[name].title}`).join('\n');
@@ -17,6 +18,8 @@ What does one core of CPU carry, and what does an exchange cost? Strowger, a bar
 Kamailio take turns on one CPU, with a load over loopback from another that checks every message it gets back.
 
   --scenario NAME     one of those below, default options
+  --transport NAME    udp or tcp, default udp
+  --connections N     tcp: so many on either side, which stay, default ${DEFAULT_CONNECTIONS}
   --rounds N          turns of each, default 5
   --duration SEC      measured window of a turn, default 2
   --warm-up SEC       before it, default 1, for calls 3
@@ -37,6 +40,8 @@ at its limit. With --quick, 0 or 1.
 
 export interface Options {
   readonly scenario: ScenarioName;
+  readonly transport: Transport;
+  readonly connections: number;
   readonly rounds: number;
   readonly durationMs: number;
   readonly warmUpMs: number;
@@ -58,6 +63,8 @@ export function parseOptions(argv: readonly string[]): Options | null {
     allowNegative: true,
     options: {
       scenario: { type: 'string', default: 'options' },
+      transport: { type: 'string', default: 'udp' },
+      connections: { type: 'string', default: `${DEFAULT_CONNECTIONS}` },
       rounds: { type: 'string' },
       duration: { type: 'string' },
       'warm-up': { type: 'string' },
@@ -79,6 +86,8 @@ export function parseOptions(argv: readonly string[]): Options | null {
   const warmUp = isQuick ? '0.2' : `${SCENARIOS[scenario].warmUpMs / 1000}`;
   return {
     scenario,
+    transport: transportIn(values.transport),
+    connections: wholeNumberIn('connections', values.connections, 1, MAX_CONNECTIONS),
     rounds: wholeNumberIn('rounds', values.rounds ?? (isQuick ? '1' : '5'), 1, 1000),
     durationMs: 1000 * numberIn('duration', values.duration ?? (isQuick ? '0.3' : '2'), 0.1, 300),
     warmUpMs: 1000 * numberIn('warm-up', values['warm-up'] ?? warmUp, 0, 60),
@@ -96,6 +105,12 @@ export function parseOptions(argv: readonly string[]): Options | null {
 export function scenarioIn(name: string): ScenarioName {
   if (isScenario(name)) return name;
   throw new Error(`--scenario is one of ${SCENARIO_NAMES.join(', ')}, not ${JSON.stringify(name)}`);
+}
+
+function transportIn(name: string): Transport {
+  const transport = TRANSPORTS.find((each) => each === name);
+  if (transport !== undefined) return transport;
+  throw new Error(`--transport is one of ${TRANSPORTS.join(', ')}, not ${JSON.stringify(name)}`);
 }
 
 /** Throws an Error that names the option unless `text` is a number from `least` to `most`. */

@@ -6,7 +6,17 @@ import { EGRESS, EGRESS_STRIDE_BYTES } from '../../src/memory/layout.ts';
 
 const ENTRY_WORDS = EGRESS_STRIDE_BYTES >> 2;
 
-export class Outbox {
+/** Where flows put what they send. */
+export interface Sending {
+  /** Messages since the last flush. */
+  readonly count: number;
+  /** Begins a message, which `add` fills. Those with the same number go by the same connection. */
+  begin(number: number): void;
+  /** Appends bytes of the arena to the message; no bytes are fine. */
+  add(at: number, bytes: number): void;
+}
+
+export class Outbox implements Sending {
   count = 0;
   readonly first: number;
   readonly #words: Int32Array;
@@ -29,14 +39,12 @@ export class Outbox {
     }
   }
 
-  /** Begins a message, which `add` fills. */
   begin(): void {
     assert(this.count < this.#room, 'more messages than one flush holds');
     this.#entry = this.#table + (this.first + this.count++) * ENTRY_WORDS;
     this.#words[this.#entry + EGRESS.SPAN_COUNT_WORD] = 0;
   }
 
-  /** Appends bytes of the arena to the message; no bytes are no span. */
   add(at: number, bytes: number): void {
     if (bytes === 0) return;
     const words = this.#words;

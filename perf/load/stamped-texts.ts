@@ -7,7 +7,7 @@
  *  ``` */
 
 import type { Arena } from '../../src/memory/arena.ts';
-import { USER_DIGITS } from './flow-settings.ts';
+import { AGENT, FIRST_AGENT, USER_DIGITS } from './flow-settings.ts';
 
 /** Stand-ins in the texts, one private character for each digit. */
 export const INDEX_DIGITS = 4;
@@ -37,8 +37,9 @@ export class StampedTexts {
   readonly #users: Int32Array;
   readonly #cseqs: Int32Array;
 
-  /** Lays out `count` areas from byte `at` of the arena on, each with `roomBytes` behind its texts. */
-  constructor(arena: Arena, at: number, count: number, texts: readonly string[], roomBytes: number) {
+  /** Lays out `count` areas from byte `at` of the arena on, each with `roomBytes` behind its texts. `agents`: addresses that
+   *  the UAS has; the exchanges have them in turns. */
+  constructor(arena: Arena, at: number, count: number, texts: readonly string[], roomBytes: number, agents = 1) {
     this.#arena = arena;
     this.#at = at;
     const starts: number[] = [];
@@ -58,8 +59,10 @@ export class StampedTexts {
     this.#cseqs = places(CSEQ);
     for (let index = 0; index < count; index++) {
       const digits = index.toString(16).padStart(INDEX_DIGITS, '0');
-      for (const [i, text] of texts.entries())
-        this.#write(this.area(index) + starts[i]!, text.replaceAll(INDEX, digits));
+      const agent = `${FIRST_AGENT + (index % agents)}`;
+      for (const [i, text] of texts.entries()) {
+        this.#write(this.area(index) + starts[i]!, text.replaceAll(INDEX, digits).replaceAll(AGENT, agent));
+      }
     }
   }
 

@@ -4,13 +4,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isBound } from '../bench/udp-sockets.ts';
 import type { Contestant } from './contestants.ts';
 import type { EngineResult, Load } from './engine-result.ts';
-import type { Way } from './flow-settings.ts';
+import type { Transport, Way } from './flow-settings.ts';
 import { processTree } from './process-figures.ts';
 import { SCENARIOS } from './scenarios.ts';
 
@@ -27,7 +28,15 @@ export interface Cpus {
 }
 
 /** How much of what. */
-export type Amount = Pick<Load, 'scenario' | 'window' | 'rate' | 'users' | 'warmUpMs' | 'durationMs'>;
+export type Amount = Pick<Load, 'scenario' | 'window' | 'rate' | 'users' | 'warmUpMs' | 'durationMs'> & Partial<Lines>;
+
+/** What the messages go by. */
+export interface Lines {
+  /** UDP unless it says otherwise. */
+  readonly transport: Transport;
+  /** Of TCP: those of the UAC to the server, and as many from the server to the UAS. */
+  readonly connections: number;
+}
 
 export interface Played {
   readonly result: EngineResult;
@@ -39,9 +48,12 @@ export interface Played {
 
 /** Throws an Error with one line and the contestant's output if it does not start, or what comes back is not right. */
 export async function play(contestant: Contestant, cpus: Cpus, amount: Amount): Promise<Played> {
-  const [serverPort, clientPort, agentPort] = await freePorts(3);
+  const [serverPort, clientPort, agentPort] = await freePorts(3, amount.transport ?? 'udp');
   const isFloor = contestant.role === 'relay';
+  const { transport = 'udp', connections = 1 } = amount;
   const way: Way = {
+    transport,
+    connections: transport === 'udp' ? 1 : connections,
     serverPort: serverPort!,
     clientPort: clientPort!,
     agentPort: agentPort!,
@@ -53,12 +65,16 @@ export async function play(contestant: Contestant, cpus: Cpus, amount: Amount): 
   const words = contestant.command(way, folder);
   const server = startPinned(cpus.server, words);
   try {
-    await untilBound(contestant, server, way.serverPort);
+    await untilBound(contestant, server, way);
     const pids = processTree(server.process.pid!);
     const { scenario, window, rate, users, warmUpMs, durationMs } = amount;
     const load = { scenario, window, rate, users, warmUpMs, durationMs, isFloor, way, pids, serverCpus: cpus.server };
     const result = await runEngine(load, cpus.load);
-    return { result, command: withoutPaths(words, folder), target: `sip:127.0.0.1:${way.serverPort}` };
+    return {
+      result,
+      command: withoutPaths(words, folder),
+      target: `sip:127.0.0.1:${way.serverPort}${transport === 'udp' ? '' : ';transport=tcp'}`,
+    };
   } catch (error) {
     throw new Error(`${contestant.name}: ${(error as Error).message}\n${server.output()}${server.errors()}`);
   } finally {
@@ -86,9 +102,9 @@ async function runEngine(load: Load, cpu: number): Promise<EngineResult> {
   return JSON.parse(engine.output()) as EngineResult;
 }
 
-async function untilBound(contestant: Contestant, server: Child, port: number): Promise<void> {
+async function untilBound(contestant: Contestant, server: Child, { serverPort, transport }: Way): Promise<void> {
   const until = performance.now() + START_LIMIT_MS;
-  while (!isBound(port)) {
+  while (!isBound(serverPort, transport)) {
     if (server.process.exitCode !== null) throw new Error(`${contestant.name} ended by itself`);
     if (performance.now() > until) throw new Error(`did not open its port within ${START_LIMIT_MS / 1000} s`);
     await sleep(POLL_MS);
@@ -96,7 +112,8 @@ async function untilBound(contestant: Contestant, server: Child, port: number): 
 }
 
 /** Ports that are free now, taken together so that they differ. */
-async function freePorts(count: number): Promise<number[]> {
+async function freePorts(count: number, transport: Transport): Promise<number[]> {
+  if (transport === 'tcp') return freeTcpPorts(count);
   const sockets = Array.from({ length: count }, () => createSocket('udp4'));
   const ports = await Promise.all(
     sockets.map(
@@ -107,6 +124,20 @@ async function freePorts(count: number): Promise<number[]> {
     ),
   );
   for (const socket of sockets) socket.close();
+  return ports;
+}
+
+async function freeTcpPorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports = await Promise.all(
+    servers.map(
+      (server) =>
+        new Promise<number>((resolve, reject) => {
+          server.once('error', reject).listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
+        }),
+    ),
+  );
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   return ports;
 }
 

@@ -6,7 +6,7 @@ import type { DelayName } from '../../bench/result.ts';
 import { sameBytes } from '../byte-compare.ts';
 import { explain, type Finding } from '../explanation.ts';
 import { type FlowParts, MAX_FORWARDS, maxForwardsIn, message, ownVia } from '../flow.ts';
-import { DOMAIN, type Way } from '../flow-settings.ts';
+import { agentPlace, clientPlace, contactPlace, DOMAIN, type Way } from '../flow-settings.ts';
 import { ForwardingFlow } from '../forwarding-flow.ts';
 import { LINE } from '../header-lines.ts';
 import { Histogram } from '../histogram.ts';
@@ -73,7 +73,7 @@ export class CallFlow extends ForwardingFlow {
     if (this.#users !== null) this.texts.stampUser(index, this.#users.next());
     const at = this.texts.start(index, TEXT.INVITE);
     this.sendMaxForwards(at + this.#forwardsIn[TEXT.INVITE]!);
-    this.client.begin();
+    this.client.begin(index);
     this.client.add(at, this.texts.lengths[TEXT.INVITE]!);
   }
 
@@ -195,7 +195,7 @@ export class CallFlow extends ForwardingFlow {
     const at = this.texts.start(index, text);
     const line = this.startLines[text]!;
     this.sendMaxForwards(at + this.#forwardsIn[text]!);
-    this.client.begin();
+    this.client.begin(index);
     this.client.add(at, line);
     if (routeBytes > 0) this.client.add(route + RECORD_BYTES, routeBytes - RECORD_BYTES);
     this.client.add(at + line, this.texts.lengths[text]! - line);
@@ -245,7 +245,7 @@ export class CallFlow extends ForwardingFlow {
   /** Cold. RFC 3261 17.1.1.3. */
   #acknowledgeRefusal(index: number): void {
     const { lines } = this.#answers;
-    this.client.begin();
+    this.client.begin(index);
     this.client.add(this.texts.start(index, TEXT.REFUSED_ACK), this.texts.lengths[TEXT.REFUSED_ACK]!);
     this.client.add(lines.starts[LINE.TO]!, lines.ends[LINE.TO]! - lines.starts[LINE.TO]!);
     this.client.add(this.texts.start(index, TEXT.REFUSED_ACK_END), this.texts.lengths[TEXT.REFUSED_ACK_END]!);
@@ -307,13 +307,12 @@ function sdp(user: string, port: number, codecs: readonly string[]): string {
 
 /** The 180 and the 200 to the INVITE have start lines of other lengths; the Via is found behind each. */
 function textsOf(way: Way, isLocated: boolean): string[] {
-  const { clientPort, agentPort } = way;
   const user = isLocated ? `user${USER}` : 'bob';
-  const called = isLocated ? `sip:${user}@${DOMAIN}` : `sip:bob@127.0.0.1:${agentPort}`;
-  const contact = `sip:${user}@127.0.0.1:${agentPort}`;
+  const contact = `sip:${user}@${isLocated ? contactPlace(way) : agentPlace(way)}`;
+  const called = isLocated ? `sip:${user}@${DOMAIN}` : contact;
   const maxForwards = `Max-Forwards: ${MAX_FORWARDS - way.hops}`;
   const from = `From: "Alice at Perf" <sip:alice@${DOMAIN}>;tag=a${INDEX}${GENERATION}`;
-  const to = `To: <${called}>`;
+  const to = `To: <sip:${user}@${isLocated ? DOMAIN : `127.0.0.1:${way.agentPort}`}>`;
   const toWithTag = `${to};tag=b${INDEX}${GENERATION}`;
   const callId = `Call-ID: ${INDEX}${GENERATION}-5f3a9c01@127.0.0.1`;
   const agent = 'User-Agent: Strowger load engine';
@@ -329,7 +328,7 @@ function textsOf(way: Way, isLocated: boolean): string[] {
       to,
       callId,
       'CSeq: 1 INVITE',
-      `Contact: <sip:alice@127.0.0.1:${clientPort}>`,
+      `Contact: <sip:alice@${clientPlace(way)}>`,
       agent,
       allow,
       'Supported: replaces, timer',

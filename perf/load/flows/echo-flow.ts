@@ -5,7 +5,7 @@ import type { DelayName } from '../../bench/result.ts';
 import { sameBytes } from '../byte-compare.ts';
 import { type Expectation, explain } from '../explanation.ts';
 import { Flow, type FlowParts, MAX_FORWARDS, message, numberInVia, ownVia } from '../flow.ts';
-import { DOMAIN, type Way } from '../flow-settings.ts';
+import { contactPlace, DOMAIN, type Way } from '../flow-settings.ts';
 import { Histogram } from '../histogram.ts';
 import { GENERATION, INDEX } from '../stamped-texts.ts';
 
@@ -55,14 +55,14 @@ export class EchoFlow extends Flow {
   }
 
   #send(index: number, text: number): void {
-    this.client.begin();
+    this.client.begin(index);
     this.client.add(this.texts.start(index, text), this.texts.lengths[text]!);
   }
 
   #expectation(index: number, text: number): Expectation {
     const at = this.texts.start(index, text);
     const whole = this.textOf(at, at + this.texts.lengths[text]!);
-    return { text: whole, addedVias: 0, addedRecordRoutes: 0, serverPort: this.way.serverPort };
+    return { text: whole, addedVias: 0, addedRecordRoutes: 0, way: this.way };
   }
 }
 
@@ -80,7 +80,7 @@ function echoText(way: Way, more: readonly string[]): string {
     `To: <sip:user0000000@${DOMAIN}>`,
     `Call-ID: ${INDEX}${GENERATION}-5f3a9c01@127.0.0.1`,
     'CSeq: 1000000 REGISTER',
-    `Contact: <sip:user0000000@127.0.0.1:${way.agentPort}>`,
+    `Contact: <sip:user0000000@${contactPlace(way)}>`,
     'Expires: 3600',
     ...more,
     'User-Agent: Strowger load engine',

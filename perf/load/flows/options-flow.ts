@@ -2,7 +2,7 @@
 
 import { explain } from '../explanation.ts';
 import { type FlowParts, IN_FLIGHT, MAX_FORWARDS, maxForwardsIn, message, ownVia } from '../flow.ts';
-import type { Way } from '../flow-settings.ts';
+import { agentPlace, clientPlace, type Way } from '../flow-settings.ts';
 import { ForwardingFlow } from '../forwarding-flow.ts';
 import { Histogram } from '../histogram.ts';
 import { GENERATION, INDEX } from '../stamped-texts.ts';
@@ -25,7 +25,7 @@ export class OptionsFlow extends ForwardingFlow {
   protected override begin(index: number): void {
     const at = this.texts.start(index, TEXT.OPTIONS);
     this.sendMaxForwards(at + this.#maxForwardsAt);
-    this.client.begin();
+    this.client.begin(index);
     this.client.add(at, this.texts.lengths[TEXT.OPTIONS]!);
   }
 
@@ -63,7 +63,7 @@ export class OptionsFlow extends ForwardingFlow {
 
 function optionsText(way: Way): string {
   return message([
-    `OPTIONS sip:bob@127.0.0.1:${way.agentPort} SIP/2.0`,
+    `OPTIONS sip:bob@${agentPlace(way)} SIP/2.0`,
     ownVia(way, 'o'),
     `Max-Forwards: ${MAX_FORWARDS - way.hops}`,
     // Every proxy adds it where it is not there (RFC 5393 5.3.3), but hardly any does.
@@ -72,7 +72,7 @@ function optionsText(way: Way): string {
     `To: <sip:bob@127.0.0.1:${way.agentPort}>`,
     `Call-ID: ${INDEX}${GENERATION}-5f3a9c01@127.0.0.1`,
     'CSeq: 314159 OPTIONS',
-    `Contact: <sip:alice@127.0.0.1:${way.clientPort}>`,
+    `Contact: <sip:alice@${clientPlace(way)}>`,
     'User-Agent: Strowger load engine',
     'Accept: application/sdp',
   ]);
@@ -86,7 +86,7 @@ function okText(way: Way): string {
     `To: <sip:bob@127.0.0.1:${way.agentPort}>;tag=b${INDEX}${GENERATION}`,
     `Call-ID: ${INDEX}${GENERATION}-5f3a9c01@127.0.0.1`,
     'CSeq: 314159 OPTIONS',
-    `Contact: <sip:bob@127.0.0.1:${way.agentPort}>`,
+    `Contact: <sip:bob@${agentPlace(way)}>`,
     'Accept: application/sdp',
     'Allow: INVITE, ACK, CANCEL, OPTIONS, BYE',
   ]);

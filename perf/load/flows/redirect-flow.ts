@@ -3,7 +3,7 @@
 import { AnsweredFlow } from '../answered-flow.ts';
 import { sameBytes } from '../byte-compare.ts';
 import { type FlowParts, MAX_FORWARDS, message, ownVia } from '../flow.ts';
-import { DOMAIN, type Way } from '../flow-settings.ts';
+import { clientPlace, contactPlace, DOMAIN, type Way } from '../flow-settings.ts';
 import { LINE } from '../header-lines.ts';
 import { Histogram } from '../histogram.ts';
 import type { RandomUsers } from '../random-users.ts';
@@ -26,7 +26,7 @@ export class RedirectFlow extends AnsweredFlow {
 
   protected override begin(index: number): void {
     this.texts.stampUser(index, this.#users.next());
-    this.client.begin();
+    this.client.begin(index);
     this.client.add(this.texts.start(index, TEXT.INVITE), this.texts.lengths[TEXT.INVITE]!);
   }
 
@@ -56,7 +56,7 @@ export class RedirectFlow extends AnsweredFlow {
   /** RFC 3261 17.1.1.3: with the To of the response. */
   #acknowledge(index: number): void {
     const { lines } = this.answers;
-    this.client.begin();
+    this.client.begin(index);
     this.client.add(this.texts.start(index, TEXT.ACK), this.texts.lengths[TEXT.ACK]!);
     this.client.add(lines.starts[LINE.TO]!, lines.ends[LINE.TO]! - lines.starts[LINE.TO]!);
     this.client.add(this.texts.start(index, TEXT.ACK_END), this.texts.lengths[TEXT.ACK_END]!);
@@ -76,13 +76,13 @@ function textsOf(way: Way): string[] {
       `To: <${called}>`,
       callId,
       'CSeq: 1 INVITE',
-      `Contact: <sip:alice@127.0.0.1:${way.clientPort}>`,
+      `Contact: <sip:alice@${clientPlace(way)}>`,
       'User-Agent: Strowger load engine',
       'Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY, REFER, MESSAGE, UPDATE',
       'Supported: replaces, timer',
     ]),
     `${[`ACK ${called} SIP/2.0`, ownVia(way, 'i'), `Max-Forwards: ${MAX_FORWARDS}`, from, ''].join('\r\n')}`,
     `${['', callId, 'CSeq: 1 ACK', 'Content-Length: 0', '', ''].join('\r\n')}`,
-    `Contact: <sip:user${USER}@127.0.0.1:${way.agentPort}>`,
+    `Contact: <sip:user${USER}@${contactPlace(way)}>`,
   ];
 }

@@ -5,7 +5,7 @@ import { AnsweredFlow } from '../answered-flow.ts';
 import { sameBytes } from '../byte-compare.ts';
 import { DigestAnswer, MAX_AUTHORIZATION_BYTES } from '../digest-answer.ts';
 import { type FlowParts, letterInVia, MAX_FORWARDS, message, ownVia } from '../flow.ts';
-import { DOMAIN, PASSWORD, type Way } from '../flow-settings.ts';
+import { contactPlace, DOMAIN, PASSWORD, type Way } from '../flow-settings.ts';
 import { LINE } from '../header-lines.ts';
 import { Histogram } from '../histogram.ts';
 import type { RandomUsers } from '../random-users.ts';
@@ -81,7 +81,7 @@ export class RegisterFlow extends AnsweredFlow {
     this.texts.stampUser(index, user);
     this.#stampAttempt(index, ATTEMPT.BARE);
     const at = this.texts.start(index, 0);
-    this.client.begin();
+    this.client.begin(user);
     this.client.add(at, this.texts.lengths[0]!);
   }
 
@@ -136,7 +136,7 @@ export class RegisterFlow extends AnsweredFlow {
     }
     this.flags[index]! |= AUTHORIZED;
     this.#stampAttempt(index, ATTEMPT.WITH_CREDENTIALS);
-    this.client.begin();
+    this.client.begin(user);
     this.client.add(at, this.#splitAt);
     this.client.add(room, length);
     this.client.add(at + this.#splitAt, this.texts.lengths[0]! - this.#splitAt);
@@ -158,7 +158,7 @@ function registerText(way: Way): string {
     `To: <sip:user${USER}@${DOMAIN}>`,
     `Call-ID: reg${USER}-5f3a9c01@127.0.0.1`,
     `CSeq: ${CSEQ} REGISTER`,
-    `Contact: <sip:user${USER}@127.0.0.1:${way.agentPort}>`,
+    `Contact: <sip:user${USER}@${contactPlace(way)}>`,
     `Expires: ${EXPIRES_SEC}`,
     'User-Agent: Strowger load engine',
     'Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY, REFER, MESSAGE, UPDATE',

@@ -7,7 +7,15 @@ import { Outbox } from '../../../perf/load/outbox.ts';
 import { createArena } from '../../../src/memory/arena.ts';
 import { EGRESS_ENTRIES, SLOT_HEADER_BYTES, slotOffset } from '../../../src/memory/layout.ts';
 
-export const STATEFUL: Way = { clientPort: 6001, agentPort: 6002, serverPort: 6003, hops: 1, isStateful: true };
+export const STATEFUL: Way = {
+  transport: 'udp',
+  connections: 1,
+  clientPort: 6001,
+  agentPort: 6002,
+  serverPort: 6003,
+  hops: 1,
+  isStateful: true,
+};
 export const STATELESS: Way = { ...STATEFUL, isStateful: false };
 export const RELAY: Way = { ...STATELESS, hops: 0 };
 

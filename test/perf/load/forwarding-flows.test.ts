@@ -59,6 +59,21 @@ describe('OPTIONS through a server', () => {
   };
   const newLine = (way = STATELESS) => new ExchangeLine(way, (parts) => new OptionsFlow(parts));
 
+  it('by TCP wants a Via that says so, and finds the UAS at an address for each connection', () => {
+    const line = newLine({ ...STATELESS, transport: 'tcp', connections: 2 });
+    const [first, second, third] = [line.start(), line.start(), line.start()];
+    const [uri, otherUri, sameUri] = [first, second, third].map((text) => text.split(' ')[1]);
+    expect(uri).toBe('sip:bob@127.0.0.10:6002;transport=tcp');
+    expect(otherUri).toBe('sip:bob@127.0.0.11:6002;transport=tcp');
+    expect(sameUri).toBe(uri);
+    const byTcp = forwardRequest(first).replace('SIP/2.0/UDP', 'SIP/2.0/TCP');
+    const [ok] = line.atAgent(byTcp);
+    line.atClient(forwardResponse(ok!));
+    expect(line.outcome()).toEqual(['successful']);
+    line.atAgent(forwardRequest(second));
+    expect(line.outcome()).toEqual(['successful', 'via']);
+  });
+
   it('is right if the server adds its Via, counts Max-Forwards down, and does nothing else', () => {
     const line = newLine();
     for (let i = 0; i < 10; i++) expect(play(line, unchanged, unchanged)).toEqual(Array(i + 1).fill('successful'));

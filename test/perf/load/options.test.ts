@@ -10,6 +10,12 @@ describe('command line of npm run perf', () => {
     expect(parseOptions(['--rate', '500'])).toMatchObject({ rate: 500, window: 4096 });
   });
 
+  it('goes by UDP, or by so many connections of TCP', () => {
+    expect(parseOptions([])).toMatchObject({ transport: 'udp' });
+    expect(parseOptions(['--transport', 'tcp'])).toMatchObject({ transport: 'tcp', connections: 10 });
+    expect(parseOptions(['--transport', 'tcp', '--connections', '3'])).toMatchObject({ connections: 3 });
+  });
+
   it('takes flags for the server as one word', () => {
     expect(parseOptions(['--server-args', '--set  a=b --workers 2'])!.serverArguments).toEqual([
       '--set',
@@ -33,6 +39,8 @@ describe('command line of npm run perf', () => {
     expect(problem('--rounds', '0')).toBe('--rounds is a number from 1 to 1000, not "0"');
     expect(problem('--window', '1.5')).toBe('--window is a whole number, not "1.5"');
     expect(problem('--users', '')).toContain('--users is a number');
+    expect(problem('--transport', 'sctp')).toBe('--transport is one of udp, tcp, not "sctp"');
+    expect(problem('--connections', '91')).toBe('--connections is a number from 1 to 90, not "91"');
     expect(problem('--turns', '5')).toContain("Unknown option '--turns'");
   });
 

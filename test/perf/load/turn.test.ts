@@ -48,6 +48,26 @@ describe('a turn', () => {
     expect(JSON.stringify(json.contestants)).not.toContain(root);
   });
 
+  it.each(['options', 'call', 'register'] as const)('of the relay by TCP: %s', async (scenario) => {
+    const byTcp = { ...AMOUNT, scenario, transport: 'tcp', connections: 3 } as const;
+    const { result, target } = await play(relay(scenario, 'tcp'), cpus, byTcp);
+    expect(result.failuresByCause).toEqual({});
+    expect(result.successful).toBeGreaterThan(100);
+    expect(target).toMatch(/^sip:127\.0\.0\.1:\d+;transport=tcp$/);
+  });
+
+  it('is not played by TCP with a server that closes connections', async () => {
+    const byTcp = { ...AMOUNT, transport: 'tcp', connections: 2 } as const;
+    const code = (port: number) =>
+      `require('net').createServer((socket) => socket.on('error', () => {}).once('data', () => socket.end())).listen(${port}, '127.0.0.1')`;
+    const closing: Contestant = {
+      ...relay('options', 'tcp'),
+      name: 'closing',
+      command: ({ serverPort }) => [process.execPath, '-e', code(serverPort)],
+    };
+    await expect(play(closing, cpus, byTcp)).rejects.toThrow(/^closing: the load engine failed, see above/);
+  });
+
   it('is not played with a server that does not do its part', async () => {
     // A relay in the place of a proxy: no Via, no Max-Forwards.
     const impostor: Contestant = { ...relay('options', 'one'), name: 'impostor', role: 'subject' };
