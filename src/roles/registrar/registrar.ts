@@ -32,6 +32,7 @@ import { USER, type Users } from '../proxy/users.ts';
 import type { ReceivedRequest } from '../received-request.ts';
 import { REJECT, type Rejection } from '../rejection.ts';
 import type { Responder } from '../responder.ts';
+import type { ViaMarker } from '../via-marker.ts';
 import { putBindings } from './binding-list.ts';
 import type { RecentRegisters } from './recent-registers.ts';
 import { CONTACTS, type RequestedContact, RequestedContacts } from './requested-contacts.ts';
@@ -46,6 +47,7 @@ export interface RegistrarParts {
   readonly responder: Responder;
   readonly location: LocationTable;
   readonly own: OwnAddresses;
+  readonly marker: ViaMarker;
   readonly users: Users;
   readonly counters: Counters;
   /** Milliseconds since 1970, which a restart does not set back. */
@@ -425,7 +427,7 @@ export class Registrar {
    *  or because it is behind a NAT: it says in its Via and in its contact that it is somewhere, and its datagram came from
    *  elsewhere. A contact that is another place than the client is taken at its word. */
   #isAtSource(contact: RequestedContact): boolean {
-    const { arena, sockets } = this.#parts;
+    const { arena, sockets, marker } = this.#parts;
     const { bytes, words } = arena;
     const request = this.#request!;
     const { topVia: via, slotWord } = request;
@@ -437,9 +439,15 @@ export class Registrar {
       return false;
     }
     const { transport } = sockets[words[slotWord + SLOT.SOCKET_WORD]!]!;
-    // One client can have a port for calls and another for its connection.
-    if (isReliable(transport)) return uri.transport === TRANSPORT.NONE || isStreamOf(uri.transport, transport);
     const viaPort = via.port === -1 ? defaultPortOf(transport) : via.port;
+    if (isReliable(transport)) {
+      if (uri.transport !== TRANSPORT.NONE && !isStreamOf(uri.transport, transport)) return false;
+      // Behind a NAT, or under a name, a client can have a port for calls and another for its connection; else such a port is another
+      // place, where it is called by a connection of its own.
+      if (!marker.isSource(via, slotWord)) return true;
+      const port = uri.port === -1 ? defaultPortOf(transport) : uri.port;
+      return port === viaPort || port === words[slotWord + SLOT.PORT_WORD];
+    }
     const uriPort = uri.port === -1 ? defaultPortOf(uri.transport) : uri.port;
     if (viaPort !== uriPort || uri.transport > TRANSPORT.UDP) return false;
     if (via.rport !== RPORT_ABSENT && words[slotWord + SLOT.PORT_WORD] !== viaPort) return true;

@@ -72,6 +72,31 @@ describe.each(MODES)('in mode %s', (mode) => {
     },
   );
 
+  describe('without a NAT, a contact', () => {
+    const NEAR: Endpoint = { address: '10.0.0.5', port: 40_003, connection: 0x5003 };
+
+    it.each([
+      'sip:bob@10.0.0.5',
+      'sip:bob@10.0.0.5:5060;transport=tcp',
+      'sip:bob@10.0.0.5:40003;transport=TCP',
+      'sip:bob@10.0.0.5:40003',
+    ])('where his Via or his connection is, %s, is reached by his connection', (uri) => {
+      const proxy = open(mode);
+      signUp(proxy, `<${uri}>`, {}, NEAR);
+      expect(call(proxy)).toMatchObject({ socket: TCP, connection: NEAR.connection });
+    });
+
+    it.each([
+      ['sip:bob@10.0.0.5:5080', UDP],
+      ['sip:bob@10.0.0.5:5080;transport=tcp', TCP],
+    ])('at another port of his, %s, is taken at its word (RFC 3261 16.5)', (uri, socket) => {
+      const proxy = open(mode);
+      signUp(proxy, `<${uri}>`, {}, NEAR);
+      const sent = call(proxy);
+      expect([sent.socket, sent.connection ?? 0, sent.to]).toEqual([socket, 0, { address: '10.0.0.5', port: 5080 }]);
+    });
+  });
+
   it('a new connection takes the place of the old one with the next REGISTER', () => {
     const proxy = open(mode);
     signUp(proxy, '<sip:bob@10.0.0.5>', { cseq: 1 });
