@@ -11,7 +11,9 @@ import type { BoundSocket } from '../roles/bound-socket.ts';
 import { BanTable } from './bans/ban-table.ts';
 import { Intake, OUT_OF_SLOTS, OUT_OF_SLOTS_NAP_US } from './intake.ts';
 import { Nap } from './nap.ts';
-import type { BansCommand, RelayCommand } from './shard.ts';
+import { type AskCommand, answer, isAskCommand } from './question.ts';
+import type { BansCommand } from './shard.ts';
+import type { IntakeAnswers, IntakeQuestion } from './shard-questions.ts';
 import { receiveByRelay } from './takeover/relay.ts';
 import { kernelThreadId } from './thread-cpu.ts';
 import {
@@ -44,7 +46,7 @@ export interface DispatcherTask {
   readonly bans: SharedArrayBuffer | null;
   /** Datagrams come by it; null: by the sockets. */
   readonly relayFd: number | null;
-  /** From the supervisor: 'turn', a relay, other bans. It counts up COMMANDS_WORD with each. */
+  /** From the supervisor: questions, other bans. It counts up COMMANDS_WORD with each. */
   readonly port: MessagePort;
   /** Where it says who sends most; null: nobody ever asks. */
   readonly topSources: SharedArrayBuffer | null;
@@ -129,20 +131,23 @@ class Dispatcher {
   #obey(commands: number): void {
     this.#commandsSeen = commands;
     for (let got = receiveMessageOnPort(this.#task.port); got !== undefined; ) {
-      this.#obeyOne(got.message as 'turn' | RelayCommand | BansCommand);
+      this.#obeyOne(got.message as AskCommand<IntakeQuestion> | BansCommand);
       got = receiveMessageOnPort(this.#task.port);
     }
   }
 
-  #obeyOne(command: 'turn' | RelayCommand | BansCommand): void {
-    if (command === 'turn') {
-      this.#task.port.postMessage({ turned: true });
-    } else if ('relayFd' in command) {
-      receiveByRelay(this.#task.sockets, command.relayFd);
-      this.#task.port.postMessage({ relayed: true });
-    } else {
+  #obeyOne(command: AskCommand<IntakeQuestion> | BansCommand): void {
+    if (!isAskCommand<IntakeQuestion>(command)) {
       this.#useBans(command.bans);
+      return;
     }
+    answer<IntakeQuestion, IntakeAnswers>(this.#task.port, command, {
+      turn: (_, reply) => reply(true),
+      relay: ({ relayFd }, reply) => {
+        receiveByRelay(this.#task.sockets, relayFd);
+        reply(true);
+      },
+    });
   }
 
   #useBans(bans: SharedArrayBuffer | null): void {

@@ -1,89 +1,75 @@
-/** What the main thread asks of a shard, over the port between them: the shard answers between two turns of its event loop, and
- *  never looks at more than a bounded part of what it has. Cold. */
+/** What the main thread asks of a shard (question.ts): the shard answers between two turns of its event loop, and never looks at more
+ *  than a bounded part of what it has. Cold. */
 
-import type { MessagePort } from 'node:worker_threads';
-import type { Element } from '../roles/element.ts';
+import type { SharedCredentials } from '../auth/credential-table.ts';
 import type { ListedHop } from '../roles/proxy/hop-health.ts';
 import type { TransactionPage, TransactionQuestion } from '../roles/proxy/transaction-list.ts';
-import { REFUSED, RequestError } from './request-error.ts';
+import type { Questions } from './question.ts';
+import type { SharedAuth } from './shared-auth.ts';
 
 export type ShardQuestion =
   | { readonly kind: 'transactions'; readonly question: TransactionQuestion }
-  | { readonly kind: 'hops' };
+  | { readonly kind: 'hops' }
+  | { readonly kind: 'census' }
+  | { readonly kind: 'keys' }
+  | ExchangeQuestion
+  | PredecessorQuestion
+  | IntakeQuestion;
 
-/** Hops are null in stateless mode, where nobody watches them. */
-export type AnswerTo<Question extends ShardQuestion> = Question extends { readonly kind: 'hops' }
-  ? readonly ListedHop[] | null
-  : TransactionPage;
-
-/** To the shard. */
-export interface AskCommand {
-  readonly ask: number;
-  readonly question: ShardQuestion;
+export interface ShardAnswers extends IntakeAnswers {
+  readonly transactions: TransactionPage;
+  /** null in stateless mode, where nobody watches them. */
+  readonly hops: readonly ListedHop[] | null;
+  readonly census: ShardCensus;
+  /** Of all server transactions, once all is served that came before the question. */
+  readonly keys: Int32Array;
+  /** How many milliseconds the shard served nothing. */
+  readonly exchange: number;
+  readonly predecessor: true;
 }
 
-/** From it. */
-interface ShardAnswer {
-  readonly answer: number;
-  readonly value: unknown;
+export type ShardQuestions = Questions<ShardQuestion, ShardAnswers>;
+
+/** Of whoever has the intake, and 'turn' of all who serve. */
+export type IntakeQuestion = { readonly kind: 'turn' } | RelayQuestion;
+
+export interface IntakeAnswers {
+  readonly turn: true;
+  readonly relay: true;
 }
 
-/** A shard that has not answered by then is very busy, or hangs. */
-const ANSWER_LIMIT_MS = 2000;
-/** Questions of one shard that wait for their answers. */
-const MAX_WAITING = 64;
-
-/** On the shard. `nowMs` is on the element's clock, `nowUs` on that of the slots' receive time. */
-export function answerQuestion(
-  port: MessagePort,
-  element: Element,
-  { ask, question }: AskCommand,
-  nowMs: number,
-  nowUs: number,
-): void {
-  const value = question.kind === 'hops' ? element.hops(nowMs) : element.transactions(question.question, nowUs);
-  const answer: ShardAnswer = { answer: ask, value };
-  port.postMessage(answer);
+/** Take what comes by this relay, instead of by the sockets. null: by the sockets again. */
+export interface RelayQuestion {
+  readonly kind: 'relay';
+  readonly relayFd: number | null;
 }
 
-/** Of one shard, on the main thread. */
-export class ShardQuestions {
-  readonly #shard: number;
-  readonly #port: MessagePort;
-  readonly #waiting = new Map<number, { resolve(value: unknown): void; readonly timer: NodeJS.Timeout }>();
-  #lastAsk = 0;
+/** What is not over yet (drain.ts). */
+export interface ShardCensus {
+  readonly pending: number;
+  readonly held: number;
+}
 
-  constructor(shard: number, port: MessagePort) {
-    this.#shard = shard;
-    this.#port = port;
-    port.on('message', (message: ShardAnswer) => this.#take(message));
-    // It must not keep the process.
-    port.unref();
-  }
+/** The configuration from now on, and what hangs on it. */
+export interface ExchangeQuestion {
+  readonly kind: 'exchange';
+  /** JSON in UTF-8: the same bytes for all shards. */
+  readonly config: SharedArrayBuffer;
+  readonly auth: SharedAuth | null;
+  readonly users: SharedCredentials | null;
+}
 
-  /** Rejects with a RequestError if there is no answer in time. */
-  ask<Question extends ShardQuestion>(question: Question): Promise<AnswerTo<Question>> {
-    if (this.#waiting.size >= MAX_WAITING) {
-      return Promise.reject(new RequestError(REFUSED, `shard ${this.#shard} has too many questions to answer`));
-    }
-    const ask = ++this.#lastAsk;
-    return new Promise((resolve, reject) => {
-      const onTimeout = () => {
-        this.#waiting.delete(ask);
-        reject(new RequestError(REFUSED, `shard ${this.#shard} does not answer: it is busy, or down`));
-      };
-      const timer = setTimeout(onTimeout, ANSWER_LIMIT_MS);
-      this.#waiting.set(ask, { resolve: (value) => resolve(value as AnswerTo<Question>), timer });
-      const command: AskCommand = { ask, question };
-      this.#port.postMessage(command);
-    });
-  }
+/** Who goes on with the transactions from before a takeover. null: it has gone. */
+export interface PredecessorQuestion {
+  readonly kind: 'predecessor';
+  readonly predecessor: PredecessorTask | null;
+}
 
-  #take({ answer, value }: ShardAnswer): void {
-    const waiting = this.#waiting.get(answer);
-    if (waiting === undefined) return;
-    this.#waiting.delete(answer);
-    clearTimeout(waiting.timer);
-    waiting.resolve(value);
-  }
+export interface PredecessorTask {
+  /** `createKeyTable` of its transactions. */
+  readonly keys: SharedArrayBuffer;
+  /** By the index of a socket here, its index there; −1: it was not there. */
+  readonly sockets: readonly number[];
+  /** The relay to it. */
+  readonly fd: number;
 }

@@ -32,11 +32,12 @@ import { isDatagramSocket } from './bound-socket.ts';
 import { Intake, OUT_OF_SLOTS, OUT_OF_SLOTS_NAP_US } from './intake.ts';
 import { monotonicOffsetUs } from './monotonic-clock.ts';
 import { Nap } from './nap.ts';
+import { type Answering, answer, isAskCommand } from './question.ts';
 import { rehearse } from './rehearsal.ts';
 import { Resolver } from './resolver.ts';
 import { rejectMarkOf } from './ring-marks.ts';
 import { ShardLog } from './shard-log.ts';
-import { type AskCommand, answerQuestion } from './shard-questions.ts';
+import type { ExchangeQuestion, PredecessorTask, ShardAnswers, ShardCensus, ShardQuestion } from './shard-questions.ts';
 import { openAuth, type SharedAuth } from './shared-auth.ts';
 import { StreamEgress } from './streams/stream-egress.ts';
 import { receiveByRelay } from './takeover/relay.ts';
@@ -88,8 +89,8 @@ export interface ShardTask {
   readonly predecessor: PredecessorTask | null;
   /** What is new is turned away from the beginning. */
   readonly isDraining: boolean;
-  /** From the supervisor: 'receive', 'drain', 'undrain', 'census', 'turn', 'keys', 'leave', 'stop', another configuration, other users or bans, questions, a relay, a
-   *  predecessor, or, in tests of crashes, 'crash'. */
+  /** From the supervisor: 'receive', 'drain', 'undrain', 'leave', 'stop', other users or bans, questions (shard-questions.ts), or, in
+   *  tests of crashes, 'crash'. */
   readonly port: MessagePort;
 }
 
@@ -108,43 +109,9 @@ export interface IntakeTask {
   readonly topSources: SharedArrayBuffer | null;
 }
 
-/** From the supervisor: who goes on with the transactions from before a takeover. null: it has gone. */
-export interface PredecessorCommand {
-  readonly predecessor: PredecessorTask | null;
-}
-
-export interface PredecessorTask {
-  /** `createKeyTable` of its transactions. */
-  readonly keys: SharedArrayBuffer;
-  /** By the index of a socket here, its index there; −1: it was not there. */
-  readonly sockets: readonly number[];
-  /** The relay to it. */
-  readonly fd: number;
-}
-
-/** From the supervisor to who has the intake: take what comes by this relay, instead of by the sockets. null: by the sockets again.
- *  The answer is { relayed: true }. */
-export interface RelayCommand {
-  readonly relayFd: number | null;
-}
-
 /** From the supervisor to who has the intake: the banned sources from now on. */
 export interface BansCommand {
   readonly bans: SharedArrayBuffer | null;
-}
-
-/** The answer to 'census' (drain.ts). */
-export interface ShardCensus {
-  readonly pending: number;
-  readonly held: number;
-}
-
-/** From the supervisor: the configuration from now on, and what hangs on it. */
-export interface ExchangeCommand {
-  /** JSON in UTF-8: the same bytes for all shards. */
-  readonly config: SharedArrayBuffer;
-  readonly auth: SharedAuth | null;
-  readonly users: SharedCredentials | null;
 }
 
 /** From the supervisor: the users from now on. */
@@ -206,6 +173,23 @@ class Shard {
   #timeout: NodeJS.Timeout | null = null;
   /** When the timeout ends; Infinity: none is set. */
   #wakeAtMs = Number.POSITIVE_INFINITY;
+  readonly #answering: Answering<ShardQuestion, ShardAnswers> = {
+    transactions: ({ question }, reply) =>
+      reply(this.#element.transactions(question, this.#slotTimeOf(performance.now()))),
+    hops: (_, reply) => reply(this.#element.hops(Math.trunc(performance.now() - this.#startedMs))),
+    census: (_, reply) => reply(this.#census()),
+    keys: (_, reply) => this.#tellKeys(reply),
+    exchange: (question, reply) => reply(this.#exchange(question)),
+    predecessor: ({ predecessor }, reply) => {
+      this.#usePredecessor(predecessor);
+      reply(true);
+    },
+    turn: (_, reply) => reply(true),
+    relay: ({ relayFd }, reply) => {
+      receiveByRelay(this.#sockets, relayFd);
+      reply(true);
+    },
+  };
   readonly #onTimeout = (): void => {
     this.#timeout = null;
     this.#wakeAtMs = Number.POSITIVE_INFINITY;
@@ -602,24 +586,12 @@ class Shard {
   #obey(command: unknown): void {
     this.#log.hear(command);
     if (command === 'crash') throw new Error('crash on request');
-    if (isExchangeCommand(command)) this.#exchange(command);
-    else if (isUsersCommand(command)) this.#users.use(command.users);
+    if (isAskCommand<ShardQuestion>(command)) answer(this.#task.port, command, this.#answering);
+    if (isUsersCommand(command)) this.#users.use(command.users);
     if (isBansCommand(command)) this.#intake?.useBans(command.bans === null ? null : new BanTable(command.bans));
-    if (isAskCommand(command)) this.#answer(command);
     if (command === 'receive') this.#startReceiving();
     if (command === 'leave') this.#prepareToLeave();
     if (command === 'drain' || command === 'undrain') this.#element.setDraining(command === 'drain');
-    if (command === 'census') this.#task.port.postMessage({ census: this.#census() });
-    if (command === 'turn') this.#task.port.postMessage({ turned: true });
-    if (command === 'keys') this.#tellKeys();
-    if (isRelayCommand(command)) {
-      receiveByRelay(this.#sockets, command.relayFd);
-      this.#task.port.postMessage({ relayed: true });
-    }
-    if (isPredecessorCommand(command)) {
-      this.#usePredecessor(command.predecessor);
-      this.#task.port.postMessage({ hasPredecessor: command.predecessor !== null });
-    }
     if (command !== 'stop' || this.#isStopping) return;
     this.#isLeaving = false;
     this.#isStopping = true;
@@ -627,22 +599,16 @@ class Shard {
     this.#work();
   }
 
-  /** Between two duty cycles. What is parked is served by the new configuration: it was not begun. Answers how many milliseconds the
+  /** Between two duty cycles. What is parked is served by the new configuration: it was not begun. Returns for how many milliseconds the
    *  shard served nothing. */
-  #exchange(command: ExchangeCommand): void {
+  #exchange(command: ExchangeQuestion): number {
     const startedMs = performance.now();
     const config: Config = JSON.parse(Buffer.from(command.config).toString());
     this.#config = config;
     this.#resolver.use(config.dns);
     const users = this.#users.exchange(command.users, config);
     this.#element.use({ config, fileUsers: users.files, auth: openAuth(command.auth, users) });
-    this.#task.port.postMessage({ exchangedMs: performance.now() - startedMs });
-  }
-
-  #answer(command: AskCommand): void {
-    const nowMs = performance.now();
-    const elementMs = Math.trunc(nowMs - this.#startedMs);
-    answerQuestion(this.#task.port, this.#element, command, elementMs, this.#slotTimeOf(nowMs));
+    return performance.now() - startedMs;
   }
 
   /** It serves on until nothing waits for a look-up or for the store, which is at once for the most part. */
@@ -680,14 +646,14 @@ class Shard {
   }
 
   /** Once all is served that came before the question. */
-  #tellKeys(): void {
+  #tellKeys(tell: (keys: Int32Array) => void): void {
     if (this.#ingress.poll() > 0) {
       this.#takeTurn();
-      setImmediate(() => this.#tellKeys());
+      setImmediate(() => this.#tellKeys(tell));
       return;
     }
     this.#flush();
-    this.#task.port.postMessage({ keys: this.#element.transactionKeys() });
+    tell(this.#element.transactionKeys());
   }
 
   #usePredecessor(predecessor: PredecessorTask | null): void {
@@ -731,24 +697,8 @@ class Shard {
   }
 }
 
-function isAskCommand(command: unknown): command is AskCommand {
-  return typeof command === 'object' && command !== null && 'ask' in command;
-}
-
 function isBansCommand(command: unknown): command is BansCommand {
   return typeof command === 'object' && command !== null && 'bans' in command;
-}
-
-function isRelayCommand(command: unknown): command is RelayCommand {
-  return typeof command === 'object' && command !== null && 'relayFd' in command;
-}
-
-function isPredecessorCommand(command: unknown): command is PredecessorCommand {
-  return typeof command === 'object' && command !== null && 'predecessor' in command;
-}
-
-function isExchangeCommand(command: unknown): command is ExchangeCommand {
-  return typeof command === 'object' && command !== null && 'config' in command;
 }
 
 function isUsersCommand(command: unknown): command is UsersCommand {

@@ -30,23 +30,21 @@ import { isDatagramSocket } from './bound-socket.ts';
 import type { DispatcherTask } from './dispatcher.ts';
 import type { Census } from './drain.ts';
 import type { LocationService } from './location-service.ts';
-import { ask } from './question.ts';
+import { Questions, UnansweredError } from './question.ts';
 import { REFUSED, RequestError } from './request-error.ts';
 import { shedMarkOf } from './ring-marks.ts';
-import type {
-  BansCommand,
-  ExchangeCommand,
-  IntakeTask,
-  PredecessorCommand,
-  PredecessorTask,
-  RehearsalTask,
-  RelayCommand,
-  ShardCensus,
-  ShardTask,
-  UsersCommand,
-} from './shard.ts';
+import type { BansCommand, IntakeTask, RehearsalTask, ShardTask, UsersCommand } from './shard.ts';
 import { ShardLines } from './shard-log.ts';
-import { type AnswerTo, type ShardQuestion, ShardQuestions } from './shard-questions.ts';
+import type {
+  ExchangeQuestion,
+  IntakeAnswers,
+  IntakeQuestion,
+  PredecessorTask,
+  ShardAnswers,
+  ShardCensus,
+  ShardQuestion,
+  ShardQuestions,
+} from './shard-questions.ts';
 import { type SharedAuth, shareAuth } from './shared-auth.ts';
 import type { StreamCommand, StreamTask } from './streams/stream-thread.ts';
 import type { TlsMaterial } from './tls/certificate-files.ts';
@@ -74,8 +72,8 @@ const STOP_TIMEOUT_MS = 1500;
 /** A shard with much to do takes a configuration a little later. */
 const EXCHANGE_LIMIT_MS = 10_000;
 const CENSUS_LIMIT_MS = 1000;
-/** A thread that does not answer by then does not work. */
-const TURN_LIMIT_MS = 2000;
+/** A thread that does not answer by then does not work, or is very busy. */
+const ANSWER_LIMIT_MS = 2000;
 
 /** V8 inlines callees up to 920 bytes of bytecode into a function by default; the path of a datagram through a shard is made
  *  of many small functions and gains a sixth from a larger budget (perf/micro/roles/element.bench.ts). For all threads;
@@ -158,6 +156,7 @@ export class Supervisor {
   readonly #hasDispatcher: boolean;
   #dispatcher: Worker | null = null;
   #dispatcherPort: MessagePort | null = null;
+  #intakeQuestions: Questions<IntakeQuestion, IntakeAnswers> | null = null;
   /** Banned sources; null: there are none. */
   #bans: SharedArrayBuffer | null = null;
   /** Datagrams may be taken. */
@@ -292,12 +291,15 @@ export class Supervisor {
   }
 
   /** Asks a shard. Rejects with a RequestError if it is down or does not answer in time. */
-  async ask<Question extends ShardQuestion>(shard: number, question: Question): Promise<AnswerTo<Question>> {
+  async ask<Question extends ShardQuestion>(
+    shard: number,
+    question: Question,
+  ): Promise<ShardAnswers[Question['kind']]> {
     const questions = this.#questions[shard];
     if (questions == null || this.#state(shard) !== SHARD_STATE.RUNNING) {
       throw new RequestError(REFUSED, `shard ${shard} is down`);
     }
-    return questions.ask(question);
+    return questions.ask(question, ANSWER_LIMIT_MS);
   }
 
   /** Has a shard end between two datagrams and a successor go on at its ring: none of its datagrams is lost, its transactions
@@ -332,16 +334,23 @@ export class Supervisor {
     this.#users = users;
     this.#auth = shareAuth(config, users, this.#lastAuth);
     this.#lastAuth = this.#auth ?? this.#lastAuth;
-    const command: ExchangeCommand = { config: shareText(JSON.stringify(config)), auth: this.#auth, users };
+    const question: ExchangeQuestion = {
+      kind: 'exchange',
+      config: shareText(JSON.stringify(config)),
+      auth: this.#auth,
+      users,
+    };
     let shards = 0;
     let longestMs = 0;
-    for (const [shard, port] of this.#ports.entries()) {
-      if (port === null) continue;
-      const post = () => port.postMessage(command);
-      const tookMs = await ask<'exchangedMs', number>(port, post, 'exchangedMs', EXCHANGE_LIMIT_MS);
-      if (tookMs === null) this.#log.error({ shard }, 'the shard has not said that it has the new configuration');
-      else shards++;
-      longestMs = Math.max(longestMs, tookMs ?? 0);
+    for (const [shard, questions] of this.#questions.entries()) {
+      if (questions === null) continue;
+      try {
+        longestMs = Math.max(longestMs, await questions.ask(question, EXCHANGE_LIMIT_MS));
+        shards++;
+      } catch (error) {
+        if (isGone(error)) continue;
+        this.#log.error({ shard }, 'the shard has not said that it has the new configuration');
+      }
     }
     return { shards, longestMs };
   }
@@ -366,7 +375,7 @@ export class Supervisor {
 
   /** What is not over yet on all shards. */
   async census(): Promise<Census> {
-    const answers = await Promise.all(this.#ports.map((port) => askCensus(port)));
+    const answers = await Promise.all(this.#questions.map(askCensus));
     return {
       pending: answers.reduce((sum, { pending }) => sum + pending, 0),
       held: answers.reduce((sum, { held }) => sum + held, 0),
@@ -382,22 +391,19 @@ export class Supervisor {
    *  Rejects if who has the intake does not answer. */
   async receiveByRelay(relayFd: number | null): Promise<void> {
     this.#relayFd = relayFd;
-    const command: RelayCommand = { relayFd };
-    const port = this.#hasDispatcher ? this.#dispatcherPort : this.#ports[0]!;
-    const post = this.#hasDispatcher ? () => this.#tellDispatcher(command) : () => port?.postMessage(command);
-    const isDone = port !== null && (await ask(port, post, 'relayed', TURN_LIMIT_MS)) === true;
-    if (!isDone) throw new Error('who takes the datagrams does not answer');
+    const questions = this.#hasDispatcher ? this.#intakeQuestions : this.#questions[0]!;
+    if (questions === null) throw new Error('who takes the datagrams is down');
+    await questions.ask({ kind: 'relay', relayFd }, ANSWER_LIMIT_MS);
   }
 
   /** The keys of all server transactions, once what is in the rings has been served. Rejects if a shard does not answer. */
   async transactionKeys(): Promise<Int32Array[]> {
-    const keysOf = async (port: MessagePort | null) => {
-      const post = () => port!.postMessage('keys');
-      const keys = port === null ? null : await ask<'keys', Int32Array>(port, post, 'keys', TURN_LIMIT_MS);
-      if (keys === null) throw new Error('a shard does not say what transactions it has');
-      return keys;
-    };
-    const keys = await Promise.all(this.#ports.map(keysOf));
+    const keys = await Promise.all(
+      this.#questions.map(async (questions, shard) => {
+        if (questions === null) throw new Error(`shard ${shard} is down`);
+        return questions.ask({ kind: 'keys' }, ANSWER_LIMIT_MS);
+      }),
+    );
     // What the server before this one still has, comes through here.
     return this.#predecessor === null ? keys : [...keys, keysIn(this.#predecessor.keys)];
   }
@@ -409,19 +415,15 @@ export class Supervisor {
   /** Has the shards pass on what belongs to transactions of another server, or no longer. Resolves when they know. */
   async usePredecessor(predecessor: PredecessorTask | null): Promise<void> {
     this.#predecessor = predecessor;
-    const command: PredecessorCommand = { predecessor };
-    const tell = (port: MessagePort | null) =>
-      port === null ? null : ask(port, () => port.postMessage(command), 'hasPredecessor', TURN_LIMIT_MS);
-    await Promise.all(this.#ports.map(tell));
+    await Promise.allSettled(
+      this.#questions.map((questions) => questions?.ask({ kind: 'predecessor', predecessor }, ANSWER_LIMIT_MS)),
+    );
   }
 
   /** Whether every thread that serves does its rounds: each is asked, and has to answer before long. */
   async allTurn(): Promise<boolean> {
-    const turns = this.#ports.map((port) => hasTurned(port, () => port!.postMessage('turn')));
-    if (this.#hasDispatcher) {
-      turns.push(hasTurned(this.#dispatcherPort, () => this.#tellDispatcher('turn')));
-    }
-    return (await Promise.all(turns)).every((turned) => turned);
+    const serving = this.#hasDispatcher ? [...this.#questions, this.#intakeQuestions] : this.#questions;
+    return (await Promise.all(serving.map(hasTurned))).every((turned) => turned);
   }
 
   /** Certificates for TLS connections from now on. */
@@ -477,19 +479,17 @@ export class Supervisor {
   }
 
   #startDispatcher(): void {
-    const { config, arena } = { ...this.#options, arena: this.#arena };
+    const { config } = this.#options;
     const { port1, port2 } = new MessageChannel();
-    // It speaks only when spoken to: it must not keep the process.
-    port1.unref();
     const workerData: DispatcherTask = {
-      arena: arena.buffer,
+      arena: this.#arena.buffer,
       sockets: this.#options.sockets.filter(isDatagramSocket),
       wakeFd: this.#wakeFd,
       shardFds: this.#shardFds,
       napUs: napUsOf(config),
       batchScheduling: config.dispatcher.batchScheduling,
       tellsUnreachable: config.mode === 'stateful',
-      overloadMark: shedMarkOf(arena.map.slotCount, config.limits.overloadMark),
+      overloadMark: shedMarkOf(this.#arena.map.slotCount, config.limits.overloadMark),
       bans: this.#bans,
       relayFd: this.#relayFd,
       port: port2,
@@ -501,11 +501,13 @@ export class Supervisor {
       name: 'dispatcher',
     });
     this.#dispatcherPort = port1;
+    this.#intakeQuestions = new Questions('the dispatcher', port1, (command) => this.#tellDispatcher(command));
     this.#dispatcher = dispatcher;
     dispatcher.on('error', (error) => this.#log.error({ err: error }, 'dispatcher crashed'));
     this.#dispatcherEnd = this.#whenOver(dispatcher, () => {
       this.#dispatcher = null;
       this.#dispatcherPort = null;
+      this.#intakeQuestions = null;
       port1.close();
       return () => this.#startDispatcher();
     });
@@ -573,7 +575,7 @@ export class Supervisor {
     for (;;) {
       const { port1, port2 } = new MessageChannel();
       this.#ports[shard] = port1;
-      this.#questions[shard] = new ShardQuestions(shard, port1);
+      this.#questions[shard] = new Questions(`shard ${shard}`, port1);
       this.#lines.listen(shard, port1);
       const task: ShardTask = {
         arena: this.#arena.buffer,
@@ -789,15 +791,22 @@ function napUsOf({ dispatcher }: Config): number {
   return dispatcher.nap === 'off' ? 0 : dispatcher.napUs;
 }
 
-async function hasTurned(port: MessagePort | null, post: () => void): Promise<boolean> {
-  return port !== null && (await ask(port, post, 'turned', TURN_LIMIT_MS)) === true;
+function isGone(error: unknown): boolean {
+  return error instanceof UnansweredError && error.isGone;
+}
+
+async function hasTurned(questions: Questions<IntakeQuestion, IntakeAnswers> | null): Promise<boolean> {
+  if (questions === null) return false;
+  return questions.ask({ kind: 'turn' }, ANSWER_LIMIT_MS).catch(() => false);
 }
 
 /** A shard that is down has nothing any more; one that does not answer counts as busy. */
-async function askCensus(port: MessagePort | null): Promise<ShardCensus> {
-  if (port === null) return { pending: 0, held: 0 };
-  const post = () => port.postMessage('census');
-  return (await ask<'census', ShardCensus>(port, post, 'census', CENSUS_LIMIT_MS)) ?? { pending: 1, held: 1 };
+async function askCensus(questions: ShardQuestions | null): Promise<ShardCensus> {
+  const nothing = { pending: 0, held: 0 };
+  if (questions === null) return nothing;
+  return questions
+    .ask({ kind: 'census' }, CENSUS_LIMIT_MS)
+    .catch((error) => (isGone(error) ? nothing : { pending: 1, held: 1 }));
 }
 
 /** In UTF-8, for all threads. */

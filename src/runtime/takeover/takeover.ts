@@ -4,7 +4,7 @@ import { closeSync, fstatSync, readSync } from 'node:fs';
 import { connect } from 'node:net';
 import { LAYOUT_VERSION } from '../../memory/layout.ts';
 import { createKeyTable } from '../../roles/proxy/predecessor.ts';
-import type { PredecessorTask } from '../shard.ts';
+import type { PredecessorTask } from '../shard-questions.ts';
 import { close, openUnixDatagram, receiveUnixDatagram } from '../udp-socket.ts';
 import { type Invitation, TAKEOVER_VERSION } from './handover.ts';
 import { type ChannelMessage, LineChannel } from './line-channel.ts';

@@ -7,6 +7,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { type ControlClient, openControlClient } from '../../../src/cli/control-client.ts';
 import type { ReloadReport } from '../../../src/runtime/running-server.ts';
 import { runCommand } from '../../cli/command.ts';
+import { PATIENCE_MS } from '../../process/patience.ts';
 import { endServers, ServerProcess, until } from '../../process/server-process.ts';
 import { callIdOfShard, okTo, optionsRequest } from '../../process/sip-texts.ts';
 import { freePort, UdpPeer } from '../../process/udp-peer.ts';
@@ -176,6 +177,36 @@ describe('a reload of the running server', () => {
     });
     await second.send(okTo(invite.datagram), port);
     expect((await server.exit).code).toBe(0);
+  });
+
+  it('does not wait for shards that die of it: those that follow begin with it', async () => {
+    const [first, second, caller] = [await openGateway(), await openGateway(), await openPeer()];
+    const port = await freePort();
+    const folder = newFolder();
+    const [file, socket] = [join(folder, 'strowger.yaml'), join(folder, 'control.sock')];
+    const write = (hop: UdpPeer) =>
+      writeFileSync(file, `domains: [{name: example.org, nextHops: ['sip:127.0.0.1:${hop.port}']}]\n`);
+    write(first);
+    const server = await ServerProcess.startPreloaded(
+      [new URL('../../process/plant-exchange-fault.ts', import.meta.url)],
+      ...['--config', file, '--set', `control.socket=${socket}`, '--listen', `udp:127.0.0.1:${port}`],
+    );
+    client = await openControlClient(socket);
+    write(second);
+    expect(await client.call('reload', {}, PATIENCE_MS)).toMatchObject({ result: 'applied' });
+    await until('both are back', async () => {
+      const { shards } = await server.observe();
+      return shards.every(({ starts, isRunning }) => starts === 2 && isRunning);
+    });
+    for (let shard = 0; shard < SHARDS; shard++) {
+      const callId = callIdOfShard(shard, SHARDS);
+      await caller.send(optionsRequest({ uri: 'sip:bob@example.org', callId, sentBy: caller.hostPort }), port);
+      await second.receive(`Call-ID: ${callId}`);
+    }
+    expect(
+      server.log.filter(({ msg }) => msg.includes('has not said')),
+      'none was waited for',
+    ).toEqual([]);
   });
 
   it('is refused where there is no file', async () => {
