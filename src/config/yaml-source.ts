@@ -2,6 +2,7 @@
 
 import { closeSync, openSync, readSync } from 'node:fs';
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { sayErrno } from './file-error.ts';
 
 /** A configuration of 10,000 domains is a tenth of this. */
 const MAX_FILE_BYTES = 4 * 1024 * 1024;
@@ -115,12 +116,4 @@ function readText(file: string): { text: string } | string {
   } finally {
     closeSync(descriptor);
   }
-}
-
-function sayErrno(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === 'ENOENT' || code === 'ENOTDIR') return 'there is no such file';
-  if (code === 'EACCES' || code === 'EPERM') return 'may not be read by this user';
-  if (code === 'EISDIR') return 'is a directory; name the file in it';
-  return `cannot be read: ${code ?? message}`;
 }

@@ -15,6 +15,7 @@ import {
   shareCredentials,
   type UserCredentials,
 } from '../../auth/credential-table.ts';
+import { sayErrno } from '../../config/file-error.ts';
 import type { Config, DomainEntry } from '../../config/schema.ts';
 import { parseUsersFile } from './users-file.ts';
 
@@ -193,14 +194,6 @@ function readContent(file: string): Uint8Array | string {
   } catch (error) {
     return sayErrno(error);
   }
-}
-
-function sayErrno(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === 'ENOENT' || code === 'ENOTDIR') return 'there is no such file';
-  if (code === 'EACCES' || code === 'EPERM') return 'may not be read by this user';
-  if (code === 'EISDIR') return 'is a directory; name the file in it';
-  return `cannot be read: ${code ?? message}`;
 }
 
 interface FileState {
