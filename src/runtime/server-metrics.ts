@@ -1,7 +1,6 @@
 /** The values behind /metrics: reads the arena and what the main thread knows. Main thread, cold: a scrape reads shared memory
  *  and asks no other thread for anything. */
 
-import type { Config } from '../config/schema.ts';
 import type { Arena } from '../memory/arena.ts';
 import { countersOffset, DISPATCHER, ingressRingOffset, RING, SHARD, shardOffset } from '../memory/layout.ts';
 import { COUNTER, COUNTER_NAMES, type CounterName, connectionCount } from '../observe/counters.ts';
@@ -10,36 +9,19 @@ import { HISTOGRAM, Histograms, readHistogram } from '../observe/histograms.ts';
 import { METRIC, metricOfCounter, threadName, threadsCounting } from '../observe/metrics.ts';
 import { rejectMarkOf, shedMarkOf } from './ring-marks.ts';
 import type { ConfigOperations } from './running-server.ts';
+import type { ShownSources } from './shown-sources.ts';
 import type { ShardStatus } from './supervisor.ts';
 import { cpuNsOfThread } from './thread-cpu.ts';
 import type { ListedCertificate } from './tls/certificate-files.ts';
 
-/** What the arena does not tell. */
-export interface MetricsSources {
-  readonly arena: Arena;
-  readonly config: Config;
+export interface MetricsSources extends ShownSources {
   readonly version: string;
   readonly startedAtMs: number;
-  readonly sockets: readonly {
-    readonly text: string;
-    readonly receiveBufferBytes: number;
-    readonly drops: () => number;
-    readonly queuedBytes: () => number;
-    readonly received: () => number;
-  }[];
   readonly isReady: () => boolean;
   readonly configuration: Pick<ConfigOperations, 'state'> & { readonly takenAtMs: number };
-  /** null: there is no dispatcher. */
-  readonly isDispatcherUp: () => boolean | null;
-  readonly shards: () => readonly ShardStatus[];
   readonly certificates: () => readonly ListedCertificate[];
   readonly banCount: () => number;
-  readonly aorCount: () => number;
-  readonly bindingCount: () => number;
-  readonly storeState: () => string;
   readonly storeStates: readonly string[];
-  /** Brings the main thread's own counters up to date. */
-  readonly refresh: () => void;
 }
 
 const US = 1e6;

@@ -1,8 +1,6 @@
 /** What the live page is made of: one look at the arena and at what the main thread knows, as totals since the start and states of
  *  now. Main thread, cold: once a second while somebody watches. What it means, `frameOf` says (live-frame.ts). */
 
-import type { Config } from '../../config/schema.ts';
-import type { Arena } from '../../memory/arena.ts';
 import {
   countersOffset,
   DISPATCHER,
@@ -15,40 +13,20 @@ import {
 import { COUNTER, COUNTER_NAMES, connectionCount } from '../../observe/counters.ts';
 import { HISTOGRAM, type HistogramReading, readHistogram } from '../../observe/histograms.ts';
 import { type TopSource, TopSourcesReader } from '../../observe/top-sources.ts';
+import type { ShownSources } from '../shown-sources.ts';
 import type { ShardStatus } from '../supervisor.ts';
 import { readThreadCpu, type ThreadCpu } from '../thread-cpu.ts';
 
-/** What the arena does not tell. */
-export interface LiveSources {
-  readonly arena: Arena;
-  readonly config: Config;
-  /** Of datagrams. */
-  readonly sockets: readonly {
-    readonly text: string;
-    readonly receiveBufferBytes: number;
-    readonly drops: () => number;
-    /** What waits in the receive buffer, as the kernel counts it: it is full at twice `receiveBufferBytes`. */
-    readonly queuedBytes: () => number;
-    /** Datagrams. */
-    readonly received: () => number;
-  }[];
-  /** All of them, those of streams included. */
+export interface LiveSources extends ShownSources {
+  /** All sockets, those of streams included. */
   readonly listening: readonly string[];
   readonly notReadyBecause: () => readonly string[];
-  /** null: there is no dispatcher. */
-  readonly isDispatcherUp: () => boolean | null;
   /** null: there are none. */
   readonly areStreamsUp: () => boolean | null;
-  readonly shards: () => readonly ShardStatus[];
   /** Most datagrams that waited for a shard at once, lately. */
   readonly ringHighOf: (shard: number) => number;
-  readonly aorCount: () => number;
-  readonly bindingCount: () => number;
-  readonly storeState: () => string;
   /** null: nobody says who sends. */
   readonly topSources: SharedArrayBuffer | null;
-  /** Brings the main thread's own counters up to date. */
-  readonly refresh: () => void;
 }
 
 export interface ThreadReading {
