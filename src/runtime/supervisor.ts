@@ -609,7 +609,8 @@ export class Supervisor {
         this.#ports[shard] = null;
         this.#questions[shard] = null;
         Atomics.store(this.#wantsSpare, 0, 1);
-        if (this.#state(shard) === SHARD_STATE.STOPPED) await this.#succeed(shard);
+        // One that left in order is no crash.
+        if (this.#state(shard) === SHARD_STATE.STOPPED) await this.#clearAway(shard);
         else await this.#recover(shard, error);
         if (this.#isStopping) return;
         if (this.#isOpen) this.#rehearseSpareSoon();
@@ -631,11 +632,12 @@ export class Supervisor {
     this.#spareTimer.unref();
   }
 
-  /** After a shard that left in order. */
-  async #succeed(shard: number): Promise<void> {
+  /** What a shard whose thread is over has left behind, so that a successor can go on. */
+  async #clearAway(shard: number): Promise<void> {
     const { words, map } = this.#arena;
     Atomics.store(words, (shardOffset(map, shard) >> 2) + SHARD.STATE_WORD, SHARD_STATE.DOWN);
     this.#options.location.bury(shard);
+    // Who has the intake, sweeps: without a dispatcher the successor.
     if (this.#hasDispatcher) await this.#sweep(shard);
   }
 
@@ -648,8 +650,6 @@ export class Supervisor {
     this.#crashes[shard]!++;
     this.#counters.count(COUNTER.shard_crashes_total);
     this.#noteCrash();
-    const { words, map } = this.#arena;
-    Atomics.store(words, (shardOffset(map, shard) >> 2) + SHARD.STATE_WORD, SHARD_STATE.DOWN);
     const vector = this.#saveDatagramInHand(shard);
     this.#lastCrashes[shard] = {
       at: new Date().toISOString(),
@@ -661,9 +661,7 @@ export class Supervisor {
         ? 'report it with its stack'
         : 'report it with its stack and the datagram in the file: it may hold secrets';
     this.#log.error({ shard, err: error, vector, hint }, 'shard crashed; starting it again');
-    this.#options.location.bury(shard);
-    // Who has the intake, sweeps: without a dispatcher the successor.
-    if (this.#hasDispatcher) await this.#sweep(shard);
+    await this.#clearAway(shard);
     if (this.#isCrashLooping()) {
       this.#log.error({ shard, crashes: this.#crashTimes.length }, 'shards keep crashing: not ready');
       await new Promise((resolve) => setTimeout(resolve, CRASH_LOOP_PAUSE_MS));
