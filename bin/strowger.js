@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // The `strowger` command: src/ as it is in a clone, or the built dist/ of the published package, which has no src/.
 import { existsSync } from 'node:fs';
-import { enableCompileCache } from 'node:module';
+// Whole, as older versions do not export all of it by name, and would never come to say so below.
+import module from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 const major = Number(process.versions.node.split('.')[0]);
@@ -14,6 +15,6 @@ if (major < 24) {
 // Halves the time of a start: types stripped and code compiled once are kept, in this package's own folder. Threads take it
 // from the environment. Where the folder cannot be written, nothing is kept and nothing is lost.
 process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL('../build/compile-cache', import.meta.url));
-enableCompileCache(process.env.NODE_COMPILE_CACHE);
+module.enableCompileCache(process.env.NODE_COMPILE_CACHE);
 const source = new URL('../src/cli/strowger.ts', import.meta.url);
 await import(existsSync(source) ? source.href : new URL('../dist/src/cli/strowger.js', import.meta.url).href);

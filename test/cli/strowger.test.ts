@@ -98,6 +98,28 @@ describe('strowger --version', () => {
   });
 });
 
+/** Makes of the Node.js that runs the command an older one: its version, and a node:module that does not have all of today's names. */
+const AN_OLDER_NODE = `data:text/javascript,${encodeURIComponent(`
+import { registerHooks } from 'node:module';
+Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.20.2' } });
+registerHooks({
+  resolve: (specifier, context, next) =>
+    specifier === 'node:module' && context.parentURL.endsWith('/bin/strowger.js')
+      ? { url: 'data:text/javascript,export default {}', shortCircuit: true }
+      : next(specifier, context),
+});`)}`;
+
+describe('an older Node.js', () => {
+  it('is told, whatever it does not have yet', async () => {
+    const { code, stderr } = await startCommand(['--version'], {
+      ...process.env,
+      NODE_OPTIONS: `--import=${AN_OLDER_NODE}`,
+    }).finished;
+    expect(stderr).toContain('strowger: needs Node.js 24 or newer');
+    expect(code).toBe(1);
+  });
+});
+
 describe('strowger check', () => {
   it('says ok and sums up', async () => {
     const { code, stdout, stderr } = await runCommand(
