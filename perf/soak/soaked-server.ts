@@ -1,7 +1,7 @@
 /** The server of a soak: the real process with its usual settings, reloaded, scraped and robbed of shards while it serves. Cold. */
 
 import { join } from 'node:path';
-import { type ControlClient, openControlClient } from '../../src/cli/control-client.ts';
+import { openControlClient } from '../../src/cli/control-client.ts';
 import type { ReloadReport } from '../../src/runtime/running-server.ts';
 import { FATAL_MAX_FORWARDS } from '../../test/process/fatal-request.ts';
 import { ServerProcess, until } from '../../test/process/server-process.ts';
@@ -12,6 +12,8 @@ import { writeTurn } from '../../test/sipp/reload/turning-config.ts';
 import type { Kill } from './failed-calls.ts';
 import { readScrape, type Scrape } from './metrics-text.ts';
 
+const FILE = 'strowger.yaml';
+const SOCKET = 'control.sock';
 const RELOAD_LIMIT_MS = 30_000;
 const SCRAPE_LIMIT_MS = 10_000;
 const BACK_LIMIT_MS = 60_000;
@@ -31,7 +33,6 @@ export class SoakedServer {
   readonly port: number;
   readonly #options: SoakedOptions;
   readonly #server: ServerProcess;
-  readonly #client: ControlClient;
   readonly #peer: UdpPeer;
   readonly #metricsUrl: string;
   #turn = 0;
@@ -40,12 +41,11 @@ export class SoakedServer {
   private constructor(
     port: number,
     adminPort: number,
-    parts: { options: SoakedOptions; server: ServerProcess; client: ControlClient; peer: UdpPeer },
+    parts: { options: SoakedOptions; server: ServerProcess; peer: UdpPeer },
   ) {
     this.port = port;
     this.#options = parts.options;
     this.#server = parts.server;
-    this.#client = parts.client;
     this.#peer = parts.peer;
     this.#metricsUrl = `http://127.0.0.1:${adminPort}/metrics`;
   }
@@ -53,9 +53,9 @@ export class SoakedServer {
   static async start(options: SoakedOptions): Promise<SoakedServer> {
     const { folder, shards, isLingeringShort } = options;
     const [port, adminPort] = [await freePort(), await freeTcpPort()];
-    const [file, socket] = [join(folder, 'strowger.yaml'), join(folder, 'control.sock')];
+    const file = join(folder, FILE);
     writeTurn(file, 0, partsOf(options));
-    const sets = [`control.socket=${socket}`, `location.store=${join(folder, 'location')}`];
+    const sets = [`control.socket=${join(folder, SOCKET)}`, `location.store=${join(folder, 'location')}`];
     sets.push(`bans.file=${join(folder, 'bans.json')}`, `reload.directory=${join(folder, 'configs')}`);
     if (!isLingeringShort) sets.push('rehearsalMs=400');
     const server = await ServerProcess.startPreloaded(
@@ -64,8 +64,7 @@ export class SoakedServer {
       ...['--listen', `udp:127.0.0.1:${port}`, '--admin', `127.0.0.1:${adminPort}`],
       ...sets.flatMap((set) => ['--set', set]),
     );
-    const [client, peer] = [await openControlClient(socket), await UdpPeer.open()];
-    return new SoakedServer(port, adminPort, { options, server, client, peer });
+    return new SoakedServer(port, adminPort, { options, server, peer: await UdpPeer.open() });
   }
 
   get pid(): number {
@@ -79,8 +78,11 @@ export class SoakedServer {
 
   /** The next configuration. The longest pause of a shard, in milliseconds. */
   async reload(): Promise<number> {
-    writeTurn(join(this.#options.folder, 'strowger.yaml'), ++this.#turn, partsOf(this.#options));
-    const report = (await this.#client.call('reload', {}, RELOAD_LIMIT_MS)) as ReloadReport;
+    const { folder } = this.#options;
+    writeTurn(join(folder, FILE), ++this.#turn, partsOf(this.#options));
+    // A connection for each: nobody keeps one open that is not used for a minute.
+    const client = await openControlClient(join(folder, SOCKET));
+    const report = (await client.call('reload', {}, RELOAD_LIMIT_MS).finally(() => client.close())) as ReloadReport;
     if (report.result !== 'applied') throw new Error(`reload ${this.#turn}: ${JSON.stringify(report)}`);
     return report.longestPauseMs;
   }
@@ -115,7 +117,6 @@ export class SoakedServer {
   }
 
   async #stop(): Promise<number | null> {
-    this.#client.close();
     this.#peer.close();
     this.#server.child.kill('SIGTERM');
     const { code } = await this.#server.exit;
