@@ -12,6 +12,7 @@ import { CalledSides, Calls, saturate } from './calls.ts';
 import { type Kill, killThatTook } from './failed-calls.ts';
 import { contradictions, type Scrape, sumOf } from './metrics-text.ts';
 import { type Sample, SOAK_FORMAT, type SoakResult, type SoakSettings } from './result.ts';
+import { raiseSessionsOf } from './session-priority.ts';
 import { SoakedServer } from './soaked-server.ts';
 import { medianOf, problemsOf } from './verdict.ts';
 
@@ -58,6 +59,7 @@ async function withServer<Result>(
   let server: SoakedServer | null = null;
   try {
     server = await SoakedServer.start({ folder, shards, domains, uasPorts: called.ports, isLingeringShort });
+    raiseSessionsOf([process.pid, server.pid, ...called.pids]);
     return await use(server, called);
   } finally {
     await server?.stop();
@@ -101,6 +103,7 @@ class Soak {
     };
     this.#scrape = await this.#server.scrape();
     const calls = await Calls.start(this.#server.port, callsPerSec);
+    raiseSessionsOf([calls.pid]);
     try {
       this.#noteCpu(calls);
       const chores = [
