@@ -85,11 +85,11 @@ export class Calls {
 
   failed(shardCount: number): FailedCall[] {
     const rows = this.#uac.stats();
-    return Array.from(namedCalls(this.#uac.errors()), ([callId, why]) => ({
+    return Array.from(namedCalls(this.#uac.errors()), ([callId, about]) => ({
       callId,
       shard: shardOf(Buffer.from(`INVITE sip:a SIP/2.0\r\nCall-ID: ${callId}\r\n\r\n`), shardCount),
       begunMs: begunBetween(callId, rows),
-      why,
+      ...about,
     }));
   }
 

@@ -19,23 +19,29 @@ export interface FailedCall {
   readonly begunMs: readonly [number, number];
   /** The first line about it. */
   readonly why: string;
+  /** It was refused, for instance by a 503, though it came through when SIPp sent its INVITE again. */
+  readonly isRefused: boolean;
 }
 
 /** Each entry of SIPp's error trace begins so, in the midst of a line if the one before had no end. */
 const ENTRY = /(?=\d{4}-\d\d-\d\d\t\d\d:\d\d:\d\d\.\d+\t)/;
-/** Calls that go on all the same have not failed. */
 const CALL_ID = /Call-I[dD]:? '?(\d+-\d+@[^\s,;']+)/;
+/** SIPp's calls go on, with -nd, and send their INVITE again. Those of others would not. */
 const GOES_ON = 'Continuing call';
+const REFUSED = /received 'SIP\/2\.0 [3-6]\d\d/;
 const SHOWN_CHARS = 160;
 
-/** Call-IDs of failed calls in an error trace, each with the first words about it. */
-export function namedCalls(errors: string): Map<string, string> {
-  const named = new Map<string, string>();
+/** Call-IDs of failed calls in an error trace, each with the first words about it, or about its end. */
+export function namedCalls(errors: string): Map<string, Pick<FailedCall, 'why' | 'isRefused'>> {
+  const named = new Map<string, Pick<FailedCall, 'why' | 'isRefused'>>();
   for (const entry of errors.split(ENTRY)) {
     const words = entry.split('\t').at(-1)!.split('\n', 1)[0]!;
     const callId = CALL_ID.exec(words)?.[1];
-    if (callId === undefined || words.includes(GOES_ON) || named.has(callId)) continue;
-    named.set(callId, words.replace(/^[\d.]+: /, '').slice(0, SHOWN_CHARS));
+    if (callId === undefined) continue;
+    const goesOn = words.includes(GOES_ON);
+    if ((goesOn && !REFUSED.test(words)) || named.get(callId)?.isRefused === goesOn) continue;
+    if (goesOn && named.has(callId)) continue;
+    named.set(callId, { why: words.replace(/^[\d.]+: /, '').slice(0, SHOWN_CHARS), isRefused: goesOn });
   }
   return named;
 }

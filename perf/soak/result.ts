@@ -49,7 +49,10 @@ export interface SoakResult {
   readonly calls: {
     readonly started: number;
     readonly successful: number;
+    /** They came to no good end. */
     readonly failed: number;
+    /** They did, but were refused first. */
+    readonly refused: number;
     readonly retransmissions: number;
   };
   /** Calls lost with each of them. */

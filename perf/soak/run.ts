@@ -20,6 +20,8 @@ export interface SoakOptions extends Omit<SoakSettings, 'callsPerSec'> {
   /** Null: half of the capacity, which is found by a saturation where it is null, too. */
   readonly callsPerSec: number | null;
   readonly sampleEverySec: number;
+  /** Settings of the server, `PATH=VALUE`. */
+  readonly sets: readonly string[];
   readonly isLingeringShort: boolean;
   /** As it was typed. */
   readonly command: string;
@@ -50,7 +52,7 @@ function capacityOf(options: SoakOptions): Promise<number> {
 }
 
 async function withServer<Result>(
-  { shards, domains, isLingeringShort }: SoakOptions,
+  { shards, domains, sets, isLingeringShort }: SoakOptions,
   isSaturated: boolean,
   use: (server: SoakedServer, called: CalledSides) => Promise<Result>,
 ): Promise<Result> {
@@ -58,7 +60,7 @@ async function withServer<Result>(
   const called = await CalledSides.start(isSaturated);
   let server: SoakedServer | null = null;
   try {
-    server = await SoakedServer.start({ folder, shards, domains, uasPorts: called.ports, isLingeringShort });
+    server = await SoakedServer.start({ folder, shards, domains, uasPorts: called.ports, sets, isLingeringShort });
     raiseSessionsOf([process.pid, server.pid, ...called.pids]);
     return await use(server, called);
   } finally {
@@ -140,7 +142,13 @@ class Soak {
       command: this.#options.command,
       settings,
       samples: this.#samples,
-      calls: { started, successful, failed, retransmissions },
+      calls: {
+        started,
+        successful,
+        failed,
+        refused: failures.filter((call) => call.isRefused).length,
+        retransmissions,
+      },
       kills,
       otherFailures: failures.filter((call) => killThatTook(call, this.#kills) === null),
       reloads: { count: this.#reloads, longestPauseMs: this.#longestPauseMs },

@@ -20,6 +20,7 @@ const USAGE = `npm run soak -- [FLAGS]: calls at half of capacity, while the ser
   --sample SEC      from one look at its memory to the next; default: 10
   --shards N        default: 2
   --domains N       of the configuration; default: 100
+  --set PATH=VALUE  a setting of the server (repeatable)
   --out FOLDER      for soak.json, soak.svg and soak.md; default: build/soak
   -h, --help        this text
 
@@ -57,6 +58,7 @@ async function main(argv: string[]): Promise<number> {
     sampleEverySec: number(values.sample),
     shards: number(values.shards),
     domains: number(values.domains),
+    sets: values.set ?? [],
     isLingeringShort: false,
     command: ['npm run soak --', ...argv].join(' '),
     say,
@@ -77,6 +79,7 @@ function flagsOf(args: string[]) {
     ...{ minutes: text('60'), reload: text('60'), kill: text('300'), scrape: text('1'), sample: text('10') },
     ...{ shards: text('2'), domains: text('100'), out: text('build/soak') },
     rate: { type: 'string' },
+    set: { type: 'string', multiple: true },
     capacity: { type: 'string' },
     help: { type: 'boolean', short: 'h', default: false },
   } as const;

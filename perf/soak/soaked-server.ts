@@ -25,6 +25,8 @@ export interface SoakedOptions {
   readonly domains: number;
   /** Of the next hops. */
   readonly uasPorts: readonly number[];
+  /** More settings, `PATH=VALUE`. */
+  readonly sets: readonly string[];
   /** Finished transactions linger for a second only: for a short run. */
   readonly isLingeringShort: boolean;
 }
@@ -58,6 +60,7 @@ export class SoakedServer {
     const sets = [`control.socket=${join(folder, SOCKET)}`, `location.store=${join(folder, 'location')}`];
     sets.push(`bans.file=${join(folder, 'bans.json')}`, `reload.directory=${join(folder, 'configs')}`);
     if (!isLingeringShort) sets.push('rehearsalMs=400');
+    sets.push(...options.sets);
     const server = await ServerProcess.startPreloaded(
       isLingeringShort ? [PLANT_SHORT_LINGERS] : [],
       ...['--config', file, '--mode', 'stateful', '--workers', String(shards)],

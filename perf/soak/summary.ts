@@ -20,7 +20,10 @@ export function summaryOf(result: SoakResult): string {
     ['verdict', problems.length === 0 ? 'nothing is wrong' : `${problems.length} problems, see below`],
     ['load', `${callsPerSec} calls/s (INVITE to BYE) for ${minutes} minutes${half}; ${shards} shards`],
     ['calls', `${calls.started} begun, ${calls.successful} successful, ${calls.retransmissions} messages sent again`],
-    ['failed', `${calls.failed}: ${sumOf(lost)} in the hands of a killed shard, ${result.otherFailures.length} others`],
+    [
+      'failed',
+      `${calls.failed}, and ${calls.refused} refused at first: ${sumOf(lost)} in the hands of a killed shard, ${result.otherFailures.length} others`,
+    ],
     ['shards killed', `${kills.length}, one every ${killEverySec} s; lost calls: ${lost.join(', ') || 'none'}`],
     ['back after', `${backMs.join(', ') || '–'} ms`],
     [

@@ -29,7 +29,7 @@ export function problemsOf(result: Omit<SoakResult, 'problems'>): string[] {
   const lost = kills.reduce((sum, { lostCalls }) => sum + lostCalls, 0);
   for (const { callId, shard, why } of otherFailures)
     problems.push(`call ${callId} of shard ${shard}, which nobody killed then, failed: ${why}`);
-  const nameless = calls.failed - lost - otherFailures.length;
+  const nameless = calls.failed + calls.refused - lost - otherFailures.length;
   if (nameless !== 0) problems.push(`${nameless} more calls failed than SIPp named`);
   if (calls.started !== calls.successful + calls.failed)
     problems.push(`${calls.started - calls.successful - calls.failed} calls came to no end`);

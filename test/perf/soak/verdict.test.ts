@@ -16,6 +16,7 @@ const failed = (shard: number, ...begunMs: [number, number]): FailedCall => ({
   shard,
   begunMs,
   why: '',
+  isRefused: false,
 });
 
 function samplesOf(rss: readonly number[]): Sample[] {
@@ -36,7 +37,7 @@ const GOOD: Omit<SoakResult, 'problems'> = {
     ...{ reloadEverySec: 60, killEverySec: 300, scrapeEverySec: 1 },
   },
   samples: samplesOf([100, 200, 300, 400, 400, 400, 401, 400, 402]),
-  calls: { started: 10, successful: 8, failed: 2, retransmissions: 3 },
+  calls: { started: 10, successful: 9, failed: 1, refused: 1, retransmissions: 3 },
   kills: [{ ...KILL, lostCalls: 2 }],
   otherFailures: [],
   reloads: { count: 1, longestPauseMs: 1 },
@@ -53,7 +54,7 @@ describe('the verdict', () => {
 
   it.each([
     ['a call that nobody killed', { otherFailures: [failed(0, 1, 2)] }, /shard 0, which nobody killed/],
-    ['a failed call without a name', { calls: { ...GOOD.calls, started: 11, failed: 3 } }, /1 more calls failed/],
+    ['a failed call without a name', { calls: { ...GOOD.calls, started: 11, failed: 2 } }, /1 more calls failed/],
     ['a call without an end', { calls: { ...GOOD.calls, started: 11 } }, /1 calls came to no end/],
     [
       'a counter of trouble',
@@ -76,7 +77,7 @@ describe('the verdict', () => {
 
   it('has late responses where no shard was killed, too, but no crash', () => {
     const counters = { strowger_late_responses_total: 1, strowger_timeouts_total: 1 };
-    const calls = { ...GOOD.calls, successful: 10, failed: 0 };
+    const calls = { ...GOOD.calls, successful: 10, failed: 0, refused: 0 };
     expect(problemsOf({ ...GOOD, kills: [], calls, counters })).toEqual([
       'strowger_timeouts_total is 1, which nothing explains',
     ]);
@@ -97,14 +98,27 @@ describe('a failed call', () => {
       entry(timeout('1461-4841@127.0.0.1')),
       entry(timeout('1462-4841@127.0.0.1')),
       entry(
-        "Continuing call on unexpected message for Call-Id '7-4841@127.0.0.1': while expecting '100', received 'SIP/2.0 486\n",
+        "Continuing call on unexpected message for Call-Id '7-4841@127.0.0.1': while expecting '100', received 'SIP/2.0 180\n",
       ),
+      entry(
+        "Continuing call on unexpected message for Call-Id '6-4841@127.0.0.1': while expecting '100', received 'SIP/2.0 503 Busy\n",
+      ),
+      entry(
+        "Continuing call on unexpected message for Call-Id '5-4841@127.0.0.1': while expecting '100', received 'SIP/2.0 503 Busy\n",
+      ),
+      entry(timeout('5-4841@127.0.0.1')),
       'Call-ID: 8-4841@127.0.0.1\n',
       entry("Aborting call on UDP retransmission timeout for Call-ID '9-4841@127.0.0.1'\n"),
     ].join('');
     const named = namedCalls(errors);
-    expect([...named.keys()]).toEqual(['1461-4841@127.0.0.1', '1462-4841@127.0.0.1', '9-4841@127.0.0.1']);
-    expect(named.get('1462-4841@127.0.0.1')).toMatch(/^Call-Id: 1462-.*receive timeout/);
+    expect(Array.from(named, ([callId, { isRefused }]) => [Number.parseInt(callId, 10), isRefused])).toEqual([
+      [1461, false],
+      [1462, false],
+      [6, true],
+      [5, false],
+      [9, false],
+    ]);
+    expect(named.get('1462-4841@127.0.0.1')!.why).toMatch(/^Call-Id: 1462-.*receive timeout/);
   });
 
   it('was begun when its number came up', () => {
