@@ -990,7 +990,7 @@ const settings = z.strictObject({
         }),
         sample: about(z.int().min(0).max(MAX_SAMPLE).default(16), {
           help: 'One call in so many is kept with all its messages, chosen by its Call-ID: 1 keeps every call, 0 none. Calls that somebody watches live are kept whatever this says.',
-          reload: 'restart',
+          reload: 'live',
         }),
         messageBytes: about(z.int().min(256).max(65_535).default(4096), {
           help: 'Longer messages are kept without their end; so are those longer than a quarter of the ring.',
@@ -1001,7 +1001,7 @@ const settings = z.strictObject({
             .array(
               about(checkedString(headerNameProblem), {
                 help: 'The name of a header.',
-                reload: 'restart',
+                reload: 'live',
                 accepted: 'a header name such as X-Api-Key',
               }),
             )
@@ -1010,7 +1010,7 @@ const settings = z.strictObject({
             .default([]),
           {
             help: 'Headers whose values are masked wherever messages are shown, besides credentials, passwords in URIs and keys of media, which always are.',
-            reload: 'restart',
+            reload: 'live',
             accepted: 'a list of header names',
           },
         ),
@@ -1021,7 +1021,7 @@ const settings = z.strictObject({
         context.addIssue({ code: 'custom', message, path: ['recentKiB'] });
       })
       .prefault({}),
-    { help: 'Which messages are kept for `strowger trace`, without tcpdump and without root.', reload: 'restart' },
+    { help: 'Which messages are kept for `strowger trace`, without tcpdump and without root.', reload: 'live' },
   ),
   drain: about(
     z
@@ -1067,11 +1067,11 @@ const settings = z.strictObject({
         }),
         sample: about(z.int().min(1).max(MAX_SAMPLE).default(1), {
           help: 'One call in so many is sent with all its messages, chosen by its Call-ID.',
-          reload: 'restart',
+          reload: 'live',
         }),
       })
       .prefault({}),
-    { help: 'Messages for a capture server.', reload: 'restart' },
+    { help: 'Messages for a capture server.', reload: 'live' },
   ),
   reload: about(
     z

@@ -161,6 +161,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
         location.useConfig(next, prepared.table);
         prepared.commit();
         useLogLevel(next.log.level);
+        trace?.useConfig(next);
         return supervisor.useConfig(next, users.shared);
       };
     },
@@ -298,7 +299,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
   socketTraffic.start();
   const shards = new ShardService({
     arena,
-    config,
+    settings: () => reloads.running,
     supervisor,
     loads,
     ringHighOf: (shard) => metrics.ringHighOf(shard),

@@ -65,7 +65,8 @@ export interface ShardOperations {
 
 export interface ShardServiceParts {
   readonly arena: Arena;
-  readonly config: Config;
+  /** What runs. */
+  readonly settings: () => Config;
   readonly supervisor: Supervisor;
   readonly loads: ThreadLoads;
   /** Most that waited in a shard's ring, of the window before and this one. */
@@ -152,7 +153,7 @@ export class ShardService implements ShardOperations {
   }
 
   #unwatched(): ListedHop[] {
-    const { config } = this.#parts;
+    const config = this.#parts.settings();
     const uris = new Set([config, ...config.domains].flatMap(({ nextHops }) => nextHops.map(({ uri }) => uri)));
     return [...uris].map((uri) => ({
       uri,
@@ -182,7 +183,7 @@ export class ShardService implements ShardOperations {
   }
 
   #shedMark(): number {
-    return shedMarkOf(this.#parts.arena.map.slotCount, this.#parts.config.limits.overloadMark);
+    return shedMarkOf(this.#parts.arena.map.slotCount, this.#parts.settings().limits.overloadMark);
   }
 
   #control(shard: number, word: number): number {

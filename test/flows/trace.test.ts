@@ -384,3 +384,27 @@ describe('recent messages', () => {
     expect(Buffer.from(bare!.base64!, 'base64').toString()).toBe(messages[0]!.text);
   });
 });
+
+describe('a reload', () => {
+  it('changes the sample and what is masked, without a new start', async () => {
+    const { element, trace } = traced({ sample: 0 });
+    const send = (callId: string) =>
+      element.receive(
+        request({ callId, headers: ['X-Token: abc'], via: `SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK${callId}` }),
+        ALICE,
+      );
+    const texts = async () => (await trace.recent(ask())).messages.map(({ text }) => text).join('\n');
+    send('before');
+    expect(await texts()).toBe('');
+    trace.useConfig(configSchema.parse({ trace: { sample: 1 } }));
+    send('after');
+    expect(await texts()).toContain('X-Token: abc');
+    expect(trace.status().sample).toBe(1);
+    trace.useConfig(configSchema.parse({ trace: { sample: 1, maskHeaders: ['x-token'] } }));
+    expect(await texts()).toContain('X-Token: ***');
+    expect(await texts()).not.toContain('abc');
+    trace.useConfig(configSchema.parse({ trace: { sample: 0 } }));
+    send('last');
+    expect(await texts()).not.toContain('Call-ID: last');
+  });
+});

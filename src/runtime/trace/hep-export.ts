@@ -8,7 +8,7 @@ import type { Logger } from 'pino';
 import { type HepTarget, parseHepTarget } from '../../config/hep-target.ts';
 import type { Config } from '../../config/schema.ts';
 import { EXPORT, openTrace, type TraceMemory } from '../../observe/trace/trace-layout.ts';
-import { HEP_STOP, type HepState, type HepTask } from './hep-task.ts';
+import { HEP_STOP, type HepOrder, type HepState, type HepTask } from './hep-task.ts';
 import type { TraceReading } from './traced-message.ts';
 
 const RESTART_MS = 1000;
@@ -28,7 +28,7 @@ export interface HepStatus {
 export class HepExport {
   readonly #to: string;
   readonly #memory: TraceMemory;
-  readonly #task: Omit<HepTask, 'isSuccessor'>;
+  #task: Omit<HepTask, 'isSuccessor'>;
   readonly #log: Logger;
   #worker: Worker | null = null;
   #isStopping = false;
@@ -58,6 +58,13 @@ export class HepExport {
       dropped: count(EXPORT.DROPPED),
       errors: count(EXPORT.ERRORS),
     };
+  }
+
+  /** For messages that are not sent yet. */
+  useMaskHeaders(maskHeaders: readonly string[]): void {
+    this.#task = { ...this.#task, reading: { ...this.#task.reading, maskHeaders } };
+    const order: HepOrder = { maskHeaders };
+    this.#worker?.postMessage(order);
   }
 
   /** Sends what is there, as far as that takes no time. */

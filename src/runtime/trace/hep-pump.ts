@@ -42,6 +42,11 @@ export class HepPump {
     });
   }
 
+  /** From now on. */
+  useMaskHeaders(names: readonly string[]): void {
+    this.#records.useMaskHeaders(names);
+  }
+
   /** One round. True: there may be more, and room for it. */
   pump(link: HepLink): boolean {
     let hasMore = false;

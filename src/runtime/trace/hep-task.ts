@@ -21,3 +21,6 @@ export interface HepState {
 
 /** From the main thread: send what is there, and end. */
 export const HEP_STOP = 'stop';
+
+/** From the main thread. */
+export type HepOrder = typeof HEP_STOP | { readonly maskHeaders: readonly string[] };

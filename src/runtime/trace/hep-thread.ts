@@ -6,7 +6,7 @@ import { EXPORT, openTrace } from '../../observe/trace/trace-layout.ts';
 import { wallClock } from './clock.ts';
 import { openHepLink } from './hep-link.ts';
 import { HepPump } from './hep-pump.ts';
-import { HEP_STOP, type HepState, type HepTask } from './hep-task.ts';
+import { HEP_STOP, type HepOrder, type HepState, type HepTask } from './hep-task.ts';
 
 const IDLE_MS = 20;
 
@@ -32,8 +32,11 @@ function run({ trace, reading, target, agent, isSuccessor }: HepTask): void {
     timer = pump.pump(link) ? setImmediate(turn) : setTimeout(turn, IDLE_MS);
   };
   turn();
-  parentPort!.on('message', (message) => {
-    if (message !== HEP_STOP) return;
+  parentPort!.on('message', (order: HepOrder) => {
+    if (order !== HEP_STOP) {
+      pump.useMaskHeaders(order.maskHeaders);
+      return;
+    }
     clearTimeout(timer as NodeJS.Timeout);
     clearImmediate(timer as NodeJS.Immediate);
     while (pump.pump(link));

@@ -107,7 +107,7 @@ export class TraceService implements TraceOperations {
   readonly #board: FilterBoard;
   readonly #readers: readonly TraceRingReader[];
   readonly #records: RecordReader;
-  readonly #sample: number;
+  #sample: number;
   /** Tells cursors of this run from those of another. */
   readonly #run = Date.now().toString(36);
   /** By the place of the filter. */
@@ -136,6 +136,14 @@ export class TraceService implements TraceOperations {
   /** Begins to send messages to the collector, if there is one. */
   startExport(log: Logger): void {
     if (this.#config.hep.to !== 'off') this.#export = new HepExport(this.#config, this.buffer, this.#reading, log);
+  }
+
+  /** After a reload: what is sampled from now on, and what is masked, in messages that are there already, too. */
+  useConfig({ trace, hep }: Pick<Config, 'trace' | 'hep'>): void {
+    this.#sample = trace.sample;
+    this.#board.keep(trace.sample, hep.to === 'off' ? 0 : hep.sample);
+    this.#records.useMaskHeaders(trace.maskHeaders);
+    this.#export?.useMaskHeaders(trace.maskHeaders);
   }
 
   /** For the shards and the export thread. */

@@ -69,12 +69,17 @@ export type TextForm = 'text' | 'base64' | 'none';
 export class RecordReader {
   readonly #sockets: readonly TracedSocket[];
   readonly #localAddresses: readonly string[];
-  readonly #maskHeaders: ReadonlySet<string>;
+  #maskHeaders: ReadonlySet<string> = new Set();
 
   constructor({ sockets, localAddresses, maskHeaders }: TraceReading) {
     this.#sockets = sockets;
     this.#localAddresses = localAddresses;
-    this.#maskHeaders = new Set(maskHeaders.map((name) => name.toLowerCase()));
+    this.useMaskHeaders(maskHeaders);
+  }
+
+  /** From now on. */
+  useMaskHeaders(names: readonly string[]): void {
+    this.#maskHeaders = new Set(names.map((name) => name.toLowerCase()));
   }
 
   /** `monotonicToUs`: what makes a time of CLOCK_MONOTONIC one since 1970. */

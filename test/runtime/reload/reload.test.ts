@@ -209,6 +209,27 @@ describe('a reload of the running server', () => {
     ).toEqual([]);
   });
 
+  it('reaches what operators look at: next hops in stateless mode, the sample of the trace', async () => {
+    const folder = newFolder();
+    const [file, socket] = [join(folder, 'strowger.yaml'), join(folder, 'control.sock')];
+    const write = (hop: string, sample: number) =>
+      writeFileSync(file, `nextHops: ['${hop}']\ntrace: {sample: ${sample}}\n`);
+    write('sip:192.0.2.1', 16);
+    const own = ['--set', `control.socket=${socket}`, '--listen', 'udp:127.0.0.1:0', '--mode', 'stateless'];
+    await ServerProcess.start('--config', file, ...own);
+    client = await openControlClient(socket);
+    const shown = async () => {
+      const { hops } = (await client!.call('hops.list')) as { hops: { uri: string }[] };
+      const { sample } = (await client!.call('trace.status')) as { sample: number };
+      return [...hops.map(({ uri }) => uri), sample];
+    };
+    expect(await shown()).toEqual(['sip:192.0.2.1', 16]);
+    write('sip:192.0.2.2', 3);
+    const report = (await client.call('reload')) as ReloadReport;
+    expect(report.changes.map(({ path, reload }) => `${path} ${reload}`)).toContain('trace.sample live');
+    expect(await shown()).toEqual(['sip:192.0.2.2', 3]);
+  });
+
   it('is refused where there is no file', async () => {
     const port = await freePort();
     const socket = join(newFolder(), 'control.sock');

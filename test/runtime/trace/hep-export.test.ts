@@ -37,9 +37,13 @@ interface Exporting {
   readonly phone: UdpPeer;
 }
 
-async function start(to: string, ...sets: string[]): Promise<Exporting> {
+function start(to: string, ...sets: string[]): Promise<Exporting> {
+  return startWith([], to, ...sets);
+}
+
+async function startWith(args: readonly string[], to: string, ...sets: string[]): Promise<Exporting> {
   const settings = [`hep.to=${to}`, 'hep.captureId=2001', ...sets].flatMap((set) => ['--set', set]);
-  const server = await ServerProcess.start('--listen', 'udp:127.0.0.1:0', ...settings);
+  const server = await ServerProcess.start(...args, '--listen', 'udp:127.0.0.1:0', ...settings);
   const port = Number(/listening +udp:127\.0\.0\.1:(\d+)/.exec(server.stdout)![1]);
   return { server, port, phone: await openPeer() };
 }
@@ -98,6 +102,23 @@ describe('the export', () => {
     expect(packets.map((packet) => decodeHep(packet).correlationId)).toEqual(['first', 'first', 'second', 'second']);
     expect(rest).toHaveLength(0);
     collector.close();
+  });
+
+  it('masks what a reload says from then on', async () => {
+    const collector = await openPeer();
+    const file = join(folder, 'masking.yaml');
+    writeFileSync(file, 'trace: {maskHeaders: []}\n');
+    const { server, port, phone } = await startWith(['--config', file], `udp:${collector.hostPort}`);
+    const send = async (callId: string) => {
+      const headers = ['X-Token: abcdef'];
+      await phone.send(optionsRequest({ uri: `sip:127.0.0.1:${port}`, sentBy: phone.hostPort, callId, headers }), port);
+      return decodeHep((await collector.receive(`Call-ID: ${callId}`)).datagram).payload;
+    };
+    expect(await send('bare')).toContain('X-Token: abcdef');
+    writeFileSync(file, 'trace: {maskHeaders: [X-Token]}\n');
+    server.child.kill('SIGHUP');
+    await until('it is taken over', async () => (await server.counters())['config_applied_reloads_total'] === 1);
+    expect(await send('masked')).toContain('X-Token: ******');
   });
 
   it('to nobody hurts nobody: calls go on, what is lost is counted, and a stop takes no longer', async () => {
