@@ -11,6 +11,7 @@ import { endServers, ServerProcess, until } from '../../process/server-process.t
 import { optionsRequest } from '../../process/sip-texts.ts';
 import { freePort, UdpPeer } from '../../process/udp-peer.ts';
 import { decodeHep, splitHep } from './hep-decoder.ts';
+import { decodeAsHomer, decodeStreamAsHomer, type HomerFields } from './homer-decoder.ts';
 
 const MODULES = ['/usr/lib/x86_64-linux-gnu', '/usr/lib/aarch64-linux-gnu', '/usr/lib64', '/usr/local/lib64']
   .map((folder) => join(folder, 'kamailio', 'modules'))
@@ -133,6 +134,60 @@ describe('the export', () => {
     expect(warnings).toMatchObject([{ level: 'warn', reason: 'ECONNREFUSED' }]);
     server.child.kill('SIGTERM');
     expect((await server.exit).code).toBe(0);
+  });
+});
+
+/** What came and what left in an exchange, as Homer's own decoder reads it. */
+function expectExchange([come, go]: readonly HomerFields[], { port, phone }: Exporting, callId: string): void {
+  const common = { protocolFamily: 2, protocol: 17, payloadType: 1, captureId: 2001, capturePass: 'secret' };
+  const [own, its] = [port, phone.port];
+  expect(come!.rcinfo).toMatchObject({ ...common, srcIp: '127.0.0.1', srcPort: its, dstIp: '127.0.0.1', dstPort: own });
+  expect(go!.rcinfo).toMatchObject({ ...common, srcIp: '127.0.0.1', srcPort: own, dstIp: '127.0.0.1', dstPort: its });
+  const times = [come!, go!].map(({ rcinfo }) => rcinfo.timeSeconds * 1e6 + rcinfo.timeUseconds);
+  expect(Math.abs(Date.now() - times[0]! / 1000)).toBeLessThan(60_000);
+  expect(times[1]).toBeGreaterThanOrEqual(times[0]!);
+  for (const { rcinfo, payload } of [come!, go!]) {
+    expect(rcinfo.correlation_id).toBe(callId);
+    expect(payload).toContain(`Call-ID: ${callId}\r\n`);
+  }
+  expect(come!.payload).toMatch(/^OPTIONS .*\r\n\r\n$/s);
+  expect(go!.payload).toMatch(/^SIP\/2\.0 200 .*\r\n\r\n$/s);
+}
+
+describe("sipcapture's own decoder (hep-js)", () => {
+  it('reads what is sent over UDP: addresses, times, capture id, auth key, Call-ID and the whole message', async () => {
+    const collector = await openPeer();
+    const exporting = await start(`udp:${collector.hostPort}`, 'hep.authKey=secret');
+    await exchange(exporting, 'homer-by-udp');
+    await until('both are there', () => collector.arrivals.length === 2);
+    const packets = collector.arrivals.map(({ datagram }) => decodeAsHomer(datagram));
+    expectExchange(packets, exporting, 'homer-by-udp');
+  });
+
+  it('reads the same over TCP, packet after packet', async () => {
+    const chunks: Buffer[] = [];
+    const collector = createServer((socket) => socket.on('data', (chunk: Buffer) => chunks.push(chunk)));
+    collector.listen(0, '127.0.0.1');
+    await once(collector, 'listening');
+    const exporting = await start(
+      `tcp:127.0.0.1:${(collector.address() as AddressInfo).port}`,
+      ...['hep.authKey=secret'],
+    );
+    const callIds = ['homer-by-tcp-1', 'homer-by-tcp-2'];
+    for (const callId of callIds) await exchange(exporting, callId);
+    await until('all are counted', async () => (await exporting.server.counters())['hep_sent_total'] === 4);
+    await until('all are there', () => splitHep(Buffer.concat(chunks))[0].length === 4);
+    const packets = decodeStreamAsHomer(Buffer.concat(chunks));
+    for (const callId of callIds) {
+      const own = packets.filter(({ rcinfo }) => rcinfo.correlation_id === callId);
+      expectExchange(own, exporting, callId);
+    }
+    collector.close();
+  });
+
+  it('refuses what is no HEP3', () => {
+    expect(() => decodeAsHomer(Buffer.from('HEP2 and something that is none'))).toThrow('hep-js cannot read');
+    expect(() => decodeStreamAsHomer(Buffer.from('HEP3\0\x40x'))).toThrow('are left');
   });
 });
 
