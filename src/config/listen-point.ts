@@ -1,10 +1,12 @@
-/** Where the server listens: `udp:ADDRESS:PORT`, `tcp:…` or `tls:…` as the configuration writes it, or `ADDRESS:PORT` for UDP and
- *  TCP (RFC 3261 18: every element has UDP and TCP), taken apart. Cold. */
+/** Where the server listens: `udp:ADDRESS:PORT`, `tcp:…`, `tls:…`, `ws:…` or `wss:…` as the configuration writes it, or `ADDRESS:PORT`
+ *  for UDP and TCP (RFC 3261 18: every element has UDP and TCP), taken apart. Cold. */
 
 import { isIPv4, isIPv6 } from 'node:net';
 
 /** Transports of listen points that can be opened. */
-export type ListenTransport = 'udp' | 'tcp' | 'tls';
+const LISTEN_TRANSPORTS = ['udp', 'tcp', 'tls', 'ws', 'wss'] as const;
+
+export type ListenTransport = (typeof LISTEN_TRANSPORTS)[number];
 
 /** One socket to open. The fields are what the addon's `openUdp` asks for. */
 export interface ListenPoint {
@@ -53,9 +55,8 @@ export function parseListenAddress(text: string): ListenAddress | string {
   if (transport === undefined || address === undefined || isIPv6(text)) {
     return `${shown} does not begin with a transport`;
   }
-  if (/^(ws|wss|sctp)$/i.test(transport)) return `${shown}: ${transport} is not there yet, only udp, tcp and tls`;
-  if (transport !== 'udp' && transport !== 'tcp' && transport !== 'tls')
-    return `${shown}: ${transport} is not a transport`;
+  if (/^sctp$/i.test(transport)) return `${shown}: ${transport} is not there yet, only udp, tcp, tls, ws and wss`;
+  if (!isListenTransport(transport)) return `${shown}: ${transport} is not a transport`;
   const parts = splitHostPort(address);
   if (parts === null) return `${shown} has no address`;
   if (isIPv6(address) || (parts.host.includes(':') && !parts.isBracketed)) {
@@ -114,6 +115,10 @@ export function isHostName(text: string): boolean {
   const labels = text.replace(/\.$/, '').split('.');
   if (!labels.every((label) => /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/i.test(label))) return false;
   return /^[a-z]/i.test(labels.at(-1)!); // a numeric last label would be a broken IPv4 address
+}
+
+function isListenTransport(text: string): text is ListenTransport {
+  return LISTEN_TRANSPORTS.some((transport) => transport === text);
 }
 
 /** One spelling per address: lower case, zeros compressed (RFC 5952). */

@@ -17,6 +17,7 @@ import { parseCidr } from './cidr.ts';
 import { parseHepTarget } from './hep-target.ts';
 import { isHostName, type ListenPoint, overlap, parseAdvertised, parseListenEntry } from './listen-point.ts';
 import { contactProblem, nextHopProblem, peerProblem, serviceRouteProblem } from './next-hop.ts';
+import { originProblem } from './origins.ts';
 import { userProblem } from './user-pattern.ts';
 
 /** What is known of a setting beyond its schema. */
@@ -48,6 +49,7 @@ const MAX_EXPIRES_SEC = 2 ** 31 - 1;
 const MAX_SERVICE_ROUTES = 8;
 const MAX_CERTIFICATES = 256;
 const MAX_CERTIFICATE_NAMES = 256;
+const MAX_ORIGINS = 256;
 /** RFC 9325 4.2, and the suites of TLS 1.3. */
 const MODERN_CIPHERS = [
   'TLS_AES_128_GCM_SHA256',
@@ -130,8 +132,7 @@ const sayUriTwice = ({ uri }: { uri: string }) => `${JSON.stringify(uri)} is the
 const listenAddress = about(parsedString(parseListenEntry), {
   help: 'Transport, IP address and port; without a transport UDP and TCP. IPv6 goes in brackets; `*:5060` takes IPv4 and IPv6; port 0 takes any free port.',
   reload: 'restart',
-  accepted:
-    'ADDRESS:PORT, udp:ADDRESS:PORT, tcp:ADDRESS:PORT or tls:ADDRESS:PORT, e.g. 0.0.0.0:5060, udp:[::1]:5060, tcp:*:5060',
+  accepted: 'ADDRESS:PORT, or udp:, tcp:, tls:, ws: or wss:ADDRESS:PORT, e.g. 0.0.0.0:5060, udp:[::1]:5060, wss:*:443',
 });
 
 const listenEntry = about(
@@ -160,7 +161,7 @@ const listenEntry = about(
   {
     help: 'One socket, or one for each transport; a plain string stands for `address`.',
     reload: 'restart',
-    accepted: 'ADDRESS:PORT, udp:…, tcp:… or tls:ADDRESS:PORT, or a map with address, advertise and dscp',
+    accepted: 'ADDRESS:PORT, udp:…, tcp:…, tls:…, ws:… or wss:ADDRESS:PORT, or a map with address, advertise and dscp',
     shorthand: 'address',
   },
 );
@@ -411,7 +412,7 @@ const settings = z.strictObject({
     {
       help: 'The sockets.',
       reload: 'restart',
-      accepted: 'a list of ADDRESS:PORT, udp:ADDRESS:PORT, tcp:ADDRESS:PORT or tls:ADDRESS:PORT',
+      accepted: 'a list of ADDRESS:PORT, or udp:, tcp:, tls:, ws: or wss:ADDRESS:PORT',
     },
   ),
   workers: about(z.union([z.literal('auto'), z.int().min(1).max(MAX_SHARDS)]).default('auto'), {
@@ -796,7 +797,7 @@ const settings = z.strictObject({
           reload: 'restart',
         }),
         silentSec: about(z.int().min(1).max(86_400).default(60), {
-          help: 'How long an accepted connection may take to bring its first message or keep-alive, and before that for the TLS handshake.',
+          help: 'How long an accepted connection may take to bring its first message or keep-alive, and before that for the TLS handshake and to ask for a WebSocket.',
           reload: 'restart',
         }),
         idleSec: about(z.int().min(1).max(604_800).default(3900), {
@@ -824,7 +825,39 @@ const settings = z.strictObject({
         ),
       })
       .prefault({}),
-    { help: 'Connections (TCP, TLS).', reload: 'restart' },
+    { help: 'Connections (TCP, TLS, WebSocket).', reload: 'restart' },
+  ),
+  webSocket: about(
+    z
+      .strictObject({
+        origins: about(
+          z
+            .array(
+              about(checkedString(originProblem), {
+                help: 'An origin as browsers write it, or one with `*.` for the first label of its host; `none`: those that name none, which are no browsers.',
+                reload: 'restart',
+                accepted: 'https://phone.example.org, https://*.example.org, http://localhost:8080 or none',
+              }),
+            )
+            .max(MAX_ORIGINS)
+            .superRefine(sameText)
+            .default([]),
+          {
+            help: 'Web pages whose scripts may connect (RFC 6455 10.2). Others are answered 403. Empty: all may, for SIP asks for credentials all the same.',
+            reload: 'restart',
+            accepted: 'a list of origins',
+          },
+        ),
+        pingSec: about(z.int().min(0).max(3600).default(30), {
+          help: 'A client that has said nothing for so long is sent a ping (RFC 6455 5.5.2), and its connection is closed if nothing comes for as long again. Keeps NATs and HTTP proxies open. 0: never.',
+          reload: 'restart',
+        }),
+      })
+      .prefault({}),
+    {
+      help: 'Browsers and others that come by WebSocket (RFC 7118); what holds for connections holds for theirs.',
+      reload: 'restart',
+    },
   ),
   tls: about(
     z
@@ -1175,7 +1208,7 @@ export const configSchema = settings.superRefine(({ dispatcher, workers, listen,
     const message = `"shard" is for workers: 1, and there are ${workers}`;
     context.addIssue({ code: 'custom', message, path: ['dispatcher', 'thread'] });
   }
-  const secure = listen.find(({ transport }) => transport === 'tls');
+  const secure = listen.find(({ transport }) => transport === 'tls' || transport === 'wss');
   if (secure !== undefined && tls.certificates.length === 0) {
     const message = `there is no certificate, and ${secure.text} needs one`;
     context.addIssue({ code: 'custom', message, path: ['tls', 'certificates'] });

@@ -138,6 +138,8 @@ const REGISTRY = {
   stream_closed_untrusted_total:
     'Connections closed because the certificate of the peer, or that it has none, is not accepted',
   stream_closed_banned_total: 'Connections closed because their source was banned meanwhile',
+  stream_closed_upgrade_total: 'Connections of which no WebSocket came',
+  stream_closed_dead_total: 'WebSockets closed because nothing came after a ping',
   stream_bytes_received_total: 'Bytes read from connections',
   stream_bytes_sent_total: 'Bytes written to connections',
   stream_messages_received_total: 'Messages read from connections',
@@ -146,6 +148,9 @@ const REGISTRY = {
   stream_undelivered_total: 'Messages that could not be written to a connection',
   stream_tls_handshakes_total: 'TLS handshakes that came to an end',
   stream_tls_resumptions_total: 'TLS handshakes that resumed a session',
+  stream_upgrades_total: 'WebSockets agreed upon',
+  stream_upgrades_refused_total: 'HTTP requests that asked for no WebSocket, or for one that they did not get',
+  stream_foreign_origins_total: 'Those refused because of the web page they came from (webSocket.origins)',
   tls_reloads_total: 'Times that changed certificates were taken over',
   tls_reload_failures_total: 'Times that changed certificates could not be used, so that those of before stayed',
   stream_stalls_total: 'Times that a connection was not read on because shards were behind',
@@ -255,6 +260,8 @@ export const CLOSE_REASONS = [
   'handshake',
   'untrusted',
   'banned',
+  'upgrade',
+  'dead',
 ] as const;
 
 /** Connections that are open, or being opened. Cold. */

@@ -25,7 +25,7 @@ export const LABELS: Readonly<Record<string, string>> = {
   kind: '`invite` or `other`',
   certificate: 'its file, as `tls.certificates` has it',
   reason:
-    'why: `peer`, `idle`, `slow`, `unread`, `fault`, `junk`, `error`, `unconnected`, `stop`, `handshake`, `untrusted` or `banned`',
+    'why: `peer`, `idle`, `slow`, `unread`, `fault`, `junk`, `error`, `unconnected`, `stop`, `handshake`, `untrusted`, `banned`, `upgrade` or `dead`',
   state: 'the state; the one that holds is 1, the others 0',
   result: '`applied`, `unchanged` or `failed`',
   version: 'of Strowger',
@@ -81,7 +81,7 @@ export const METRIC = {
   connectionsClosed: metric(
     'counter',
     `${PREFIX}stream_connections_closed_total`,
-    'Connections that are over: the peer closed it; nothing was sent or heard for long; a message did not become whole in time; the peer does not read; the end of a message could not be known; it was not SIP; it broke; it could not be opened; its thread ended; TLS could not be agreed upon; the certificate of the peer is not accepted; its source was banned',
+    'Connections that are over: the peer closed it; nothing was sent or heard for long; a message did not become whole in time; the peer does not read; the end of a message could not be known; it was not SIP; it broke; it could not be opened; its thread ended; TLS could not be agreed upon; the certificate of the peer is not accepted; its source was banned; no WebSocket came of it; nothing came after a ping',
     'reason',
     'thread',
   ),

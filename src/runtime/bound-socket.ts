@@ -8,6 +8,8 @@ const TRANSPORT_OF: Readonly<Record<ListenTransport, number>> = {
   udp: TRANSPORT.UDP,
   tcp: TRANSPORT.TCP,
   tls: TRANSPORT.TLS,
+  ws: TRANSPORT.WS,
+  wss: TRANSPORT.WSS,
 };
 
 /** `socket`: its index in the socket table. `port`: the one it got, where the point asks for any. */

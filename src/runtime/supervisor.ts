@@ -522,6 +522,7 @@ export class Supervisor {
       intakeFd: this.#hasDispatcher ? this.#wakeFd : this.#shardFds[0]!,
       settings: config.streams,
       tls: config.tls,
+      webSocket: config.webSocket,
       material: this.#material,
       bans: this.#bans,
     };

@@ -210,7 +210,7 @@ function readLength(bytes: Uint8Array, start: number, end: number): number {
 }
 
 /** Whether [start, end) could be a request or a status line: "SIP/" is in it. */
-function isStartLine(bytes: Uint8Array, start: number, end: number): boolean {
+export function isStartLine(bytes: Uint8Array, start: number, end: number): boolean {
   const lineEnd = bytes[end - 1] === CR ? end - 1 : end;
   if (isWordAt(bytes, start, lineEnd, SIP_SLASH)) return true;
   for (let at = lineEnd - VERSION_BYTES; at > start; at--) {

@@ -38,6 +38,16 @@ export function isSecure(transport: number): boolean {
   return transport === TRANSPORT.TLS || transport === TRANSPORT.WSS;
 }
 
+/** True if a peer is reached by the connection that it has opened, and by no other: nobody calls a browser (RFC 7118 5.5). */
+export function isWebSocket(transport: number): boolean {
+  return transport === TRANSPORT.WS || transport === TRANSPORT.WSS;
+}
+
+/** Whether a URI that asks for the transport `asked` can mean `transport`: `ws` is said of WSS, too (RFC 7118 5.2). */
+export function meansTransport(asked: number, transport: number): boolean {
+  return asked === transport || (asked === TRANSPORT.WS && transport === TRANSPORT.WSS);
+}
+
 export function defaultPortOf(transport: number): number {
   return DEFAULT_PORTS[transport]!;
 }

@@ -32,9 +32,9 @@ describe('udp:ADDRESS:PORT', () => {
     ['', /does not begin with a transport/],
     ['1.2.3.4:5060', /does not begin with a transport/],
     ['::1', /does not begin with a transport/],
-    ['wss:1.2.3.4:443', /wss is not there yet, only udp, tcp and tls/],
-    ['ws:1.2.3.4:80', /ws is not there yet/],
-    ['wss:1.2.3.4:443', /wss is not there yet/],
+    ['sctp:1.2.3.4:5060', /sctp is not there yet, only udp, tcp, tls, ws and wss/],
+    ['WS:1.2.3.4:80', /WS is not a transport/],
+    ['wss:1.2.3.4', /has no port/],
     ['tcp:1.2.3.4', /has no port/],
     ['tcp:[fe80::1%eth0]:5060', /use tcp:\[::\]:5060/],
     ['quic:1.2.3.4:5060', /quic is not a transport/],
@@ -66,6 +66,8 @@ describe('udp:ADDRESS:PORT', () => {
     ['udp:[::1]:5060', 'udp:[0:0::1]:5060', true],
     ['udp:1.2.3.4:0', 'udp:1.2.3.4:0', false],
     ['tcp:1.2.3.4:5060', 'tcp:0.0.0.0:5060', true],
+    ['tls:1.2.3.4:443', 'wss:0.0.0.0:443', true],
+    ['udp:1.2.3.4:443', 'wss:1.2.3.4:443', false],
     ['udp:1.2.3.4:5060', 'tcp:1.2.3.4:5060', false],
   ])('%s and %s overlap: %s', (a, b, expected) => {
     expect(overlap(listen(a), listen(b))).toBe(expected);
@@ -80,6 +82,8 @@ describe('an entry', () => {
     ['*:5060', ['udp:*:5060', 'tcp:*:5060']],
     ['udp:1.2.3.4:5060', ['udp:1.2.3.4:5060']],
     ['tcp:[::1]:5060', ['tcp:[::1]:5060']],
+    ['ws:*:80', ['ws:*:80']],
+    ['wss:1.2.3.4:443', ['wss:1.2.3.4:443']],
   ])('%s is %j', (text, expected) => {
     const points = parseListenEntry(text);
     if (typeof points === 'string') throw new Error(points);

@@ -33,19 +33,42 @@ export interface ConnectionHost {
   /** Monotonic milliseconds. */
   nowMs(): number;
   /** Gives a message to the shards. False: there is no room for it now; `readOn` follows later. */
-  deliver(connection: Connection, bytes: Uint8Array, start: number, end: number, fault: number): boolean;
+  deliver(connection: LiveConnection, bytes: Uint8Array, start: number, end: number, fault: number): boolean;
   /** The connection has something to flush. */
-  noteOutput(connection: Connection): void;
+  noteOutput(connection: LiveConnection): void;
   undelivered(place: Place, shard: number, tag: number, flags: number, errno: number): void;
   /** The connection that a response went over has turned out to be gone: it goes by another (RFC 3261 18.2.2). */
   reopen(response: SentResponse): void;
-  closed(connection: Connection, reason: CloseReason): void;
+  closed(connection: LiveConnection, reason: CloseReason): void;
 }
 
 /** A response, and the record that said where it goes (RECORD of layout.ts). */
 export interface SentResponse {
   readonly bytes: Buffer;
   readonly record: Int32Array;
+}
+
+/** A connection as its thread sees it, whatever it speaks. */
+export interface LiveConnection extends AliasedEntry {
+  readonly socketIndex: number;
+  /** NO_ADDRESS unless the listening point is a wildcard. */
+  readonly local: AddressWords;
+  /** Messages may be sent over it. */
+  readonly isOpen: boolean;
+  /** The peer sends no more. It may still read, or be gone altogether, which only shows once something is sent to it. */
+  readonly isHalfClosed: boolean;
+  /** Sends `bytes`, which become this connection's, once `flush` is called. With a tag the shard hears of it if they do not
+   *  leave this process. `response`: what is said of them to `reopen` if the peer, which has closed its half, is gone. */
+  send(bytes: Buffer, shard: number, tag: number, flags: number, response?: SentResponse | null): void;
+  flush(): void;
+  /** Closes in order: what was sent is flushed, then this end says so, and the other has a while to do the same. */
+  close(reason: CloseReason): void;
+  /** Its source is banned. */
+  ban(): void;
+  /** There is room again for what was refused. */
+  readOn(): void;
+  /** Looks at the clock; to be called every now and then. */
+  sweep(nowMs: number): void;
 }
 
 /** The other end. */
@@ -111,7 +134,7 @@ const FIRST_FINAL = '2'.charCodeAt(0);
 const SIP_SLASH = 0x2f504953;
 const ACK_SPACE = 0x204b4341;
 
-export class Connection implements AliasedEntry {
+export class Connection implements LiveConnection {
   readonly number: number;
   readonly socketIndex: number;
   readonly transport: number;
@@ -193,12 +216,10 @@ export class Connection implements AliasedEntry {
     if (opening !== null) socket.once(opening.event, () => this.#onOpen(opening));
   }
 
-  /** Messages may be sent over it. */
   get isOpen(): boolean {
     return this.#reason === null && !this.#socket.destroyed;
   }
 
-  /** The peer sends no more. It may still read, or be gone altogether, which only shows once something is sent to it. */
   get isHalfClosed(): boolean {
     return this.#isHalfClosed;
   }
@@ -207,8 +228,6 @@ export class Connection implements AliasedEntry {
     return this.isOpen && !this.#isHalfClosed && !this.#isDiscarding;
   }
 
-  /** Sends `bytes`, which become this connection's, once `flush` is called. With a tag the shard hears of it if they do not
-   *  leave this process. `response`: what is said of them to `reopen` if the peer, which has closed its half, is gone. */
   send(bytes: Buffer, shard: number, tag: number, flags: number, response: SentResponse | null = null): void {
     const { counters, settings } = this.#host;
     if (this.#socket.writableLength + this.#outputBytes + bytes.length > settings.queueBytes) {
@@ -258,7 +277,6 @@ export class Connection implements AliasedEntry {
     this.#unsent.length = 0;
   }
 
-  /** Closes in order: what was sent is flushed, then this end says so, and the other has a while to do the same. */
   close(reason: CloseReason): void {
     if (this.#reason !== null) return;
     this.flush();
@@ -270,19 +288,16 @@ export class Connection implements AliasedEntry {
     if (!this.#isConnecting) this.#socket.end();
   }
 
-  /** Its source is banned. */
   ban(): void {
     this.#abort('banned');
   }
 
-  /** There is room again for what was refused. */
   readOn(): void {
     if (this.#kept === null || this.#isDiscarding || this.#socket.destroyed) return;
     this.#takeKept();
     if (this.#refusedBytes === 0) this.#socket.resume();
   }
 
-  /** Looks at the clock; to be called every now and then. */
   sweep(nowMs: number): void {
     const { settings } = this.#host;
     if (this.#socket.writableLength + this.#outputBytes === 0) this.#noteSent();

@@ -1,4 +1,4 @@
-/** The thread of the streams: accepts connections, opens others, and carries messages between them and the shards, over message
+/** The thread of the streams: accepts connections (TCP, TLS, WebSocket), opens others, and carries messages between them and the shards, over message
  *  rings. An ordinary Node event loop. What a shard sends wakes it by its eventfd; what it reads wakes whoever has the intake.
  *  Hot: once per message, in so far as Node's own streams are.
  *
@@ -31,7 +31,7 @@ import {
 import { MessageConsumer, MessageProducer } from '../../memory/message-ring.ts';
 import { COUNTER, Counters, connectionCount } from '../../observe/counters.ts';
 import type { BoundSocket } from '../../roles/bound-socket.ts';
-import { TRANSPORT } from '../../sip/transport.ts';
+import { isSecure, isWebSocket, TRANSPORT } from '../../sip/transport.ts';
 import { BanTable } from '../bans/ban-table.ts';
 import { monotonicOffsetUs } from '../monotonic-clock.ts';
 import { kernelThreadId } from '../thread-cpu.ts';
@@ -45,6 +45,7 @@ import {
   Connection,
   type ConnectionHost,
   type ConnectionIdentity,
+  type LiveConnection,
   type Opening,
   type Place,
   type SentResponse,
@@ -52,6 +53,8 @@ import {
 import { ConnectionAliases } from './connection-aliases.ts';
 import { ConnectionTable } from './connection-table.ts';
 import { TopVia } from './top-via.ts';
+import { WebSocketConnection } from './web-socket-connection.ts';
+import { WebSocketUpgrades } from './web-socket-upgrades.ts';
 
 export interface StreamTask {
   readonly arena: SharedArrayBuffer;
@@ -63,6 +66,7 @@ export interface StreamTask {
   readonly intakeFd: number;
   readonly settings: Config['streams'];
   readonly tls: Config['tls'];
+  readonly webSocket: Config['webSocket'];
   /** Certificates and authorities as of now; the supervisor sends others. */
   readonly material: TlsMaterial;
   /** Sources that may not connect, as of now (bans/ban-table.ts); null: there are none. */
@@ -92,11 +96,16 @@ const BACKLOG = 4096;
 /** Sessions of servers that we have connected to, for the next time; the oldest go first. */
 const MAX_SESSIONS = 1024;
 
-/** A connection that was accepted and is not yet one that messages come from: TLS is being agreed upon. */
+/** A connection that was accepted and is not yet one that messages come from: TLS is being agreed upon, or a WebSocket. */
 interface Arrival {
   readonly socket: Socket;
   readonly source: string;
   readonly port: number;
+  /** What it comes to if it ends now. */
+  fate: 'handshake' | 'upgrade';
+  /** When it was accepted, and since when an upgrade is being asked for; 0: it is not. */
+  readonly sinceMs: number;
+  askedMs: number;
 }
 
 class StreamThread implements ConnectionHost {
@@ -107,9 +116,9 @@ class StreamThread implements ConnectionHost {
   readonly #inbound: MessageProducer;
   readonly #outbound: MessageConsumer[];
   readonly #sockets: (BoundSocket | undefined)[] = [];
-  readonly #connections = new ConnectionTable<Connection>(randomInt(2 ** 32));
+  readonly #connections = new ConnectionTable<LiveConnection>(randomInt(2 ** 32));
   readonly #topVia: TopVia;
-  readonly #aliases: ConnectionAliases<Connection>;
+  readonly #aliases: ConnectionAliases<LiveConnection>;
   readonly #servers: Server[] = [];
   readonly #secureServers: SecureServer[] = [];
   readonly #contexts: SecureContexts;
@@ -118,8 +127,8 @@ class StreamThread implements ConnectionHost {
   /** By listening point, address and port of the peer. */
   readonly #arrivals = new Map<string, Arrival>();
   /** Connections with something to flush in this turn. */
-  readonly #dirty: Connection[] = [];
-  readonly #stalled = new Set<Connection>();
+  readonly #dirty: LiveConnection[] = [];
+  readonly #stalled = new Set<LiveConnection>();
   readonly #watch: Watch;
   /** The clock of the slots' receive time less performance.now(), in microseconds. */
   readonly #monotonicUs = monotonicOffsetUs();
@@ -188,7 +197,7 @@ class StreamThread implements ConnectionHost {
     if (command === 'stop') this.#stop();
   }
 
-  deliver(connection: Connection, bytes: Uint8Array, start: number, end: number, fault: number): boolean {
+  deliver(connection: LiveConnection, bytes: Uint8Array, start: number, end: number, fault: number): boolean {
     const { words } = this.#arena;
     const offset = this.#inbound.claim(end - start);
     if (offset === -1) {
@@ -228,7 +237,7 @@ class StreamThread implements ConnectionHost {
     return true;
   }
 
-  noteOutput(connection: Connection): void {
+  noteOutput(connection: LiveConnection): void {
     this.#dirty.push(connection);
     this.#publishSoon();
   }
@@ -257,7 +266,7 @@ class StreamThread implements ConnectionHost {
     this.#publishSoon();
   }
 
-  closed(connection: Connection, reason: CloseReason): void {
+  closed(connection: LiveConnection, reason: CloseReason): void {
     this.#connections.remove(connection);
     this.#aliases.forget(connection);
     this.#stalled.delete(connection);
@@ -293,22 +302,30 @@ class StreamThread implements ConnectionHost {
   }
 
   #listen(socket: BoundSocket & { readonly fd: number }): void {
-    const secure = socket.transport === TRANSPORT.TLS ? this.#secureServerFor(socket) : null;
+    const agree = this.#agreementFor(socket);
     const server = createServer(
       {
-        // A peer that leaves while TLS is being agreed upon must not be waited for; nor does TLS know half a connection.
-        allowHalfOpen: secure === null,
+        // A peer that leaves while TLS or a WebSocket is being agreed upon must not be waited for; nor do they know half a connection.
+        allowHalfOpen: agree === null,
         noDelay: true,
         keepAlive: true,
         keepAliveInitialDelay: this.settings.keepAliveSec * 1000,
       },
-      (accepted) => this.#arrive(accepted, socket, secure),
+      (accepted) => this.#arrive(accepted, socket, agree),
     );
     server.listen({ fd: duplicate(socket.fd), backlog: BACKLOG });
     this.#servers.push(server);
   }
 
-  #arrive(socket: Socket, point: BoundSocket, secure: SecureServer | null): void {
+  /** What has to be agreed upon with who connects to a listening point before messages come from there; null: nothing. */
+  #agreementFor(point: BoundSocket): ((socket: Socket) => void) | null {
+    const upgrades = isWebSocket(point.transport) ? this.#upgradesFor(point) : null;
+    if (!isSecure(point.transport)) return upgrades === null ? null : (socket) => upgrades.take(socket);
+    const secure = this.#secureServerFor(point, upgrades);
+    return (socket) => void secure.emit('connection', socket);
+  }
+
+  #arrive(socket: Socket, point: BoundSocket, agree: ((socket: Socket) => void) | null): void {
     const source = socket.remoteAddress ?? '';
     const port = socket.remotePort ?? 0;
     if (this.#isBanned(source)) {
@@ -330,18 +347,26 @@ class StreamThread implements ConnectionHost {
       return;
     }
     this.counters.count(COUNTER.stream_accepted_total);
-    if (secure === null) {
+    if (agree === null) {
       this.#accept(socket, point, source, port, null);
       return;
     }
     const key = arrivalKey(point, source, port);
-    this.#arrivals.set(key, { socket, source, port });
-    // What is wrong with it is TLS's to tell; here it is only closed.
+    const arrival: Arrival = {
+      socket,
+      source,
+      port,
+      fate: isSecure(point.transport) ? 'handshake' : 'upgrade',
+      sinceMs: this.nowMs(),
+      askedMs: 0,
+    };
+    this.#arrivals.set(key, arrival);
+    // What is wrong with it is TLS's to tell, or HTTP's; here it is only closed.
     socket.on('error', () => undefined);
     socket.once('close', () => {
-      if (this.#arrivals.delete(key)) this.#turnAway(source, 'handshake');
+      if (this.#arrivals.delete(key)) this.#turnAway(source, arrival.fate);
     });
-    secure.emit('connection', socket);
+    agree(socket);
   }
 
   /** What was accepted comes to nothing. */
@@ -351,7 +376,18 @@ class StreamThread implements ConnectionHost {
   }
 
   #accept(socket: Socket, point: BoundSocket, source: string, port: number, peerNames: CertificateNames | null): void {
-    const identity: ConnectionIdentity = {
+    const identity = this.#identityOf(socket, point, source, port, peerNames);
+    this.#connections.add(new Connection(socket, identity, this));
+  }
+
+  #identityOf(
+    socket: Socket,
+    point: BoundSocket,
+    source: string,
+    port: number,
+    peerNames: CertificateNames | null,
+  ): ConnectionIdentity {
+    return {
       number: this.#connections.newNumber(),
       socket: point.socket,
       transport: point.transport,
@@ -362,11 +398,31 @@ class StreamThread implements ConnectionHost {
       serverName: '',
       peerNames,
     };
-    this.#connections.add(new Connection(socket, identity, this));
   }
 
-  /** Agrees upon TLS with what others have accepted. */
-  #secureServerFor(point: BoundSocket): SecureServer {
+  /** Agrees upon WebSockets with what others have accepted. */
+  #upgradesFor(point: BoundSocket): WebSocketUpgrades {
+    const { webSocket: settings } = this.#task;
+    return new WebSocketUpgrades({
+      settings,
+      messageBytes: this.settings.messageBytes,
+      counters: this.counters,
+      onUpgraded: (webSocket, socket) => {
+        const key = arrivalKey(point, socket.remoteAddress ?? '', socket.remotePort ?? 0);
+        const arrival = this.#arrivals.get(key);
+        if (arrival === undefined) {
+          webSocket.terminate();
+          return;
+        }
+        this.#arrivals.delete(key);
+        const identity = this.#identityOf(socket, point, arrival.source, arrival.port, null);
+        this.#connections.add(new WebSocketConnection(webSocket, socket, identity, this, settings));
+      },
+    });
+  }
+
+  /** Agrees upon TLS with what others have accepted. `upgrades`: what comes then; null: messages. */
+  #secureServerFor(point: BoundSocket, upgrades: WebSocketUpgrades | null): SecureServer {
     const options = {
       ...this.#contexts.serverOptions(),
       // As for a first message: when thousands come back at once, the last of them waits for all the others.
@@ -381,9 +437,17 @@ class StreamThread implements ConnectionHost {
         socket.destroy();
         return;
       }
-      this.#arrivals.delete(key);
       this.#noteHandshake(socket);
-      if (this.#isClientTrusted(socket)) {
+      const isTrusted = this.#isClientTrusted(socket);
+      if (isTrusted && upgrades !== null) {
+        arrival.fate = 'upgrade';
+        arrival.askedMs = this.nowMs();
+        socket.on('error', () => undefined);
+        upgrades.take(socket);
+        return;
+      }
+      this.#arrivals.delete(key);
+      if (isTrusted) {
         this.#accept(socket, point, arrival.source, arrival.port, this.#provenNames(socket));
         return;
       }
@@ -474,7 +538,7 @@ class StreamThread implements ConnectionHost {
    *  there is none to be had, and #errno says why.
    *
    *  One whose peer has closed its half is still open for responses (RFC 3261 18.2.2), and for nothing else. */
-  #connectionFor(at: number, serverName: string): Connection | null {
+  #connectionFor(at: number, serverName: string): LiveConnection | null {
     const { words } = this.#arena;
     const number = words[at + SLOT.CONNECTION_WORD]!;
     const named = number === 0 ? undefined : this.#connections.byNumber(number);
@@ -487,6 +551,11 @@ class StreamThread implements ConnectionHost {
     const point = this.#sockets[words[at + SLOT.SOCKET_WORD]!];
     if (point === undefined || this.#isStopping) {
       this.#errno = constants.errno.ENETDOWN;
+      return null;
+    }
+    // Nobody waits for WebSockets that we would open (RFC 7118 5.5: a browser is reached by its own).
+    if (isWebSocket(point.transport)) {
+      this.#errno = constants.errno.ENOTCONN;
       return null;
     }
     const other = this.#otherConnectionFor(point, words, at, serverName);
@@ -509,7 +578,7 @@ class StreamThread implements ConnectionHost {
     words: Int32Array,
     at: number,
     serverName: string,
-  ): Connection | null {
+  ): LiveConnection | null {
     const family = words[at + SLOT.FAMILY_WORD]!;
     const port = words[at + SLOT.PORT_WORD]!;
     const source = at + SLOT.SOURCE_WORD;
@@ -645,6 +714,17 @@ class StreamThread implements ConnectionHost {
   #sweep(): void {
     const nowMs = this.nowMs();
     for (const connection of this.#connections) connection.sweep(nowMs);
+    for (const arrival of this.#arrivals.values()) {
+      if (arrival.fate === 'upgrade' && this.#isLate(arrival, nowMs)) arrival.socket.destroy();
+    }
+  }
+
+  /** A request for a WebSocket has as long as a message, and the first byte of it as long as that of a first message. */
+  #isLate(arrival: Arrival, nowMs: number): boolean {
+    const { messageSec, silentSec } = this.settings;
+    if (arrival.askedMs === 0 && arrival.socket.bytesRead > 0) arrival.askedMs = nowMs;
+    const isSlow = arrival.askedMs !== 0 && nowMs - arrival.askedMs >= messageSec * 1000;
+    return isSlow || nowMs - arrival.sinceMs >= silentSec * 1000;
   }
 
   #quiet(): void {

@@ -79,6 +79,7 @@ export class StreamWorld {
     settings: Partial<StreamTask['settings']> = {},
     tls: Partial<StreamTask['tls']> = {},
     material: StreamTask['material'] = { certificates: [], authorities: null },
+    webSocket: Partial<StreamTask['webSocket']> = {},
   ) {
     const sockets = listen.map((text, index) => {
       const address = parseListenAddress(text);
@@ -95,6 +96,7 @@ export class StreamWorld {
       intakeFd: createEventFd(),
       settings: { ...configSchema.parse({}).streams, ...settings },
       tls: { ...configSchema.parse({}).tls, ...tls },
+      webSocket: { ...configSchema.parse({}).webSocket, ...webSocket },
       material,
       bans: null,
     };

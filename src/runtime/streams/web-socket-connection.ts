@@ -1,0 +1,281 @@
+/** One WebSocket (RFC 6455, RFC 7118): each of its messages is a SIP message. It belongs to the thread of the streams; nothing it does
+ *  waits for a peer. Hot: once per message read or written.
+ *
+ *  A client of its kind is reached by it alone, so nobody looks for it by its address, and nothing takes its place once it is gone.
+ *  While the shards are behind it is not read, so that TCP holds the peer back; a peer that does not read what it is sent is cut
+ *  off, and so is one that answers no ping. */
+
+import { isUtf8 } from 'node:buffer';
+import type { Socket } from 'node:net';
+import { constants } from 'node:os';
+import { WebSocket } from 'ws';
+import type { Config } from '../../config/schema.ts';
+import { COUNTER } from '../../observe/counters.ts';
+import { FRAME_FAULT } from '../../sip/stream-framing.ts';
+import { CONTENT, contentOf, contentStart } from '../../sip/web-socket-framing.ts';
+import type { AddressWords } from './address-words.ts';
+import type { CloseReason, ConnectionHost, ConnectionIdentity, LiveConnection } from './connection.ts';
+import type { TableEntry } from './connection-table.ts';
+import { SentRequests } from './sent-requests.ts';
+
+/** How long the other end may take to answer that the WebSocket is closed. */
+const CLOSING_MS = 2000;
+const LINE_END = Buffer.from('\r\n');
+/** A frame's own bytes, at the most. */
+const FRAME_HEADER_BYTES = 10;
+
+/** RFC 6455 7.4.1, by why we close; of others 1000, normal closure. */
+const CLOSE_CODES: { readonly [reason in CloseReason]?: number } = {
+  // Going away.
+  stop: 1001,
+  // "A message that violates its policy": it is not SIP.
+  junk: 1008,
+};
+const NORMAL_CLOSURE = 1000;
+
+export class WebSocketConnection implements LiveConnection {
+  readonly number: number;
+  readonly socketIndex: number;
+  readonly transport: number;
+  readonly family: number;
+  readonly port: number;
+  readonly a0: number;
+  readonly a1: number;
+  readonly a2: number;
+  readonly a3: number;
+  readonly local: AddressWords;
+  readonly source: string | null;
+  readonly serverName = '';
+  readonly peerNames = null;
+  readonly isReusable = false;
+  readonly isHalfClosed = false;
+  nextOfHash: TableEntry | null = null;
+
+  readonly #host: ConnectionHost;
+  readonly #webSocket: WebSocket;
+  /** What it runs over. */
+  readonly #socket: Socket;
+  readonly #pingMs: number;
+  /** Whole messages for which there was no room: those of one read at the most, since nothing is read meanwhile. */
+  readonly #refused: Buffer[] = [];
+  readonly #output: Buffer[] = [];
+  #outputBytes = 0;
+  readonly #requests = new SentRequests();
+  /** The client sends text, and is sent text where that can be. */
+  #isText = true;
+  #errno = 0;
+  #reason: CloseReason | null = null;
+  #hasSpoken = false;
+  /** The bytes in hand have brought a message, or another frame that ends. */
+  #isWhole = false;
+  readonly #startedMs: number;
+  #usedMs: number;
+  #heardMs: number;
+  /** When a ping was sent that nothing has come after; 0: none. */
+  #pingedMs = 0;
+  /** When the message began that is not whole; 0: none has. */
+  #messageSinceMs = 0;
+  /** When it is ended, whatever it does; 0: no such time. */
+  #deadlineMs = 0;
+
+  constructor(
+    webSocket: WebSocket,
+    socket: Socket,
+    identity: ConnectionIdentity,
+    host: ConnectionHost,
+    { pingSec }: Config['webSocket'],
+  ) {
+    this.number = identity.number;
+    this.socketIndex = identity.socket;
+    this.transport = identity.transport;
+    this.family = identity.peer.family;
+    this.port = identity.port;
+    this.a0 = identity.peer.a0;
+    this.a1 = identity.peer.a1;
+    this.a2 = identity.peer.a2;
+    this.a3 = identity.peer.a3;
+    this.local = identity.local;
+    this.source = identity.source;
+    this.#webSocket = webSocket;
+    this.#socket = socket;
+    this.#host = host;
+    this.#pingMs = pingSec * 1000;
+    this.#startedMs = this.#usedMs = this.#heardMs = host.nowMs();
+    webSocket.on('message', (message: Buffer, isBinary) => this.#onMessage(message, isBinary));
+    webSocket.on('ping', (data: Buffer) => this.#onPing(data));
+    webSocket.on('pong', () => {
+      this.#isWhole = true;
+    });
+    // Against the protocol, too long, or text that is none; the library has said so by its close code (1002, 1009, 1007).
+    webSocket.on('error', () => this.#noteClosing('fault'));
+    webSocket.on('close', () => this.#onClose());
+    // After the library has read them.
+    socket.on('data', (chunk: Buffer) => this.#onBytes(chunk));
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      this.#errno = constants.errno[error.code as keyof typeof constants.errno] ?? constants.errno.EIO;
+    });
+  }
+
+  get isOpen(): boolean {
+    return this.#reason === null && this.#webSocket.readyState === WebSocket.OPEN;
+  }
+
+  send(bytes: Buffer, shard: number, tag: number, flags: number): void {
+    if (this.#isFullFor(bytes.length)) {
+      this.#host.undelivered(this, shard, tag, flags, constants.errno.ENOBUFS);
+      this.#abort('unread');
+      return;
+    }
+    this.#host.counters.count(COUNTER.stream_messages_sent_total);
+    if (tag !== 0) this.#requests.add(shard, tag, flags);
+    this.#queue(bytes);
+  }
+
+  /** One write for all that waits. */
+  flush(): void {
+    if (this.#outputBytes === 0 || this.#webSocket.readyState !== WebSocket.OPEN) return;
+    const socket = this.#socket;
+    socket.cork();
+    for (const bytes of this.#output) this.#webSocket.send(bytes, { binary: !this.#isText || !isUtf8(bytes) });
+    socket.uncork();
+    this.#host.counters.add(COUNTER.stream_bytes_sent_total, this.#outputBytes);
+    this.#output.length = 0;
+    this.#outputBytes = 0;
+    this.#usedMs = this.#host.nowMs();
+    if (socket.writableLength === 0) this.#requests.noteSent();
+  }
+
+  close(reason: CloseReason): void {
+    if (this.#reason !== null) return;
+    this.flush();
+    this.#noteClosing(reason);
+    this.#webSocket.resume();
+    this.#webSocket.close(CLOSE_CODES[reason] ?? NORMAL_CLOSURE);
+  }
+
+  ban(): void {
+    this.#abort('banned');
+  }
+
+  readOn(): void {
+    if (this.#reason !== null) return;
+    while (this.#refused.length > 0) {
+      if (!this.#deliver(this.#refused[0]!)) return;
+      this.#refused.shift();
+    }
+    this.#webSocket.resume();
+  }
+
+  sweep(nowMs: number): void {
+    const { settings } = this.#host;
+    if (this.#socket.writableLength + this.#outputBytes === 0) this.#requests.noteSent();
+    if (this.#deadlineMs !== 0) {
+      if (nowMs >= this.#deadlineMs) this.#webSocket.terminate();
+      return;
+    }
+    // The peer has begun to close it.
+    if (this.#webSocket.readyState !== WebSocket.OPEN) {
+      this.#deadlineMs = nowMs + CLOSING_MS;
+      return;
+    }
+    // Who is not read cannot be heard.
+    if (this.#refused.length > 0) return;
+    const isSlow = this.#messageSinceMs !== 0 && nowMs - this.#messageSinceMs >= settings.messageSec * 1000;
+    const isSilent = !this.#hasSpoken && nowMs - this.#startedMs >= settings.silentSec * 1000;
+    if (isSlow) this.#abort('slow');
+    else if (isSilent || nowMs - this.#usedMs >= settings.idleSec * 1000) this.close('idle');
+    else this.#ping(nowMs);
+  }
+
+  /** RFC 6455 5.5.2, RFC 7118 6. Pings and pongs do not count as use: they only say that somebody is there. */
+  #ping(nowMs: number): void {
+    if (this.#pingMs === 0) return;
+    if (this.#pingedMs !== 0) {
+      if (nowMs - this.#pingedMs >= this.#pingMs) this.#abort('dead');
+    } else if (nowMs - this.#heardMs >= this.#pingMs) {
+      this.#webSocket.ping();
+      this.#pingedMs = nowMs;
+    }
+  }
+
+  #queue(bytes: Buffer): void {
+    if (this.#outputBytes === 0) this.#host.noteOutput(this);
+    this.#output.push(bytes);
+    this.#outputBytes += bytes.length;
+  }
+
+  /** Whether more would wait than may. */
+  #isFullFor(byteCount: number): boolean {
+    const waiting = this.#webSocket.bufferedAmount + this.#outputBytes;
+    return waiting + byteCount + FRAME_HEADER_BYTES > this.#host.settings.queueBytes;
+  }
+
+  #onBytes(chunk: Buffer): void {
+    this.#host.counters.add(COUNTER.stream_bytes_received_total, chunk.length);
+    this.#requests.noteHeard();
+    this.#heardMs = this.#host.nowMs();
+    this.#pingedMs = 0;
+    if (this.#isWhole) this.#messageSinceMs = 0;
+    else if (this.#messageSinceMs === 0) this.#messageSinceMs = this.#heardMs;
+    this.#isWhole = false;
+  }
+
+  #onMessage(message: Buffer, isBinary: boolean): void {
+    this.#isWhole = true;
+    if (this.#reason !== null) return;
+    this.#hasSpoken = true;
+    this.#isText = !isBinary;
+    this.#usedMs = this.#host.nowMs();
+    switch (contentOf(message)) {
+      case CONTENT.PING:
+        this.#host.counters.count(COUNTER.stream_pings_total);
+        if (this.#isFullFor(LINE_END.length)) this.#abort('unread');
+        else this.#queue(LINE_END);
+        return;
+      case CONTENT.LINE_ENDS:
+        return;
+      case CONTENT.GARBAGE:
+        this.close('junk');
+        return;
+      default:
+        if (this.#refused.length === 0 && this.#deliver(message)) return;
+        if (this.#refused.push(message) > 1) return;
+        this.#host.counters.count(COUNTER.stream_stalls_total);
+        this.#webSocket.pause();
+    }
+  }
+
+  #deliver(message: Buffer): boolean {
+    return this.#host.deliver(this, message, contentStart(message), message.length, FRAME_FAULT.NONE);
+  }
+
+  /** RFC 6455 5.5.3. */
+  #onPing(data: Buffer): void {
+    this.#isWhole = true;
+    if (!this.isOpen) return;
+    if (this.#isFullFor(data.length)) this.#abort('unread');
+    else this.#webSocket.pong(data);
+  }
+
+  #noteClosing(reason: CloseReason): void {
+    this.#reason ??= reason;
+    this.#deadlineMs = this.#host.nowMs() + CLOSING_MS;
+  }
+
+  #abort(reason: CloseReason): void {
+    this.#reason ??= reason;
+    this.#webSocket.terminate();
+  }
+
+  #onClose(): void {
+    const reason = this.#reason ?? (this.#errno === 0 ? 'peer' : 'error');
+    this.#reason = reason;
+    this.#refused.length = this.#output.length = 0;
+    this.#outputBytes = 0;
+    this.#host.closed(this, reason);
+    const errno = this.#errno === 0 ? constants.errno.ECONNRESET : this.#errno;
+    this.#requests.end(this.#errno !== 0, (shard, tag, flags) =>
+      this.#host.undelivered(this, shard, tag, flags, errno),
+    );
+  }
+}
