@@ -7,7 +7,7 @@ import { SLOT } from '../memory/layout.ts';
 import { HOST_KIND } from '../sip/host.ts';
 import { parseIpAddress } from '../sip/ip-address.ts';
 import { isWord } from '../sip/lexis.ts';
-import { defaultPortOf, isReliable, TRANSPORT } from '../sip/transport.ts';
+import { defaultPortOf, isReliable, isWebSocket, TRANSPORT } from '../sip/transport.ts';
 import type { BoundSocket } from './bound-socket.ts';
 import type { HostSpan } from './own-addresses.ts';
 import { FOUND, NOT_FOUND, newResolvedAddress, PENDING, type ResolverPort } from './ports.ts';
@@ -271,8 +271,8 @@ function twinsOf(sockets: readonly BoundSocket[]): Int32Array {
   return twins;
 }
 
-/** Cold. */
+/** Cold. Nobody is called by WebSocket. */
 function usualTransportOf(sockets: readonly BoundSocket[]): number {
-  const transports = sockets.map(({ transport }) => transport);
+  const transports = sockets.map(({ transport }) => transport).filter((transport) => !isWebSocket(transport));
   return transports.includes(TRANSPORT.UDP) || transports.length === 0 ? TRANSPORT.UDP : transports[0]!;
 }

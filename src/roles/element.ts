@@ -22,9 +22,9 @@ import { HEADER_ID } from '../sip/header-table.ts';
 import { MessageEdits } from '../sip/message-edits.ts';
 import { METHOD } from '../sip/methods.ts';
 import { Outbound, TRACE_MARK } from '../sip/outbound.ts';
-import { errorOfFault, MESSAGE_ERROR, parseMessage } from '../sip/parse-message.ts';
+import { errorOfFault, hasSeveralMessages, MESSAGE_ERROR, parseMessage } from '../sip/parse-message.ts';
 import { FRAME_FAULT } from '../sip/stream-framing.ts';
-import { TRANSPORT } from '../sip/transport.ts';
+import { isWebSocket, TRANSPORT } from '../sip/transport.ts';
 import { parseVia } from '../sip/via.ts';
 import { AnswerLog, type AnswerLogPort } from './answer-log.ts';
 import { ACCESS } from './authentication.ts';
@@ -119,6 +119,7 @@ export class Element {
   readonly #kept: KeptMessages;
   /** By socket. */
   readonly #isStream = new Uint8Array(MAX_SOCKETS);
+  readonly #isWebSocket = new Uint8Array(MAX_SOCKETS);
   /** Who takes no TCP. */
   readonly #withoutTcp: UnreachablePlaces;
   readonly #clock: ElementClock = { nowMs: 0, nowUs: 0 };
@@ -139,7 +140,10 @@ export class Element {
     const withoutTcp = new UnreachablePlaces(clock);
     this.#withoutTcp = withoutTcp;
     this.#arena = arena;
-    for (const { socket, transport } of sockets) this.#isStream[socket] = Number(transport !== TRANSPORT.UDP);
+    for (const { socket, transport } of sockets) {
+      this.#isStream[socket] = Number(transport !== TRANSPORT.UDP);
+      this.#isWebSocket[socket] = Number(isWebSocket(transport));
+    }
     this.#ports = ports;
     this.#trace = ports.trace ?? null;
     this.#counters = counters;
@@ -320,9 +324,14 @@ export class Element {
       this.#counters.count(COUNTER.junk_datagrams_total);
       return true;
     }
-    if (this.#isStream[words[slotWord + SLOT.SOCKET_WORD]!] === 1) {
+    const socket = words[slotWord + SLOT.SOCKET_WORD]!;
+    if (this.#isStream[socket] === 1) {
       const fault = words[slotWord + SLOT.FAULT_WORD]!;
+      const isWhole = fault === FRAME_FAULT.NONE && error === MESSAGE_ERROR.NONE;
       if (fault !== FRAME_FAULT.NONE) error = errorOfFault(fault, error);
+      else if (isWhole && this.#isWebSocket[socket] === 1 && hasSeveralMessages(bytes, request.index, end)) {
+        error = MESSAGE_ERROR.SEVERAL_MESSAGES;
+      }
     }
     if (this.#trace !== null) this.#trace.received(request.index, slotWord, isNew, this.#outbound);
     if (request.index.isRequest) return this.#serveRequest(slot, slotWord, error, mayPark, isNew);

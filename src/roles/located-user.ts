@@ -8,6 +8,7 @@ import { NO_RECORD } from '../location/table-layout.ts';
 import { SLOT } from '../memory/layout.ts';
 import { ADDRESS_OF_RECORD_GROWTH_BYTES, writeAddressOfRecord } from '../sip/address-of-record.ts';
 import type { Outbound } from '../sip/outbound.ts';
+import { isWebSocket } from '../sip/transport.ts';
 import { SCHEME, type UriView } from '../sip/uri.ts';
 
 /** Longer URIs are no user's. */
@@ -72,7 +73,7 @@ export class LocatedUser {
     }
   }
 
-  /** RFC 5626 7: nobody is there any more at the end of a flow, which `flowWord` describes as a slot's header does. The bindings by
+  /** RFC 5626 7, and of WebSockets: nobody is there any more at the end of a flow, which `flowWord` describes as a slot's header does. The bindings by
    *  it of the user that a URI names are no more. Cold. */
   loseFlow(uri: UriView, flowWord: number): void {
     const length = this.#writeAddressOfRecord(uri);
@@ -86,7 +87,8 @@ export class LocatedUser {
   #isLost(view: BindingView): boolean {
     const words = this.#words;
     const flow = this.#lostFlow;
-    if (view.regId === 0 || view.family !== words[flow + SLOT.FAMILY_WORD]) return false;
+    if ((view.regId === 0 && !isWebSocket(view.transport)) || view.family !== words[flow + SLOT.FAMILY_WORD])
+      return false;
     if (view.port !== words[flow + SLOT.PORT_WORD] || view.socket !== words[flow + SLOT.SOCKET_WORD]) return false;
     if (view.connection !== 0 && view.connection !== words[flow + SLOT.CONNECTION_WORD]) return false;
     for (let i = 0; i < 4; i++) if (view.sourceWord(i) !== words[flow + SLOT.SOURCE_WORD + i]) return false;

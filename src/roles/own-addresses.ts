@@ -3,7 +3,7 @@
 
 import { SLOT } from '../memory/layout.ts';
 import { parseIpAddress } from '../sip/ip-address.ts';
-import { defaultPortOf, TRANSPORT } from '../sip/transport.ts';
+import { defaultPortOf, meansTransport, TRANSPORT } from '../sip/transport.ts';
 import { HOST_KIND, transportAskedBy, type UriView } from '../sip/uri.ts';
 import type { BoundSocket } from './bound-socket.ts';
 import { DomainNames } from './domain-names.ts';
@@ -117,7 +117,7 @@ export class OwnAddresses {
     const transport = asked === TRANSPORT.NONE ? TRANSPORT.UDP : asked;
     const port = uri.port === -1 ? defaultPortOf(transport) : uri.port;
     const ingress = this.#sockets[this.#words[slotWord + SLOT.SOCKET_WORD]!]!;
-    return transport === ingress.transport && port === ingress.port && this.isMaddrOurs(uri, slotWord);
+    return meansTransport(transport, ingress.transport) && port === ingress.port && this.isMaddrOurs(uri, slotWord);
   }
 
   /** True if a maddr parameter is an address or a domain of ours, at the port and transport of its URI. Cold. */
@@ -176,7 +176,7 @@ export class OwnAddresses {
     // Where the kernel did not say to which address the datagram came, all four words are zero.
     const host = this.#host;
     if ((host[0]! | host[1]! | host[2]! | host[3]!) === 0) return false;
-    if ((bitOf(this.#sockets[ingress]!.transport) & wanted) === 0) return false;
+    if ((namesOf(this.#sockets[ingress]!.transport) & wanted) === 0) return false;
     return words[slotWord + SLOT.FAMILY_WORD] === family && this.#isLocal(slotWord + SLOT.LOCAL_WORD);
   }
 
@@ -211,6 +211,11 @@ function bitOf(transport: number): number {
   return transport === TRANSPORT.NONE ? ANY_TRANSPORT : 1 << transport;
 }
 
+/** By which URIs say that they mean this transport, as bits. */
+function namesOf(transport: number): number {
+  return transport === TRANSPORT.WSS ? (1 << TRANSPORT.WSS) | (1 << TRANSPORT.WS) : 1 << transport;
+}
+
 /** Where the sockets listen and what they advertise, each place once with all its transports. Cold. */
 function placesOf(
   sockets: readonly BoundSocket[],
@@ -225,7 +230,7 @@ function placesOf(
       const place = [words[0]!, at, ...words.slice(1), 0];
       const known = addresses.get(place.join()) ?? place;
       addresses.set(place.join(), known);
-      known[TRANSPORTS]! |= 1 << transport;
+      known[TRANSPORTS]! |= namesOf(transport);
     };
     const isReached = (literal: string) => (literal.includes(':') ? family === 6 : family === 4 || isDualStack);
     for (const literal of isWildcard ? localAddresses.filter(isReached) : [address]) add(literal, port);
@@ -234,7 +239,7 @@ function placesOf(
     add(advertisedHost, at);
     if (literalWords(advertisedHost) !== null) continue;
     const text = advertisedHost.toLowerCase();
-    const transports = (names.get(`${text}:${at}`)?.transports ?? 0) | (1 << transport);
+    const transports = (names.get(`${text}:${at}`)?.transports ?? 0) | namesOf(transport);
     names.set(`${text}:${at}`, { text: new TextEncoder().encode(text), port: at, transports });
   }
   return { addresses: Int32Array.from([...addresses.values()].flat()), names: [...names.values()] };

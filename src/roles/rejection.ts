@@ -32,6 +32,7 @@ export const REJECT = {
   severalContentLengths: malformed('Several Content-Length Headers'),
   shortBody: malformed('Body Shorter Than Content-Length'),
   missingContentLength: malformed('Missing Content-Length Header'),
+  severalMessages: malformed('Body Longer Than Content-Length'),
   entityTooLarge: malformed('Request Entity Too Large', 413),
   missingFrom: malformed('Missing From Header'),
   severalFrom: malformed('Several From Headers'),

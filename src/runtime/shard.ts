@@ -27,6 +27,7 @@ import { openTrace } from '../observe/trace/trace-layout.ts';
 import type { BoundSocket } from '../roles/bound-socket.ts';
 import { Element } from '../roles/element.ts';
 import type { Outbound } from '../sip/outbound.ts';
+import { isWebSocket } from '../sip/transport.ts';
 import { BanTable } from './bans/ban-table.ts';
 import { isDatagramSocket } from './bound-socket.ts';
 import { Intake, OUT_OF_SLOTS, OUT_OF_SLOTS_NAP_US } from './intake.ts';
@@ -718,9 +719,10 @@ function secretWords(): () => number {
   };
 }
 
-/** Each once, UDP first if it is there (RFC 3263 4.1: what is used where nothing says which). */
+/** Those that others are called by, each once, UDP first if it is there (RFC 3263 4.1: what is used where nothing says which). */
 function transportsOf(sockets: readonly BoundSocket[]): number[] {
-  return [...new Set(sockets.map(({ transport }) => transport))].sort((a, b) => a - b);
+  const transports = sockets.map(({ transport }) => transport).filter((transport) => !isWebSocket(transport));
+  return [...new Set(transports)].sort((a, b) => a - b);
 }
 
 function familiesOf(sockets: readonly BoundSocket[]): 4 | 6 | 'both' {

@@ -31,6 +31,8 @@ export const MESSAGE_ERROR = {
   // Of streams, where `errorOfFault` finds them.
   NO_CONTENT_LENGTH: -12,
   TOO_LARGE: -13,
+  // Of WebSockets, where `hasSeveralMessages` finds it.
+  SEVERAL_MESSAGES: -14,
 } as const;
 
 const CR = 0x0d;
@@ -50,6 +52,14 @@ export function errorOfFault(fault: number, error: number): number {
   if (fault === FRAME_FAULT.TOO_LARGE) return MESSAGE_ERROR.TOO_LARGE;
   if (error !== MESSAGE_ERROR.NONE) return error;
   return fault === FRAME_FAULT.NO_CONTENT_LENGTH ? MESSAGE_ERROR.NO_CONTENT_LENGTH : MESSAGE_ERROR.CONTENT_LENGTH;
+}
+
+/** RFC 7118 4.2: a WebSocket message is one SIP message. True if there is more behind the one in `index`, other than line ends, up to
+ *  `end`. */
+export function hasSeveralMessages(bytes: Bytes, index: MessageIndex, end: number): boolean {
+  let at = index.end;
+  while (at < end && (bytes[at] === CR || bytes[at] === LF)) at++;
+  return at < end;
 }
 
 /** Indexes the message in [start, end). Returns MESSAGE_ERROR.NONE or the first error; what could be read is in the

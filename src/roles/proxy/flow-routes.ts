@@ -11,7 +11,7 @@ import { METHOD } from '../../sip/methods.ts';
 import { NameAddrView, parseNameAddr } from '../../sip/name-addr.ts';
 import type { Outbound } from '../../sip/outbound.ts';
 import { ParamView, readParam } from '../../sip/params.ts';
-import { isReliable } from '../../sip/transport.ts';
+import { isReliable, isWebSocket } from '../../sip/transport.ts';
 import { parseUri, UriView } from '../../sip/uri.ts';
 import type { BoundSocket } from '../bound-socket.ts';
 import type { FlowTokens } from '../flow-tokens.ts';
@@ -113,7 +113,10 @@ export class FlowRoutes {
   #isCallerByFlow(request: ReceivedRequest): boolean {
     const { words, bytes } = this.#arena;
     const { topVia: via, slotWord } = request;
-    const isStream = isReliable(this.#sockets[words[slotWord + SLOT.SOCKET_WORD]!]!.transport);
+    const { transport } = this.#sockets[words[slotWord + SLOT.SOCKET_WORD]!]!;
+    // Whatever comes by a WebSocket is reached by that one or not at all.
+    if (isWebSocket(transport)) return true;
+    const isStream = isReliable(transport);
     const isAtSource = this.#marker.isSource(via, slotWord);
     // Most callers by UDP are, and their contact is not even looked for.
     if ((isAtSource && !isStream) || !isFirstHop(request) || !this.#readContact(request)) return false;

@@ -46,10 +46,10 @@ export function checkSyntax(bytes: Bytes, request: ReceivedRequest, error: numbe
   return readMaxForwards(bytes, request);
 }
 
-/** Step 2. sips needs TLS on every hop (RFC 5630 3.1.3): without it (`hasTls`) there is no such scheme here. */
-export function checkScheme(request: ReceivedRequest, hasTls: boolean): Rejection | null {
+/** Step 2. sips needs TLS on every hop (RFC 5630 3.1.3): without it, or WebSockets over it, (`hasSecure`) there is no such scheme here. */
+export function checkScheme(request: ReceivedRequest, hasSecure: boolean): Rejection | null {
   const { scheme } = request.uri;
-  const isKnown = scheme === SCHEME.SIP || scheme === SCHEME.TEL || (scheme === SCHEME.SIPS && hasTls);
+  const isKnown = scheme === SCHEME.SIP || scheme === SCHEME.TEL || (scheme === SCHEME.SIPS && hasSecure);
   return isKnown ? null : REJECT.uriScheme;
 }
 
@@ -92,6 +92,8 @@ function explain(error: number): Rejection {
       return REJECT.shortBody;
     case MESSAGE_ERROR.NO_CONTENT_LENGTH:
       return REJECT.missingContentLength;
+    case MESSAGE_ERROR.SEVERAL_MESSAGES:
+      return REJECT.severalMessages;
     case MESSAGE_ERROR.TOO_LARGE:
       return REJECT.entityTooLarge;
     default:

@@ -11,7 +11,7 @@ import { loopHash } from '../../sip/branch.ts';
 import { HEADER_ID } from '../../sip/header-table.ts';
 import { METHOD } from '../../sip/methods.ts';
 import { NameAddrView, parseNameAddr } from '../../sip/name-addr.ts';
-import { isReliable } from '../../sip/transport.ts';
+import { isReliable, isSecure, isWebSocket } from '../../sip/transport.ts';
 import { HOST_KIND, parseUri, SCHEME, secureTransportOf, TRANSPORT, transportAskedBy, UriView } from '../../sip/uri.ts';
 import { ACCESS, type Authentication } from '../authentication.ts';
 import type { Destination } from '../destination.ts';
@@ -72,7 +72,9 @@ export class RequestRouting {
   readonly #parts: RoutingParts;
   readonly #routeUri = new UriView();
   readonly #pathValue = new NameAddrView();
-  readonly #hasTls: boolean;
+  /** There is a transport for sips URIs. */
+  readonly #hasSecure: boolean;
+  readonly #hasWebSockets: boolean;
   /** Why the last request was rejected. */
   rejection: Rejection = REJECT.requestLine;
   /** The socket the request leaves by. */
@@ -88,7 +90,9 @@ export class RequestRouting {
 
   constructor(parts: RoutingParts) {
     this.#parts = parts;
-    this.#hasTls = parts.destination.hasTransport(TRANSPORT.TLS);
+    const { destination } = parts;
+    this.#hasSecure = destination.hasTransport(TRANSPORT.TLS) || destination.hasTransport(TRANSPORT.WSS);
+    this.#hasWebSockets = destination.hasTransport(TRANSPORT.WS) || destination.hasTransport(TRANSPORT.WSS);
   }
 
   /** Takes a request whose top Via has been read, and whose transaction key, through the sections in their order. `error` is
@@ -146,7 +150,7 @@ export class RequestRouting {
     const { arena, own } = this.#parts;
     const malformed = checkSyntax(arena.bytes, request, error);
     if (malformed !== null) return this.#reject(malformed);
-    const scheme = checkScheme(request, this.#hasTls);
+    const scheme = checkScheme(request, this.#hasSecure);
     if (scheme !== null) return this.#reject(scheme);
     const spent = checkMaxForwards(request);
     if (spent !== null && !this.#mayEndHere(request)) return this.#rejectSpent(request, spent);
@@ -195,7 +199,7 @@ export class RequestRouting {
     if (route !== null) return this.#reject(route);
     if (request.cutHeader === -1) return OUTCOME.FORWARDED;
     // The Request-URI is another one now: "as if it received this modified request".
-    const repaired = checkScheme(request, this.#hasTls);
+    const repaired = checkScheme(request, this.#hasSecure);
     return repaired === null ? OUTCOME.FORWARDED : this.#reject(repaired);
   }
 
@@ -244,6 +248,7 @@ export class RequestRouting {
     if (socket === NO_SOCKET) return this.#reject(REJECT.unreachable);
     this.socket = socket;
     const { transport, family } = destination;
+    if (!this.#isSecureEnough(request)) return this.#reject(REJECT.sipsNotAllowed);
     if (!isReliable(transport) || targetBlocks.isFlowOnly(flow)) {
       return attempt === 0 ? OUTCOME.FORWARDED : this.#reject(REJECT.unresolvable);
     }
@@ -268,7 +273,7 @@ export class RequestRouting {
     if (attempt === 0) {
       this.socket = destination.setRoute(request.flowRoute, 0);
       destination.isOnlyConnection = isReliable(destination.transport);
-      return OUTCOME.FORWARDED;
+      return this.#isSecureEnough(request) ? OUTCOME.FORWARDED : this.#reject(REJECT.sipsNotAllowed);
     }
     if (request.to.tagStart === -1) return this.#reject(REJECT.flowFailed);
     request.hasFlowRoute = false;
@@ -416,10 +421,20 @@ export class RequestRouting {
     return this.#parts.authentication?.asksCaller(request, METHOD.INVITE) === true;
   }
 
+  /** RFC 7118 9.2: a sips URI does not go by a WebSocket that is not secure, to whomever it belongs. */
+  #isSecureEnough(request: ReceivedRequest): boolean {
+    const { transport } = this.#parts.destination;
+    return request.uri.scheme !== SCHEME.SIPS || !isWebSocket(transport) || isSecure(transport);
+  }
+
   /** RFC 3263 for a URI: its maddr or host, its port, its transport. FORWARDED here means found. */
   #findUri(uri: UriView, request: ReceivedRequest, attempt: number): number {
     const { destination } = this.#parts;
     const transport = this.#transportOf(uri, request);
+    if (isWebSocket(transport)) {
+      const isGone = uri === request.uri && this.#hasWebSockets;
+      return this.#reject(isGone ? REJECT.noTarget : REJECT.unsupportedTransport);
+    }
     if (transport !== TRANSPORT.NONE && !destination.hasTransport(transport)) {
       return this.#reject(REJECT.unsupportedTransport);
     }
@@ -433,16 +448,15 @@ export class RequestRouting {
     );
   }
 
-  /** Step 7 of 16.6: what the URI asks for, but TLS if the Request-URI is a sips one. Nobody can be called by WebSocket: who is
-   *  reached by it is reached by his flow (RFC 7118 5.5). */
+  /** Step 7 of 16.6: what the URI asks for, but TLS if the Request-URI is a sips one. WS and WSS: nobody is called by WebSocket; who is
+   *  reached by one is reached by his flow, and is not there without it. */
   #transportOf(uri: UriView, request: ReceivedRequest): number {
     const { scheme } = uri;
     if (scheme !== SCHEME.SIP && scheme !== SCHEME.SIPS) return TRANSPORT.OTHER;
     const isSips = request.uri.scheme === SCHEME.SIPS;
     const isStripped = uri === request.uri && request.isMaddrStripped;
     if (isStripped) return isSips ? TRANSPORT.TLS : TRANSPORT.NONE;
-    const transport = isSips ? secureTransportOf(uri.transport) : transportAskedBy(uri);
-    return transport === TRANSPORT.WS || transport === TRANSPORT.WSS ? TRANSPORT.OTHER : transport;
+    return isSips ? secureTransportOf(uri.transport) : transportAskedBy(uri);
   }
 
   #outcomeOf(found: number): number {

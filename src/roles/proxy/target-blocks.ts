@@ -12,14 +12,14 @@ import { BINDING_FLAG } from '../../location/table-layout.ts';
 import type { Arena } from '../../memory/arena.ts';
 import { type KeptMessages, NO_BLOCK } from '../../memory/kept-messages.ts';
 import { SLOT, SLOT_HEADER_BYTES } from '../../memory/layout.ts';
-import { isReliable } from '../../sip/transport.ts';
+import { isReliable, isWebSocket } from '../../sip/transport.ts';
 import { parseUri } from '../../sip/uri.ts';
 import type { BoundSocket } from '../bound-socket.ts';
 import type { ReceivedRequest } from '../received-request.ts';
 
 const PATH_LENGTH_WORD = SLOT.TIME_WORD;
 const PATH_LENGTH_MASK = 0xffff;
-/** Once its flow is gone it is not reached by its contact either (RFC 5626 7). */
+/** Once its flow is gone it is not reached by its contact either (RFC 5626 7, RFC 7118 B.1). */
 const FLOW_ONLY = 0x1_0000;
 const NO_SOCKET = -1;
 
@@ -76,7 +76,7 @@ export class TargetBlocks {
     words[header + SLOT.FAMILY_WORD] = view.family;
     words[header + SLOT.PORT_WORD] = view.port;
     words[header + SLOT.SCOPE_WORD] = isReliable(transport) ? view.connection : view.scope;
-    if (view.regId !== 0) words[header + PATH_LENGTH_WORD]! |= FLOW_ONLY;
+    if (view.regId !== 0 || isWebSocket(transport)) words[header + PATH_LENGTH_WORD]! |= FLOW_ONLY;
     for (let i = 0; i < 4; i++) {
       words[header + SLOT.SOURCE_WORD + i] = view.sourceWord(i);
       words[header + SLOT.LOCAL_WORD + i] = view.localWord(i);

@@ -21,7 +21,7 @@ import type { MessageIndex } from '../../sip/message-index.ts';
 import { NameAddrView, parseNameAddr } from '../../sip/name-addr.ts';
 import type { Outbound } from '../../sip/outbound.ts';
 import { nextToken, TokenView } from '../../sip/token-list.ts';
-import { defaultPortOf, isReliable, TRANSPORT } from '../../sip/transport.ts';
+import { defaultPortOf, isReliable, isSecure, isWebSocket, TRANSPORT } from '../../sip/transport.ts';
 import { parseUri, SCHEME, transportAskedBy, UriView } from '../../sip/uri.ts';
 import { equalUris } from '../../sip/uri-equality.ts';
 import { RPORT_ABSENT } from '../../sip/via.ts';
@@ -434,14 +434,19 @@ export class Registrar {
     if (!this.#isFirstHop(request)) return false;
     if (contact.isFlow) return true;
     const uri = this.#contactUri;
-    if (parseUri(bytes, contact.uriStart, contact.uriEnd, uri) < 0 || uri.scheme !== SCHEME.SIP) return false;
+    const { transport } = sockets[words[slotWord + SLOT.SOCKET_WORD]!]!;
+    if (parseUri(bytes, contact.uriStart, contact.uriEnd, uri) < 0) return false;
+    // Who asks for a WebSocket is reached by his, whatever host he names (RFC 7118 B.1); with a sips URI it must be secure (9.2).
+    if (isWebSocket(transport) && isWebSocket(uri.transport)) {
+      return uri.scheme === SCHEME.SIP || (uri.scheme === SCHEME.SIPS && isSecure(transport));
+    }
+    if (uri.scheme !== SCHEME.SIP) return false;
     if (uri.maddrStart !== -1 || !equalIgnoringCase(bytes, via.hostStart, via.hostEnd, uri.hostStart, uri.hostEnd)) {
       return false;
     }
-    const { transport } = sockets[words[slotWord + SLOT.SOCKET_WORD]!]!;
     const viaPort = via.port === -1 ? defaultPortOf(transport) : via.port;
     if (isReliable(transport)) {
-      if (uri.transport !== TRANSPORT.NONE && !isStreamOf(uri.transport, transport)) return false;
+      if (uri.transport !== TRANSPORT.NONE && uri.transport !== transport) return false;
       // Behind a NAT, or under a name, a client can have a port for calls and another for its connection; else such a port is another
       // place, where it is called by a connection of its own.
       if (!marker.isSource(via, slotWord)) return true;
@@ -525,11 +530,6 @@ export class Registrar {
 
 const SEMICOLON = 0x3b;
 const LESS = 0x3c;
-
-/** Whether the transport of a contact can mean this connection. `ws` is said of WSS, too (RFC 7118 5.2). */
-function isStreamOf(asked: number, transport: number): boolean {
-  return asked === transport || (asked === TRANSPORT.WS && transport === TRANSPORT.WSS);
-}
 
 /** Host names and addresses as they are written; a closing dot is not thought of. */
 function equalIgnoringCase(bytes: Bytes, aStart: number, aEnd: number, bStart: number, bEnd: number): boolean {
