@@ -265,7 +265,7 @@ describe('limits', () => {
   });
 
   it('of time are watched', async () => {
-    const world = new StreamWorld(['tcp:127.0.0.1:0'], { messageSec: 1, silentSec: 1 });
+    const world = new StreamWorld(['tcp:127.0.0.1:0'], { messageSec: 1, silentSec: 3 });
     const [slow, silent] = [await peerOf(world), await peerOf(world)];
     slow.send('MESSAGE sip:a SIP/2.0\r\n');
     await Promise.all([slow.untilClosed(), silent.untilClosed()]);
