@@ -25,6 +25,9 @@ export const LOOP_DIGITS = 8;
 export const SOCKET_DIGITS = 2;
 export const CHANGING_DIGITS = TRANSACTION_DIGITS + LOOP_DIGITS + SOCKET_DIGITS;
 
+const WORD_DIGITS = 8;
+const SOCKET_SHIFT = 24;
+
 const SEED_HIGH = 0x53747267;
 const SEED_LOW = 0x6f776765;
 const SEED_LOOP = 0x6c6f6f70;
@@ -66,6 +69,36 @@ export function loopHash(words: Words, index: MessageIndex, socket: number): num
     hash = hashBytes(words, index.valueStart(header), index.valueEnd(header), hash);
   }
   return hash;
+}
+
+/** What the loop part, the socket and the local address, `localWords` words from `localAt` of `words`, make of a cookie in the
+ *  transaction part, by XOR: so nothing of a branch can change that the cookie does not show (RFC 3261 17.1.3). */
+export function branchSeal(loop: number, socket: number, words: Words, localAt: number, localWords: number): number {
+  let seal = loop ^ (socket << SOCKET_SHIFT) ^ localWords;
+  for (let i = 0; i < localWords; i++) seal ^= inTextOrder(words[localAt + i]!);
+  return seal;
+}
+
+/** The same, of a branch as it is written: [start, end) are the digits behind the transaction part, all hexadecimal and as many as
+ *  `isSealLength` says. */
+export function readSeal(bytes: Bytes, start: number, end: number): number {
+  const socketAt = start + LOOP_DIGITS;
+  const localAt = socketAt + SOCKET_DIGITS;
+  let seal = readHex(bytes, start, socketAt) ^ (readHex(bytes, socketAt, localAt) << SOCKET_SHIFT);
+  let localWords = 0;
+  for (let at = localAt; at < end; at += WORD_DIGITS, localWords++) seal ^= readHex(bytes, at, at + WORD_DIGITS);
+  return seal ^ localWords;
+}
+
+/** Without a local address, or with one of either family. */
+export function isSealLength(digits: number): boolean {
+  const local = digits - LOOP_DIGITS - SOCKET_DIGITS;
+  return local === 0 || local === WORD_DIGITS || local === 4 * WORD_DIGITS;
+}
+
+/** A word of an address, whose first byte comes first in memory, as its eight digits are read. */
+function inTextOrder(word: number): number {
+  return (word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
 }
 
 /** The number written in hexadecimal in [start, end), at most eight digits; only after `isHex`. */

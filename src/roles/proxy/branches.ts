@@ -8,6 +8,7 @@ import type { Arena } from '../../memory/arena.ts';
 import { type KeptMessages, NO_BLOCK } from '../../memory/kept-messages.ts';
 import { SLOT, SLOT_HEADER_BYTES } from '../../memory/layout.ts';
 import { COUNTER, type Counters } from '../../observe/counters.ts';
+import { branchSeal } from '../../sip/branch.ts';
 import { HEADER_ID } from '../../sip/header-table.ts';
 import { MessageIndex } from '../../sip/message-index.ts';
 import { METHOD } from '../../sip/methods.ts';
@@ -110,7 +111,8 @@ export class Branches {
     counters.count(COUNTER.client_transactions_total);
     const tag = CLIENT_TAG | branch;
     const cookie = words[at + CLIENT.COOKIE]!;
-    forwarding.forward(request, destination, routing.socket, routing.strictUri, branch, cookie, breadth, tag, cookie);
+    const sealed = this.#sealed(request, cookie);
+    forwarding.forward(request, destination, routing.socket, routing.strictUri, branch, sealed, breadth, tag, cookie);
     outbound.saveRoute(words, at + RECORD.ROUTE);
     // By what it left, which its length may have decided.
     if (isReliable(destination.transport)) words[at + CLIENT.FLAGS]! |= RELIABLE;
@@ -318,8 +320,18 @@ export class Branches {
     const socket = destination.setRoute(words, at + RECORD.ROUTE);
     const breadth = words[at + CLIENT.BREADTH]!;
     const cookie = words[at + CLIENT.COOKIE]!;
-    forwarding.forward(request, destination, socket, routing.strictUri, branch, cookie, breadth, tag, cookie);
+    const sealed = this.#sealed(request, cookie);
+    forwarding.forward(request, destination, socket, routing.strictUri, branch, sealed, breadth, tag, cookie);
     return true;
+  }
+
+  /** What is written of the cookie. */
+  #sealed({ loop, slotWord }: ReceivedRequest, cookie: number): number {
+    const { words } = this.#parts.arena;
+    const localAt = slotWord + SLOT.LOCAL_WORD;
+    const isLocalKnown = (words[localAt]! | words[localAt + 1]! | words[localAt + 2]! | words[localAt + 3]!) !== 0;
+    const localWords = !isLocalKnown ? 0 : words[slotWord + SLOT.FAMILY_WORD] === 4 ? 1 : 4;
+    return cookie ^ branchSeal(loop, words[slotWord + SLOT.SOCKET_WORD]!, words, localAt, localWords);
   }
 
   /** Puts the INVITE that a branch sent together in a block and indexes it. The entry it needs is taken back. */

@@ -1,10 +1,12 @@
 /** Which client transaction a response is for (RFC 3261 16.7 step 1, 17.1.3): its topmost Via is ours and names the record. Runs
  *  on the shard. Hot: once per response, allocates nothing. */
 
+import { ascii } from '../../base/ascii.ts';
 import type { Arena } from '../../memory/arena.ts';
 import { COUNTER, type Counters } from '../../observe/counters.ts';
-import { BRANCH_PREFIX, isHex, LOOP_DIGITS, readHex, TRANSACTION_DIGITS } from '../../sip/branch.ts';
+import { BRANCH_PREFIX, isHex, isSealLength, readHex, readSeal, TRANSACTION_DIGITS } from '../../sip/branch.ts';
 import { HEADER_ID } from '../../sip/header-table.ts';
+import { isWord } from '../../sip/lexis.ts';
 import type { MessageIndex } from '../../sip/message-index.ts';
 import { parseVia, ViaView } from '../../sip/via.ts';
 import type { ClientTransactions } from '../../transaction/client-transactions.ts';
@@ -14,8 +16,8 @@ import { isOwnVia } from './identity.ts';
 import type { Predecessor } from './predecessor.ts';
 import type { ViaTemplates } from './via-templates.ts';
 
+const PREFIX = ascii(BRANCH_PREFIX.toLowerCase());
 const RECORD_DIGITS = TRANSACTION_DIGITS / 2;
-const BRANCH_MIN_BYTES = BRANCH_PREFIX.length + TRANSACTION_DIGITS + LOOP_DIGITS;
 
 export class ResponseMatching {
   readonly #arena: Arena;
@@ -63,20 +65,25 @@ export class ResponseMatching {
       branchStart = via.branchStart;
       branchEnd = via.branchEnd;
       this.viaEnd = via.end;
+      if (!this.#isOurBranch(branchStart, branchEnd)) return this.#drop(COUNTER.forged_responses_total);
     }
     const digits = branchStart + BRANCH_PREFIX.length;
-    const isOurs =
-      branchStart !== -1 &&
-      branchEnd - branchStart >= BRANCH_MIN_BYTES &&
-      isHex(bytes, digits, digits + TRANSACTION_DIGITS);
-    if (!isOurs) return this.#drop(COUNTER.forged_responses_total);
+    const sealStart = digits + TRANSACTION_DIGITS;
+    if (!isSealLength(branchEnd - sealStart)) return this.#drop(COUNTER.forged_responses_total);
     const record = readHex(bytes, digits, digits + RECORD_DIGITS);
-    const cookie = readHex(bytes, digits + RECORD_DIGITS, digits + TRANSACTION_DIGITS);
+    const cookie = readHex(bytes, digits + RECORD_DIGITS, sealStart) ^ readSeal(bytes, sealStart, branchEnd);
     const found = this.#clients.find(record, cookie);
     if (found === NO_RECORD && this.predecessor?.pass(slotWord) !== true) {
       this.#counters.count(COUNTER.late_responses_total);
     }
     return found;
+  }
+
+  /** What the templates know of a Via that they know at sight. */
+  #isOurBranch(start: number, end: number): boolean {
+    const { bytes } = this.#arena;
+    const digits = start + BRANCH_PREFIX.length;
+    return start !== -1 && end > digits && isWord(bytes, start, digits, PREFIX) && isHex(bytes, digits, end);
   }
 
   #drop(counter: number): number {

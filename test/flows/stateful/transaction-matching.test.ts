@@ -225,3 +225,34 @@ describe('17.2.3, a server answering from two places', () => {
     expect(fieldsOf(ringing!.text, 'CSeq')).toEqual(['1 INVITE']);
   });
 });
+
+describe('17.1.3 a response', () => {
+  const LISTEN = [
+    { point: 'udp:192.0.2.254:5060', local: undefined },
+    { point: 'udp:*:5060', local: '192.0.2.254' },
+    { point: 'udp:*:5060', local: '2001:db8::53' },
+  ];
+
+  it.each(LISTEN)('has the whole branch of its request, with a listening point $point, $local', ({ point, local }) => {
+    const proxy = openProxy({ listen: [point] });
+    const from = local?.includes(':') ? { address: '2001:db8::10', port: 5060 } : ALICE;
+    const options = request({ method: 'OPTIONS', uri: 'sip:bob@biloxi.example' });
+    const { text, to } = requestOf(proxy.receive(options, from, 0, local), 'OPTIONS');
+    const branch = /branch=(z9hG4bKs[0-9a-f]+)/.exec(text)![1]!;
+    const reply = replyOf(to, text, '200 OK');
+    const others = [
+      ...[...branch].map((digit, i) => `${branch.slice(0, i)}${digit === '7' ? '8' : '7'}${branch.slice(i + 1)}`),
+      ...[`${branch}0`, `${branch}00000000`, branch.slice(0, -1), branch.slice(0, -8), `${branch}x`, `${branch}-`],
+    ];
+    for (const other of others) {
+      expect([other, proxy.receive(reply.replace(branch, other), to, 0, local).map(({ text }) => text)]).toEqual([
+        other,
+        [],
+      ]);
+    }
+    responseOf(
+      proxy.receive(reply.replace(branch, branch.toUpperCase().replace('Z9HG4BKS', 'z9hG4bKs')), to, 0, local),
+      200,
+    );
+  });
+});
