@@ -529,7 +529,6 @@ class Shard {
     }
   }
 
-  /** What timers sent while no datagram came. */
   /** What timers have to send, and the kept messages that they gave back: the last transactions end when nothing else comes. */
   #flushTimers(): void {
     const { outbound, kept } = this.#element;
