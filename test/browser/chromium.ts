@@ -28,8 +28,9 @@ export const PROBE = fileURLToPath(new URL('page-probe.js', import.meta.url));
 export const PHONE = { width: 360, height: 740 };
 export const DESK = { width: 1280, height: 900 };
 
-export function launchChromium(): Promise<Browser> {
-  return chromium.launch({ executablePath: path!, args: FLAGS });
+/** `flags`: more of them. */
+export function launchChromium(...flags: string[]): Promise<Browser> {
+  return chromium.launch({ executablePath: path!, args: [...FLAGS, ...flags] });
 }
 
 /** Puts the focus there by the tab key alone, as often as there are things to stop at. */
