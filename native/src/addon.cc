@@ -91,6 +91,7 @@ constexpr Export EXPORTS[] = {
     {"sendStream", send_stream},
     {"streamError", stream_error},
     {"endStream", end_stream},
+    {"closeStream", close_stream},
     {"resetStream", reset_stream},
     {"scheduleThread", schedule_thread},
     {"nap", nap},

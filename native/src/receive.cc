@@ -202,29 +202,32 @@ void Receiver::label(const Arena& arena, const UdpSocket& socket, int32_t index,
 int32_t Receiver::wait(napi_env env, SocketTable& sockets, int32_t wait_ms) {
   const int32_t count = sockets.count();
   for (int32_t i = 0; i < count; i++) polled_[i] = {sockets.at(i).fd, POLLIN, 0};
-  polled_[count] = {wake_fd_, POLLIN, 0};  // poll passes over a negative fd.
+  // poll passes over a negative fd.
+  polled_[count] = {wake_fd_, POLLIN, 0};
+  polled_[count + 1] = {-1, POLLIN, 0};
   if (loop_ != nullptr) {
     const int32_t limit_ms = loop_timeout(loop_);
     if (limit_ms == 0) return 0;
     if (limit_ms > 0 && (wait_ms < 0 || limit_ms < wait_ms)) wait_ms = limit_ms;
-    polled_[count].fd = uv_backend_fd(loop_);
+    polled_[count + 1].fd = uv_backend_fd(loop_);
   }
-  const int ready = poll(polled_, count + 1, wait_ms);
+  const int ready = poll(polled_, count + 2, wait_ms);
   if (ready < 0 && errno != EINTR) {
     throw_system_error(env, errno, "poll");
     return -1;
   }
   if (ready <= 0) return 0;  // A signal ends the wait early: the caller comes again anyway.
-  const bool is_woken = polled_[count].revents != 0;
-  if (is_woken && loop_ == nullptr && !drain_event_fd(wake_fd_)) {
+  if (polled_[count].revents != 0 && !drain_event_fd(wake_fd_)) {
     throw_system_error(env, errno, "read", "wake eventfd");
     return -1;
   }
+  bool is_ready = false;
   for (int32_t i = 0; i < count; i++) {
+    if (polled_[i].revents != 0) is_ready = true;
     // A shard may have met the error itself and left others of its kind in the queue, which keep poll from sleeping.
     if ((polled_[i].revents & POLLERR) != 0) drain_error_queue(sockets.at(i));
   }
-  return ready > (is_woken ? 1 : 0) ? 1 : 0;
+  return is_ready ? 1 : 0;
 }
 
 napi_value set_wake(napi_env env, napi_callback_info info) {

@@ -45,7 +45,7 @@ class Receiver {
   SocketAddress sources_[layout::RECEIVE_BATCH];
   alignas(cmsghdr) uint8_t controls_[layout::RECEIVE_BATCH][CONTROL_BYTES];
   int32_t slots_[layout::RECEIVE_BATCH];
-  pollfd polled_[layout::SOCKET_PLACES + 1];
+  pollfd polled_[layout::SOCKET_PLACES + 2];
   int32_t served_last_ = 0;
   int wake_fd_ = -1;
   uv_loop_t* loop_ = nullptr;  // nullptr: nobody serves it while this env waits

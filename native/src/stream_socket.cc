@@ -88,7 +88,16 @@ bool read_host(napi_env env, napi_value from, const char* name, char (&host)[128
 
 }  // namespace
 
-StreamPoll::~StreamPoll() { close(); }
+StreamPoll::~StreamPoll() {
+  for (const int fd : connections_) ::close(fd);
+  close();
+}
+
+bool StreamPoll::end(int fd) {
+  connections_.erase(fd);
+  // Linux closes the descriptor even when it says EINTR.
+  return ::close(fd) == 0 || errno == EINTR;
+}
 
 void StreamPoll::close() {
   if (epoll_ >= 0) ::close(epoll_);
@@ -236,7 +245,7 @@ napi_value accept_stream(napi_env env, napi_callback_info info) {
       !set_text(env, result, "localHost", local, local_bytes)) {
     return nullptr;
   }
-  fd.release();
+  arguments.addon().streams.own(fd.release());
   return result;
 }
 
@@ -266,6 +275,7 @@ napi_value connect_stream(napi_env env, napi_callback_info info) {
   set(fd.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
   if (local_bytes > 0 && bind(fd.get(), &local.any, local_bytes) != 0) return to_number(env, -errno);
   if (connect(fd.get(), &peer.any, peer_bytes) != 0 && errno != EINPROGRESS) return to_number(env, -errno);
+  arguments.addon().streams.own(fd.get());
   return to_number(env, fd.release());
 }
 
@@ -317,13 +327,20 @@ napi_value end_stream(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
+napi_value close_stream(napi_env env, napi_callback_info info) {
+  const Arguments<1> arguments(env, info);
+  int32_t fd;
+  if (arguments.fd(0, &fd) && !arguments.addon().streams.end(fd)) throw_system_error(env, errno, "close");
+  return nullptr;
+}
+
 napi_value reset_stream(napi_env env, napi_callback_info info) {
   const Arguments<1> arguments(env, info);
   int32_t fd;
   if (!arguments.fd(0, &fd)) return nullptr;
   const linger at_once = {1, 0};
   setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-  if (::close(fd) != 0 && errno != EINTR) throw_system_error(env, errno, "close");
+  if (!arguments.addon().streams.end(fd)) throw_system_error(env, errno, "close");
   return nullptr;
 }
 

@@ -1,4 +1,5 @@
 // Connections of TCP as one env has them: an epoll of its own, and one memory that they are received into and sent from.
+// They end with the env, so that a peer notices when the thread dies that has them.
 #pragma once
 
 #include <node_api.h>
@@ -6,6 +7,7 @@
 #include <uv.h>
 
 #include <cstdint>
+#include <unordered_set>
 
 namespace strowger {
 
@@ -20,6 +22,10 @@ class StreamPoll {
   bool open(napi_value area, napi_value ready, uv_loop_t* loop);
   // True, or an exception is pending.
   bool is_open(napi_env env) const;
+  // A connection of this env from now on.
+  void own(int fd) { connections_.insert(fd); }
+  // Closes it. False with errno.
+  bool end(int fd);
   // False with errno.
   bool watch(int fd, int32_t interest);
   // How many of `ready` were written; −1: an exception is pending.
@@ -42,6 +48,7 @@ class StreamPoll {
   uint8_t* bytes_ = nullptr;
   int64_t total_ = 0;
   int32_t* entries_ = nullptr;
+  std::unordered_set<int> connections_;
   int32_t capacity_ = 0;  // of `ready`, in entries
   epoll_event events_[MAX_READY];
 };
@@ -55,6 +62,7 @@ napi_value receive_stream(napi_env env, napi_callback_info info);
 napi_value send_stream(napi_env env, napi_callback_info info);
 napi_value stream_error(napi_env env, napi_callback_info info);
 napi_value end_stream(napi_env env, napi_callback_info info);
+napi_value close_stream(napi_env env, napi_callback_info info);
 napi_value reset_stream(napi_env env, napi_callback_info info);
 
 }  // namespace strowger

@@ -90,6 +90,7 @@ export class TcpNetwork implements Network {
   /** Whose message is in hand. */
   current: Connection | null = null;
   readonly #bytes: Uint8Array;
+  readonly #view: DataView;
   readonly #ready = new Int32Array(new SharedArrayBuffer(8 * READY));
   readonly #clockUs: () => number;
   readonly #clients: Connection[] = [];
@@ -109,6 +110,7 @@ export class TcpNetwork implements Network {
   /** Has the first slots of the arena. Returns once all connections of the UAC are there. */
   constructor(arena: Arena, way: Way, clockUs: () => number) {
     this.#bytes = arena.bytes;
+    this.#view = new DataView(arena.buffer);
     this.#clockUs = clockUs;
     this.#at = slotOffset(arena.map, 0);
     this.#room = 2 * way.connections + SPARE_CONNECTIONS;
@@ -183,7 +185,7 @@ export class TcpNetwork implements Network {
     let at = input;
     let count = 0;
     for (;;) {
-      const frame = framer.next(this.#bytes, at, end);
+      const frame = framer.next(this.#bytes, this.#view, at, end);
       if (frame === FRAME.FAULT) throw new Error(`what came by a connection is no SIP (fault ${framer.fault})`);
       if (frame === FRAME.PARTIAL) break;
       const next = at + framer.frameBytes;

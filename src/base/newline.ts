@@ -22,3 +22,17 @@ export function findNewline(words: Int32Array<SharedArrayBuffer>, start: number,
   const found = (word << 2) + ((31 - Math.clz32(zero & -zero)) >> 3);
   return found < end ? found : end;
 }
+
+const LF = 0x0a;
+
+/** The same of any bytes, wherever they begin, and without looking beyond `end`: through a view of them. */
+export function findNewlineIn(view: DataView, start: number, end: number): number {
+  let at = start;
+  for (; at + 4 <= end; at += 4) {
+    const x = view.getInt32(at, true) ^ FOUR_LF;
+    const zero = (x - FOUR_ONES) & ~x & FOUR_HIGH_BITS;
+    if (zero !== 0) return at + ((31 - Math.clz32(zero & -zero)) >> 3);
+  }
+  for (; at < end; at++) if (view.getUint8(at) === LF) return at;
+  return end;
+}

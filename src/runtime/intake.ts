@@ -123,7 +123,7 @@ export class Intake {
     const { words } = this.#arena;
     this.#collectReturns();
     const streams = this.#streams;
-    const streamed = streams !== null && (streams.isNotified() || this.#hasStreamed) ? this.#takeStreamed(streams) : 0;
+    let streamed = streams !== null && (streams.isNotified() || this.#hasStreamed) ? this.#takeStreamed(streams) : 0;
     while (this.#planned < RECEIVE_BATCH && this.#freeSlotCount > 0) {
       words[this.#plan + this.#planned++] = this.#freeSlots[--this.#freeSlotCount]!;
     }
@@ -137,6 +137,7 @@ export class Intake {
     const mayWait = streamed === 0 && waitMs !== 0;
     const width = Math.min(this.#planned, this.#width);
     const count = receiveBatch(width, mayWait ? (this.#hasStreamed ? STREAM_RETRY_MS : waitMs) : 0);
+    if (mayWait && streams?.isNotified()) streamed = this.#takeStreamed(streams);
     this.#isFull = count === width || this.#hasStreamed;
     this.#width = count === width ? RECEIVE_BATCH : Math.max(NARROW_BATCH, count * 2);
     if (count === 0) return streamed;

@@ -51,6 +51,7 @@ import {
   nap,
   scheduleThread,
   sendBatch,
+  setWake,
   signal,
   socketErrors,
   takeUnreachable,
@@ -99,6 +100,8 @@ export interface ShardTask {
 export interface IntakeTask {
   /** From the beginning; otherwise once the supervisor says 'receive'. */
   readonly isOpen: boolean;
+  /** The thread of the streams wakes it by this. */
+  readonly wakeFd: number;
   /** 0: no naps. */
   readonly napUs: number;
   readonly overloadMark: number;
@@ -309,6 +312,7 @@ class Shard {
     // What a predecessor had in hand.
     intake.sweep(shard);
     wakeForLoop();
+    setWake(task.wakeFd);
     // For naps.
     scheduleThread({ batch: false, timerSlackNs: TIMER_SLACK_NS });
     return intake;

@@ -519,7 +519,7 @@ export class Supervisor {
       arena: this.#arena.buffer,
       sockets: sockets.filter((socket) => !isDatagramSocket(socket)),
       wakeFd: this.#streamFd,
-      intakeFd: this.#hasDispatcher ? this.#wakeFd : this.#shardFds[0]!,
+      intakeFd: this.#wakeFd,
       settings: config.streams,
       tls: config.tls,
       webSocket: config.webSocket,
@@ -562,6 +562,7 @@ export class Supervisor {
     const { config, topSources } = this.#options;
     const overloadMark = shedMarkOf(this.#arena.map.slotCount, config.limits.overloadMark);
     return {
+      wakeFd: this.#wakeFd,
       isOpen: this.#isOpen,
       napUs: napUsOf(config),
       overloadMark,

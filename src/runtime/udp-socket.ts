@@ -1,6 +1,6 @@
 /** The typed face of the native addon (native/README.md): batched UDP, sockets that listen, connections of TCP, eventfds,
  *  scheduling. Any thread; each thread that imports it has state of its own (attached arena, sockets, watchers, its epoll),
- *  which ends with the thread. File descriptors are the process's: who opened one closes it.
+ *  which ends with the thread. File descriptors are the process's: who opened one closes it. Only connections are the thread's.
  *
  *  Misuse throws a TypeError or RangeError; a system call that fails throws a `SystemError`. Hot: `receiveBatch`,
  *  `sendBatch`, `waitForStreams`, `receiveStream`, `sendStream`, `signal` and `nap` are the addon's own functions, called
@@ -146,6 +146,7 @@ interface Addon {
   sendStream(fd: number, offset: number, length: number): number;
   streamError(fd: number): number;
   endStream(fd: number): void;
+  closeStream(fd: number): void;
   resetStream(fd: number): void;
   scheduleThread(options: { readonly batch: boolean; readonly timerSlackNs: number }): void;
   nap(microseconds: number): void;
@@ -211,7 +212,7 @@ export const setWake = addon.setWake;
 /** From now on a `receiveBatch` that waits also ends when this thread's event loop has something to do: a timer, an answer, a
  *  message, a descriptor. The caller then lets it have its turn before it waits again. Only the callback of a `watch` may wait like
  *  this: in others (immediates, messages) the loop does not show all that is due. Microtasks are never seen: who has made some
- *  takes a turn by itself. Instead of `setWake`. Such a `receiveBatch` waits first and does not ask the sockets
+ *  takes a turn by itself. Beside `setWake`, whose eventfd need not be watched then. Such a `receiveBatch` waits first and does not ask the sockets
  *  before, so it follows one that has found them empty, or nearly. */
 export const wakeForLoop = addon.wakeForLoop;
 
@@ -292,7 +293,11 @@ export const streamError = addon.streamError;
 /** This end sends no more. */
 export const endStream = addon.endStream;
 
-/** Closes the descriptor, and tells the peer so by a reset. */
+/** Closes a connection that `acceptStream` or `connectStream` gave; it is not for `close`. Those that are left when this thread ends
+ *  are closed then. */
+export const closeStream = addon.closeStream;
+
+/** The same, and tells the peer so by a reset. */
 export const resetStream = addon.resetStream;
 
 /** Scheduling of the calling thread: SCHED_BATCH or the ordinary class, and how exact its sleeps are. */

@@ -5,6 +5,7 @@
 
 import { ascii } from '../base/ascii.ts';
 import { LOWER, TOKEN } from '../base/char-class.ts';
+import { findNewlineIn } from '../base/newline.ts';
 
 /** What `next` finds at the front of the bytes. */
 export const FRAME = {
@@ -89,8 +90,8 @@ export class StreamFramer {
   }
 
   /** Looks at the bytes [start, end): those of the last call, less `frameBytes` of them if it found a frame, and whatever has come
-   *  since. Returns one of FRAME. */
-  next(bytes: Uint8Array, start: number, end: number): number {
+   *  since. `view` is of the same bytes. Returns one of FRAME. */
+  next(bytes: Uint8Array, view: DataView, start: number, end: number): number {
     this.frameBytes = 0;
     if (this.fault !== FRAME_FAULT.NONE) return FRAME.FAULT;
     if (start === end) return FRAME.PARTIAL;
@@ -101,7 +102,7 @@ export class StreamFramer {
       if (TOKEN[first] === 0) return this.#fail(FRAME_FAULT.GARBAGE, 0);
     }
     if (this.messageBytes === 0) {
-      this.#readHeaders(bytes, start, end);
+      this.#readHeaders(bytes, view, start, end);
       if (this.messageBytes === 0) return this.fault === FRAME_FAULT.NONE ? FRAME.PARTIAL : FRAME.FAULT;
     }
     if (end - start < this.messageBytes) return FRAME.PARTIAL;
@@ -130,11 +131,11 @@ export class StreamFramer {
 
   /** Reads on to the empty line, and then sets `messageBytes` or `fault`. A line is whole once the byte after it shows that it is
    *  not folded (7.3.1). */
-  #readHeaders(bytes: Uint8Array, start: number, end: number): void {
+  #readHeaders(bytes: Uint8Array, view: DataView, start: number, end: number): void {
     const have = Math.min(end - start, this.#limit);
     let at = this.#scanned;
     for (;;) {
-      while (at < have && bytes[start + at] !== LF) at++;
+      at = findNewlineIn(view, start + at, start + have) - start;
       if (at < have && this.#line === 0 && !isStartLine(bytes, start, start + at)) {
         this.#fail(FRAME_FAULT.GARBAGE, 0);
         return;

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { findNewline } from '../../src/base/newline.ts';
+import { findNewline, findNewlineIn } from '../../src/base/newline.ts';
 import { bytes, words } from '../sip/arena-text.ts';
 
+const view = new DataView(bytes.buffer);
 const PLACE = 128;
 const LF = 0x0a;
 
@@ -27,6 +28,7 @@ describe('findNewline', () => {
       fc.property(text, fc.nat(7), fc.constantFrom(0x00, 0x0a, 0x0b, 0xff), (content, shift, around) => {
         const { start, end } = put(content, shift, around);
         expect(findNewline(words, start, end)).toBe(naive(start, end));
+        expect(findNewlineIn(view, start, end)).toBe(naive(start, end));
       }),
       { numRuns: 2000 },
     );
@@ -39,6 +41,7 @@ describe('findNewline', () => {
           const content = Array.from({ length }, (_, i) => (i === at ? LF : 0x0b));
           const place = put(content, start, 0x0b);
           expect(findNewline(words, place.start, place.end)).toBe(place.start + at);
+          expect(findNewlineIn(view, place.start, place.end)).toBe(place.start + at);
         }
       }
     }

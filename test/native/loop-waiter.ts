@@ -5,7 +5,16 @@
 import { stat } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { createArena } from '../../src/memory/arena.ts';
-import { addSocket, attach, openUdp, receiveBatch, signal, wakeForLoop, watch } from '../../src/runtime/udp-socket.ts';
+import {
+  addSocket,
+  attach,
+  openUdp,
+  receiveBatch,
+  setWake,
+  signal,
+  wakeForLoop,
+  watch,
+} from '../../src/runtime/udp-socket.ts';
 
 const arena = createArena({ shardCount: 1, slotCount: 128, jumboCount: 1 });
 attach(arena.bytes);
@@ -22,13 +31,17 @@ const socket = openUdp({
 addSocket(0, socket.fd, 4, false);
 wakeForLoop();
 
+/** Set before the wake. */
+const told = new Int32Array(new SharedArrayBuffer(4));
 let waits = 0;
-const { fd } = workerData as { fd: number };
+const { fd, wakeFd } = workerData as { fd: number; wakeFd: number };
+setWake(wakeFd);
 const say = (about: string) => parentPort!.postMessage({ about, waits });
 
 watch(fd, () => {
   waits++;
   if (receiveBatch(1, -1) > 0) say('datagram');
+  if (Atomics.exchange(told, 0, 0) === 1) say('wake');
   signal(fd);
 });
 signal(fd);
@@ -39,4 +52,4 @@ parentPort!.on('message', (about: string) => {
   else if (about === 'immediate') setImmediate(say, about);
   else say(about);
 });
-parentPort!.postMessage({ port: socket.port });
+parentPort!.postMessage({ port: socket.port, told });

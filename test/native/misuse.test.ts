@@ -70,6 +70,7 @@ const NUMERIC_ARGUMENTS: [name: string, good: unknown[], position: number][] = [
   ['sendStream', [1 << 20, 0, 1], 2],
   ['streamError', [1 << 20], 0],
   ['endStream', [1 << 20], 0],
+  ['closeStream', [1 << 20], 0],
   ['resetStream', [1 << 20], 0],
 ];
 

@@ -1,5 +1,6 @@
 /** Connections of TCP as the addon has them: over loopback, with an epoll of this thread. */
 
+import { once } from 'node:events';
 import { constants } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -7,6 +8,7 @@ import {
   type AcceptedStream,
   acceptStream,
   close,
+  closeStream,
   connectStream,
   createEventFd,
   endStream,
@@ -22,21 +24,28 @@ import {
   watchStream,
 } from '../../src/runtime/udp-socket.ts';
 import { PATIENCE_MS } from '../process/patience.ts';
+import { until } from '../process/server-process.ts';
 
 const { EAGAIN, ECONNREFUSED, ECONNRESET } = constants.errno;
 const AREA_BYTES = 1 << 16;
 const area = new Uint8Array(new SharedArrayBuffer(AREA_BYTES));
 const ready = new Int32Array(new SharedArrayBuffer(64));
 
-const opened = new Set<number>();
+/** What to close afterwards, and by what. */
+const opened = new Map<number, (fd: number) => void>();
 afterEach(() => {
-  for (const fd of opened) close(fd);
+  for (const [fd, end] of opened) end(fd);
   opened.clear();
 });
 
 function keep(fd: number): number {
+  opened.set(fd, close);
+  return fd;
+}
+
+function keepConnection(fd: number): number {
   expect(fd).toBeGreaterThanOrEqual(0);
-  opened.add(fd);
+  opened.set(fd, closeStream);
   return fd;
 }
 
@@ -55,6 +64,11 @@ function eventsOf(fd: number): number {
   throw new Error(`nothing was told of ${fd}`);
 }
 
+/** The same, while the event loop goes on. */
+function untilReady(fd: number): Promise<void> {
+  return until(`something is told of ${fd}`, () => waitForStreams(0) > 0 && ready[0] === fd);
+}
+
 function listen() {
   const listener = openTcp({ host: '127.0.0.1', port: 0, family: 4, dualStack: false, dscp: 0 });
   keep(listener.fd);
@@ -66,7 +80,7 @@ function listen() {
 function connection() {
   openStreams(area, ready, false);
   const listener = listen();
-  const client = keep(
+  const client = keepConnection(
     connectStream({ host: '127.0.0.1', port: listener.port, family: 4, localHost: '', keepAliveSec: 60 }),
   );
   watchStream(client, STREAM_EVENT.WRITABLE);
@@ -75,7 +89,7 @@ function connection() {
   watchStream(client, STREAM_EVENT.READABLE);
   expect(eventsOf(listener.fd)).toBe(STREAM_EVENT.READABLE);
   const accepted = acceptStream(listener.fd, 60) as AcceptedStream;
-  keep(accepted.fd);
+  keepConnection(accepted.fd);
   watchStream(accepted.fd, STREAM_EVENT.READABLE);
   return { listener, client, accepted, server: accepted.fd };
 }
@@ -113,10 +127,10 @@ describe('a connection', () => {
     openStreams(area, ready, false);
     const listener = listen();
     const options = { host: '127.0.0.1', port: listener.port, family: 4, keepAliveSec: 0 } as const;
-    keep(connectStream({ ...options, localHost: '127.0.0.2' }));
+    keepConnection(connectStream({ ...options, localHost: '127.0.0.2' }));
     eventsOf(listener.fd);
     const { fd, host } = acceptStream(listener.fd, 0) as AcceptedStream;
-    keep(fd);
+    keepConnection(fd);
     expect(host).toBe('127.0.0.2');
   });
 
@@ -139,6 +153,28 @@ describe('a connection', () => {
     expect(receiveStream(server, 0, 10)).toBe(-ECONNRESET);
   });
 
+  it('ends with the thread that has it', async () => {
+    openStreams(area, ready, false);
+    const listener = listen();
+    const code = `
+      const { workerData, parentPort } = require('node:worker_threads');
+      import(workerData.face).then(({ connectStream }) => {
+        connectStream({ host: '127.0.0.1', port: workerData.port, family: 4, localHost: '', keepAliveSec: 0 });
+        parentPort.once('message', () => { throw new Error('on request'); });
+      });`;
+    const face = new URL('../../src/runtime/udp-socket.ts', import.meta.url).href;
+    const worker = new Worker(code, { eval: true, workerData: { face, port: listener.port } });
+    const ended = once(worker, 'error');
+    await untilReady(listener.fd);
+    const { fd } = acceptStream(listener.fd, 0) as AcceptedStream;
+    watchStream(keepConnection(fd), STREAM_EVENT.READABLE);
+    expect(waitForStreams(0)).toBe(0);
+    worker.postMessage('now');
+    await ended;
+    await untilReady(fd);
+    expect(receiveStream(fd, 0, 10)).toBe(0);
+  });
+
   it('that nobody accepts is refused', () => {
     openStreams(area, ready, false);
     const { port, fd } = openTcp({ host: '127.0.0.1', port: 0, family: 4, dualStack: false, dscp: 0 });
@@ -148,7 +184,7 @@ describe('a connection', () => {
       expect(client).toBe(-ECONNREFUSED);
       return;
     }
-    keep(client);
+    keepConnection(client);
     watchStream(client, STREAM_EVENT.WRITABLE);
     expect(eventsOf(client) & STREAM_EVENT.BROKEN).not.toBe(0);
     expect(streamError(client)).toBe(ECONNREFUSED);
@@ -260,6 +296,7 @@ describe('misuse', () => {
     expect(streamError(fd)).toBe(constants.errno.EBADF);
     expect(() => watchStream(fd, STREAM_EVENT.READABLE)).toThrow(expect.objectContaining({ code: 'EBADF' }));
     expect(() => endStream(fd)).toThrow(expect.objectContaining({ code: 'EBADF' }));
+    expect(() => closeStream(fd)).toThrow(expect.objectContaining({ code: 'EBADF' }));
     expect(() => resetStream(fd)).toThrow(expect.objectContaining({ code: 'EBADF' }));
   });
 

@@ -530,15 +530,19 @@ describe('watch', () => {
 });
 
 describe('wakeForLoop', () => {
-  it('lets a wait end for whatever the event loop has to do, and for datagrams', async () => {
+  it('lets a wait end for whatever the event loop has to do, for datagrams, and for the wake of setWake', async () => {
     const fd = createEventFd();
-    const thread = new Worker(new URL('../native/loop-waiter.ts', import.meta.url), { workerData: { fd } });
-    const [{ port }] = await once(thread, 'message');
+    const wakeFd = createEventFd();
+    const thread = new Worker(new URL('../native/loop-waiter.ts', import.meta.url), { workerData: { fd, wakeFd } });
+    const [{ port, told }] = await once(thread, 'message');
     const client = open();
     let waits = 0;
-    for (const about of ['message', 'timer', 'file', 'immediate', 'datagram', 'message', 'datagram']) {
+    for (const about of ['message', 'timer', 'file', 'immediate', 'datagram', 'wake', 'message', 'wake', 'datagram']) {
       if (about === 'datagram') send(client.index, port, 'hello');
-      else thread.postMessage(about);
+      else if (about === 'wake') {
+        Atomics.store(told, 0, 1);
+        signal(wakeFd);
+      } else thread.postMessage(about);
       const [message] = await once(thread, 'message');
       expect(message.about).toBe(about);
       waits = message.waits;
@@ -547,6 +551,7 @@ describe('wakeForLoop', () => {
     expect(waits).toBeLessThan(60);
     await thread.terminate();
     close(fd);
+    close(wakeFd);
   });
 });
 

@@ -26,7 +26,9 @@ function read(chunks: readonly string[], limit = LIMIT): Reading {
     const bytes = Buffer.from(`#${text}#`, 'latin1');
     const end = bytes.length - 1;
     let at = 1;
-    for (let frame = framer.next(bytes, at, end); frame !== FRAME.PARTIAL; frame = framer.next(bytes, at, end)) {
+    const view = viewOf(bytes);
+    const next = () => framer.next(bytes, view, at, end);
+    for (let frame = next(); frame !== FRAME.PARTIAL; frame = next()) {
       const found = bytes.toString('latin1', at, at + framer.frameBytes);
       if (frame === FRAME.FAULT) return { ...reading, fault: framer.fault, faulty: found, rest: '' };
       if (frame === FRAME.MESSAGE) reading.messages.push(found);
@@ -37,6 +39,10 @@ function read(chunks: readonly string[], limit = LIMIT): Reading {
     reading.rest = bytes.toString('latin1', at, end);
   }
   return reading;
+}
+
+function viewOf(bytes: Buffer): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 const CLEAN = { pings: 0, fault: FRAME_FAULT.NONE, faulty: '', rest: '' };
@@ -81,12 +87,13 @@ describe('18.3 a message ends where its Content-Length says', () => {
   it('knows within a message that it is, and how long it will be once its headers are there', () => {
     const framer = new StreamFramer(LIMIT);
     const bytes = Buffer.from(message('hello'), 'latin1');
+    const view = viewOf(bytes);
     expect([framer.isWithin, framer.messageBytes]).toEqual([false, 0]);
-    framer.next(bytes, 0, 1);
+    framer.next(bytes, view, 0, 1);
     expect([framer.isWithin, framer.messageBytes]).toEqual([true, 0]);
-    framer.next(bytes, 0, bytes.length - 1);
+    framer.next(bytes, view, 0, bytes.length - 1);
     expect([framer.isWithin, framer.messageBytes]).toEqual([true, bytes.length]);
-    expect(framer.next(bytes, 0, bytes.length)).toBe(FRAME.MESSAGE);
+    expect(framer.next(bytes, view, 0, bytes.length)).toBe(FRAME.MESSAGE);
     expect(framer.isWithin).toBe(false);
   });
 });

@@ -6,7 +6,6 @@
  *  After a fault in the framing the shard may answer once, and what still comes is thrown away, since a close with bytes
  *  unread would reach the peer as a reset, before the answer. */
 
-import type { Socket } from 'node:net';
 import { constants } from 'node:os';
 import { type CLOSE_REASONS, COUNTER, type Counters } from '../../observe/counters.ts';
 import { FRAME, FRAME_FAULT, StreamFramer } from '../../sip/stream-framing.ts';
@@ -33,7 +32,7 @@ export interface ConnectionHost {
   /** Monotonic milliseconds. */
   nowMs(): number;
   /** Gives a message to the shards. False: there is no room for it now; `readOn` follows later. */
-  deliver(connection: LiveConnection, bytes: Uint8Array, start: number, end: number, fault: number): boolean;
+  deliver(connection: LiveConnection, bytes: Buffer, start: number, end: number, fault: number): boolean;
   /** The connection has something to flush. */
   noteOutput(connection: LiveConnection): void;
   undelivered(place: Place, shard: number, tag: number, flags: number, errno: number): void;
@@ -100,6 +99,25 @@ export interface ConnectionIdentity {
   readonly peerNames: CertificateNames | null;
 }
 
+/** What a connection runs over: a socket of Node, or one of plain-sockets.ts. */
+export interface ByteSocket {
+  readonly destroyed: boolean;
+  readonly allowHalfOpen: boolean;
+  /** Bytes that wait to be sent. */
+  readonly writableLength: number;
+  /** Of the bytes those up to `end`, or all; they are the listener's until it returns. `view` is of the same. */
+  on(event: 'data', listener: (bytes: Buffer, end?: number, view?: DataView) => void): unknown;
+  on(event: 'end' | 'close' | Opening['event'], listener: () => void): unknown;
+  on(event: 'error', listener: (error: NodeJS.ErrnoException) => void): unknown;
+  pause(): void;
+  resume(): void;
+  write?(bytes: Buffer): void;
+  /** Where it is there, it takes the pieces one by one as well as together. */
+  writeAll?(pieces: readonly Buffer[]): void;
+  end(): void;
+  destroy(): void;
+}
+
 /** When a connection that we open is there. */
 export interface Opening {
   readonly event: 'connect' | 'secureConnect';
@@ -151,7 +169,7 @@ export class Connection implements LiveConnection {
   nextOfHash: TableEntry | null = null;
 
   readonly #host: ConnectionHost;
-  readonly #socket: Socket;
+  readonly #socket: ByteSocket;
   readonly #framer: StreamFramer;
   /** Bytes of a message that is not whole, or not taken; null: none. */
   #kept: Buffer | null = null;
@@ -187,7 +205,7 @@ export class Connection implements LiveConnection {
   #deadlineMs = 0;
 
   /** `opening`: of a connection that is not there yet; null: it was accepted. */
-  constructor(socket: Socket, identity: ConnectionIdentity, host: ConnectionHost, opening: Opening | null = null) {
+  constructor(socket: ByteSocket, identity: ConnectionIdentity, host: ConnectionHost, opening: Opening | null = null) {
     this.number = identity.number;
     this.socketIndex = identity.socket;
     this.transport = identity.transport;
@@ -207,13 +225,13 @@ export class Connection implements LiveConnection {
     this.#startedMs = this.#usedMs = host.nowMs();
     this.#isConnecting = opening !== null;
     if (opening !== null) this.#deadlineMs = this.#startedMs + host.settings.connectMs;
-    socket.on('data', (chunk: Buffer) => this.#onData(chunk));
+    socket.on('data', (bytes, end = bytes.length, view = viewOf(bytes)) => this.#onData(bytes, view, end));
     socket.on('end', () => this.#onEnd());
     socket.on('error', (error: NodeJS.ErrnoException) => {
       this.#errno = constants.errno[error.code as keyof typeof constants.errno] ?? constants.errno.EIO;
     });
     socket.on('close', () => this.#onClose());
-    if (opening !== null) socket.once(opening.event, () => this.#onOpen(opening));
+    if (opening !== null) socket.on(opening.event, () => this.#onOpen(opening));
   }
 
   get isOpen(): boolean {
@@ -255,9 +273,10 @@ export class Connection implements LiveConnection {
   flush(): void {
     if (this.#outputBytes === 0 || this.#isConnecting || this.#socket.destroyed) return;
     const socket = this.#socket;
-    if (this.#output.length === 1) socket.write(this.#output[0]!);
-    else if (this.#outputBytes <= JOIN_BYTES) socket.write(Buffer.concat(this.#output, this.#outputBytes));
-    else for (const piece of this.#output) socket.write(piece);
+    if (socket.writeAll !== undefined) socket.writeAll(this.#output);
+    else if (this.#output.length === 1) socket.write!(this.#output[0]!);
+    else if (this.#outputBytes <= JOIN_BYTES) socket.write!(Buffer.concat(this.#output, this.#outputBytes));
+    else for (const piece of this.#output) socket.write!(piece);
     this.#host.counters.add(COUNTER.stream_bytes_sent_total, this.#outputBytes);
     this.#output.length = 0;
     this.#outputBytes = 0;
@@ -337,16 +356,16 @@ export class Connection implements LiveConnection {
     if (this.#reason !== null) this.#socket.end();
   }
 
-  #onData(chunk: Buffer): void {
-    this.#host.counters.add(COUNTER.stream_bytes_received_total, chunk.length);
+  #onData(bytes: Buffer, view: DataView, end: number): void {
+    this.#host.counters.add(COUNTER.stream_bytes_received_total, end);
     if (this.#isDiscarding) return;
     this.#unheard.length = 0;
     this.#usedMs = this.#host.nowMs();
     if (this.#kept === null) {
-      const taken = this.#takeFrames(chunk, chunk.length);
-      if (taken < chunk.length) this.#keep(chunk, taken);
+      const taken = this.#takeFrames(bytes, view, end);
+      if (taken < end) this.#keep(bytes, taken, end);
     } else {
-      this.#keep(chunk, 0);
+      this.#keep(bytes, 0, end);
       // A message for which there was no room is tried again when there is.
       if (this.#refusedBytes === 0) this.#takeKept();
     }
@@ -355,7 +374,7 @@ export class Connection implements LiveConnection {
   }
 
   /** Takes what is whole at the front of the bytes up to `end`. Returns how many it has taken. */
-  #takeFrames(bytes: Buffer, end: number): number {
+  #takeFrames(bytes: Buffer, view: DataView, end: number): number {
     const framer = this.#framer;
     let at = 0;
     let pings = 0;
@@ -363,7 +382,7 @@ export class Connection implements LiveConnection {
     while (isMore) {
       let messageBytes = this.#refusedBytes;
       if (messageBytes === 0) {
-        const frame = framer.next(bytes, at, end);
+        const frame = framer.next(bytes, view, at, end);
         switch (frame) {
           case FRAME.MESSAGE:
             messageBytes = framer.frameBytes;
@@ -428,7 +447,7 @@ export class Connection implements LiveConnection {
 
   #takeKept(): void {
     const kept = this.#kept!;
-    const taken = this.#takeFrames(kept, this.#keptBytes);
+    const taken = this.#takeFrames(kept, viewOf(kept), this.#keptBytes);
     if (taken === this.#keptBytes || this.#isDiscarding) {
       this.#kept = null;
       this.#keptBytes = 0;
@@ -438,17 +457,17 @@ export class Connection implements LiveConnection {
     }
   }
 
-  /** Keeps the rest of a chunk from `start`, in a buffer of its own: a chunk may be a small part of something large. */
-  #keep(chunk: Buffer, start: number): void {
+  /** Keeps the rest of what has come, [start, end) of `bytes`, in a buffer of its own: it may be a small part of something large. */
+  #keep(bytes: Buffer, start: number, end: number): void {
     if (this.#isDiscarding || this.#socket.destroyed) return;
-    const needed = this.#keptBytes + chunk.length - start;
+    const needed = this.#keptBytes + end - start;
     if (this.#kept === null || this.#kept.length < needed) {
       const larger = Math.max(needed, this.#framer.messageBytes, 2 * this.#keptBytes, LEAST_BUFFER_BYTES);
       const grown = Buffer.allocUnsafeSlow(larger);
       if (this.#kept !== null) this.#kept.copy(grown, 0, 0, this.#keptBytes);
       this.#kept = grown;
     }
-    chunk.copy(this.#kept, this.#keptBytes, start);
+    bytes.copy(this.#kept, this.#keptBytes, start, end);
     this.#keptBytes = needed;
   }
 
@@ -497,6 +516,10 @@ export class Connection implements LiveConnection {
     if (this.#errno !== 0) this.#tell(this.#unheard, errno);
     if (isGone) for (const response of this.#responses) this.#host.reopen(response);
   }
+}
+
+function viewOf(bytes: Buffer): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /** True of a final response. */

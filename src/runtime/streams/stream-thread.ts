@@ -1,12 +1,12 @@
 /** The thread of the streams: accepts connections (TCP, TLS, WebSocket), opens others, and carries messages between them and the shards, over message
- *  rings. An ordinary Node event loop. What a shard sends wakes it by its eventfd; what it reads wakes whoever has the intake.
- *  Hot: once per message, in so far as Node's own streams are.
+ *  rings. It waits for the descriptors of plain TCP (plain-sockets.ts), for the shards' eventfd and for its event loop at once; TLS
+ *  and WebSockets live in the loop. What it reads wakes whoever has the intake. Hot: once per message, in so far as Node's own streams are.
  *
- *  One turn: what the shards sent is handed to the connections, each of which writes once; what connections brought is
- *  published once. Where a message cannot be delivered, its shard hears of it over the same ring. */
+ *  One round, or one turn of the loop: what the shards sent is handed to the connections, each of which writes once; what
+ *  connections brought is published once. Where a message cannot be delivered, its shard hears of it over the same ring. */
 
 import { randomInt } from 'node:crypto';
-import { connect, createServer, type Server, type Socket, type TcpNetConnectOpts } from 'node:net';
+import { createServer, type Server, type Socket, type TcpNetConnectOpts } from 'node:net';
 import { constants } from 'node:os';
 import {
   connect as connectSecurely,
@@ -38,7 +38,7 @@ import { kernelThreadId } from '../thread-cpu.ts';
 import type { TlsMaterial } from '../tls/certificate-files.ts';
 import { SecureContexts } from '../tls/secure-contexts.ts';
 import { type CertificateNames, isFor } from '../tls/sip-identities.ts';
-import { duplicate, signal, type Watch, watch } from '../udp-socket.ts';
+import { createEventFd, duplicate, signal, type Watch, watch } from '../udp-socket.ts';
 import { addressText, addressWords, NO_ADDRESS } from './address-words.ts';
 import {
   type CloseReason,
@@ -52,6 +52,7 @@ import {
 } from './connection.ts';
 import { ConnectionAliases } from './connection-aliases.ts';
 import { ConnectionTable } from './connection-table.ts';
+import { PlainSocket, PlainSockets } from './plain-sockets.ts';
 import { TopVia } from './top-via.ts';
 import { WebSocketConnection } from './web-socket-connection.ts';
 import { WebSocketUpgrades } from './web-socket-upgrades.ts';
@@ -85,8 +86,10 @@ export type StreamCommand =
 const SWEEP_MS = 500;
 /** While some connection waits for room in the ring. */
 const STALL_RETRY_MS = 2;
-/** Messages of the shards between two turns of the event loop. */
-const TURN_MESSAGES = 1024;
+/** Messages of the shards between two looks at the connections. */
+const ROUND_MESSAGES = 1024;
+/** Rounds between two turns of the event loop, so that timers and TLS are never starved. */
+const ROUNDS_PER_TURN = 16;
 /** Of a record, as far as it says where a message goes. */
 const RECORD_WORDS = SLOT_HEADER_BYTES >> 2;
 /** A stop takes no longer. */
@@ -113,6 +116,8 @@ class StreamThread implements ConnectionHost {
   readonly counters: Counters;
   readonly #task: StreamTask;
   readonly #arena: Arena;
+  /** The arena's. */
+  readonly #memory: Buffer;
   readonly #inbound: MessageProducer;
   readonly #outbound: MessageConsumer[];
   readonly #sockets: (BoundSocket | undefined)[] = [];
@@ -129,6 +134,9 @@ class StreamThread implements ConnectionHost {
   /** Connections with something to flush in this turn. */
   readonly #dirty: LiveConnection[] = [];
   readonly #stalled = new Set<LiveConnection>();
+  readonly #plain: PlainSockets;
+  /** Has this thread's event loop call #serve. */
+  readonly #turnFd = createEventFd();
   readonly #watch: Watch;
   /** The clock of the slots' receive time less performance.now(), in microseconds. */
   readonly #monotonicUs = monotonicOffsetUs();
@@ -137,7 +145,11 @@ class StreamThread implements ConnectionHost {
   /** A slot that only has a source, as the table of bans wants it. */
   readonly #slotOfSource = new Int32Array(new SharedArrayBuffer(SLOT_HEADER_BYTES));
   #isPublishDue = false;
-  #isTurnDue = false;
+  #isServing = false;
+  /** Messages of the shards were left for the next round. */
+  #hasMore = false;
+  /** Something was begun that only a turn of the event loop brings further. */
+  #needsTurn = false;
   #isQuiet = false;
   #isStopping = false;
   /** errno of the last message that found no connection. */
@@ -146,16 +158,13 @@ class StreamThread implements ConnectionHost {
     this.#isPublishDue = false;
     this.#publish();
   };
-  readonly #onTurn = (): void => {
-    this.#isTurnDue = false;
-    this.#sendWaiting();
-  };
 
   constructor(task: StreamTask) {
     const arena = openArena(task.arena);
     const { map, words } = arena;
     this.#task = task;
     this.#arena = arena;
+    this.#memory = Buffer.from(arena.buffer);
     this.#topVia = new TopVia(arena);
     this.#aliases = new ConnectionAliases(arena, this.#topVia);
     arena.words[(arena.map.dispatcher >> 2) + DISPATCHER.STREAMS_THREAD_ID_WORD] = kernelThreadId();
@@ -170,11 +179,13 @@ class StreamThread implements ConnectionHost {
     for (const socket of task.sockets) this.#sockets[socket.socket] = socket;
     this.#bans = task.bans === null ? null : new BanTable(task.bans);
     this.#buryPredecessor();
-    this.#watch = watch(task.wakeFd, () => this.#sendWaiting());
+    this.#plain = new PlainSockets(task.settings.keepAliveSec, task.wakeFd);
+    this.#watch = watch(this.#turnFd, () => this.#serve());
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
     for (const socket of task.sockets) this.#listen(socket);
     // A predecessor may have been told of messages that it did not send.
     this.#sendWaiting();
+    signal(this.#turnFd);
   }
 
   nowMs(): number {
@@ -197,7 +208,7 @@ class StreamThread implements ConnectionHost {
     if (command === 'stop') this.#stop();
   }
 
-  deliver(connection: LiveConnection, bytes: Uint8Array, start: number, end: number, fault: number): boolean {
+  deliver(connection: LiveConnection, bytes: Buffer, start: number, end: number, fault: number): boolean {
     const { words } = this.#arena;
     const offset = this.#inbound.claim(end - start);
     if (offset === -1) {
@@ -223,10 +234,7 @@ class StreamThread implements ConnectionHost {
     words[at + SLOT.TIME_WORD] = (performance.now() * 1000 + this.#monotonicUs) | 0;
     words[at + SLOT.OWNER_WORD] = OWNER_DISPATCHER;
     words[at + SLOT.FAULT_WORD] = fault;
-    this.#arena.bytes.set(
-      start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end),
-      offset + SLOT_HEADER_BYTES,
-    );
+    bytes.copy(this.#memory, offset + SLOT_HEADER_BYTES, start, end);
     if (connection.peerNames !== null) {
       const at = offset + SLOT_HEADER_BYTES;
       this.#aliases.note(connection, at, at + end - start);
@@ -302,11 +310,17 @@ class StreamThread implements ConnectionHost {
   }
 
   #listen(socket: BoundSocket & { readonly fd: number }): void {
+    if (socket.transport === TRANSPORT.TCP) {
+      this.#plain.listen(socket.fd, (accepted) => {
+        if (this.#admit(accepted)) this.#accept(accepted, socket, accepted.remoteAddress, accepted.remotePort, null);
+      });
+      return;
+    }
     const agree = this.#agreementFor(socket);
     const server = createServer(
       {
         // A peer that leaves while TLS or a WebSocket is being agreed upon must not be waited for; nor do they know half a connection.
-        allowHalfOpen: agree === null,
+        allowHalfOpen: false,
         noDelay: true,
         keepAlive: true,
         keepAliveInitialDelay: this.settings.keepAliveSec * 1000,
@@ -318,39 +332,38 @@ class StreamThread implements ConnectionHost {
   }
 
   /** What has to be agreed upon with who connects to a listening point before messages come from there; null: nothing. */
-  #agreementFor(point: BoundSocket): ((socket: Socket) => void) | null {
+  #agreementFor(point: BoundSocket): (socket: Socket) => void {
     const upgrades = isWebSocket(point.transport) ? this.#upgradesFor(point) : null;
-    if (!isSecure(point.transport)) return upgrades === null ? null : (socket) => upgrades.take(socket);
+    if (!isSecure(point.transport)) return (socket) => upgrades!.take(socket);
     const secure = this.#secureServerFor(point, upgrades);
     return (socket) => void secure.emit('connection', socket);
   }
 
-  #arrive(socket: Socket, point: BoundSocket, agree: ((socket: Socket) => void) | null): void {
+  /** Counts an accepted connection, and resets it if there are too many, or its source is banned. */
+  #admit(socket: Socket | PlainSocket): boolean {
     const source = socket.remoteAddress ?? '';
-    const port = socket.remotePort ?? 0;
-    if (this.#isBanned(source)) {
-      this.counters.count(COUNTER.stream_banned_total);
-      socket.on('error', () => undefined);
-      socket.resetAndDestroy();
-      return;
-    }
+    const isBanned = this.#isBanned(source);
     const isAdmitted =
-      port !== 0 &&
+      !isBanned &&
+      (socket.remotePort ?? 0) !== 0 &&
       !this.#isQuiet &&
       this.#connections.count + this.#arrivals.size < this.settings.connections &&
       this.#connections.admit(source, this.settings.connectionsPerSource);
-    if (!isAdmitted) {
-      this.counters.count(COUNTER.stream_refused_total);
-      // One that was reset before it was accepted has errors of its own.
-      socket.on('error', () => undefined);
-      socket.resetAndDestroy();
-      return;
+    if (isAdmitted) {
+      this.counters.count(COUNTER.stream_accepted_total);
+      return true;
     }
-    this.counters.count(COUNTER.stream_accepted_total);
-    if (agree === null) {
-      this.#accept(socket, point, source, port, null);
-      return;
-    }
+    this.counters.count(isBanned ? COUNTER.stream_banned_total : COUNTER.stream_refused_total);
+    // One that was reset before it was accepted has errors of its own.
+    if (!(socket instanceof PlainSocket)) socket.on('error', () => undefined);
+    socket.resetAndDestroy();
+    return false;
+  }
+
+  #arrive(socket: Socket, point: BoundSocket, agree: (socket: Socket) => void): void {
+    if (!this.#admit(socket)) return;
+    const source = socket.remoteAddress!;
+    const port = socket.remotePort!;
     const key = arrivalKey(point, source, port);
     const arrival: Arrival = {
       socket,
@@ -375,13 +388,19 @@ class StreamThread implements ConnectionHost {
     this.counters.count(COUNTER[`stream_closed_${reason}_total`]);
   }
 
-  #accept(socket: Socket, point: BoundSocket, source: string, port: number, peerNames: CertificateNames | null): void {
+  #accept(
+    socket: Socket | PlainSocket,
+    point: BoundSocket,
+    source: string,
+    port: number,
+    peerNames: CertificateNames | null,
+  ): void {
     const identity = this.#identityOf(socket, point, source, port, peerNames);
     this.#connections.add(new Connection(socket, identity, this));
   }
 
   #identityOf(
-    socket: Socket,
+    socket: Socket | PlainSocket,
     point: BoundSocket,
     source: string,
     port: number,
@@ -486,7 +505,7 @@ class StreamThread implements ConnectionHost {
 
   /** Hands over what the shards have sent. */
   #sendWaiting(): void {
-    let left = TURN_MESSAGES;
+    let left = ROUND_MESSAGES;
     for (let shard = 0; shard < this.#outbound.length; shard++) {
       const ring = this.#outbound[shard]!;
       // Cleared before the look; the look is unconditional, since a turn may have ended early.
@@ -495,10 +514,8 @@ class StreamThread implements ConnectionHost {
         this.#sendRecord(ring, offset, shard);
       }
     }
+    this.#hasMore = left === 0;
     this.#flush();
-    if (left > 0 || this.#isTurnDue) return;
-    this.#isTurnDue = true;
-    setImmediate(this.#onTurn);
   }
 
   #sendRecord(ring: MessageConsumer, offset: number, shard: number): void {
@@ -510,7 +527,7 @@ class StreamThread implements ConnectionHost {
     const start = offset + SLOT_HEADER_BYTES;
     const nameBytes = words[at + RECORD.NAME_BYTES_WORD]!;
     const message = Buffer.allocUnsafe(length - nameBytes);
-    message.set(bytes.subarray(start + nameBytes, start + length));
+    this.#memory.copy(message, 0, start + nameBytes, start + length);
     const serverName =
       nameBytes === 0
         ? ''
@@ -523,6 +540,7 @@ class StreamThread implements ConnectionHost {
     const response = isUncertain ? { bytes: message, record: words.slice(at, at + RECORD_WORDS) } : null;
     // Released before anything is done with it: should this thread die of it, its successor does not meet it.
     ring.release();
+    if (connection !== null && connection.transport !== TRANSPORT.TCP) this.#needsTurn = true;
     if (connection === null) this.undelivered(place, shard, tag, flags, this.#errno);
     else connection.send(message, shard, tag, flags, response);
   }
@@ -638,7 +656,12 @@ class StreamThread implements ConnectionHost {
     const connection =
       point.transport === TRANSPORT.TLS
         ? this.#openSecurely(options, identity)
-        : new Connection(connect(options), identity, this, { event: 'connect', isTrusted: () => true });
+        : new Connection(
+            this.#plain.connect({ host, port, family: family as 4 | 6, localHost: localText ?? '' }),
+            identity,
+            this,
+            { event: 'connect', isTrusted: () => true },
+          );
     this.#connections.add(connection);
     return connection;
   }
@@ -693,9 +716,24 @@ class StreamThread implements ConnectionHost {
     this.#dirty.length = 0;
   }
 
-  /** At the end of this turn of the event loop: what several connections have brought costs one signal. */
+  /** For as long as the event loop has nothing to do: what connections bring goes to the shards, what those send goes out. Called by
+   *  the loop, which has its turn in between. */
+  #serve(): void {
+    this.#isServing = true;
+    this.#needsTurn = false;
+    for (let round = 0; round < ROUNDS_PER_TURN; round++) {
+      const isLoopIdle = this.#plain.serve(this.#hasMore ? 0 : -1);
+      this.#sendWaiting();
+      this.#publish();
+      if (!isLoopIdle || this.#needsTurn || this.#plain.hasTicks) break;
+    }
+    this.#isServing = false;
+    signal(this.#turnFd);
+  }
+
+  /** At the end of this turn of the event loop, or of this round: what several connections have brought costs one signal. */
   #publishSoon(): void {
-    if (this.#isPublishDue) return;
+    if (this.#isPublishDue || this.#isServing) return;
     this.#isPublishDue = true;
     setImmediate(this.#onPublish);
   }
@@ -731,6 +769,7 @@ class StreamThread implements ConnectionHost {
     if (this.#isQuiet) return;
     this.#isQuiet = true;
     for (const server of this.#servers) server.close();
+    this.#plain.stopListening();
   }
 
   #stop(): void {
@@ -746,7 +785,8 @@ class StreamThread implements ConnectionHost {
   #end(): void {
     this.#watch.close();
     clearInterval(this.#sweeper);
-    process.exit(0);
+    // Not within a callback of the addon.
+    setImmediate(() => process.exit(0));
   }
 }
 
