@@ -54,6 +54,23 @@ describe('the admin listener', () => {
     expect(await get(`${admin.url}/metrics`)).toEqual({ status: 200, type, text: 'up 1\n' });
   });
 
+  it('of every interface, without a token, neither takes orders nor shows calls', async () => {
+    const admin = await open('*:0');
+    admin.serve(serverThat([]), PAGE);
+    const body = JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'status' });
+    const headers = { 'content-type': 'application/json' };
+    const order = await fetch(`${admin.url}/rpc`, { method: 'POST', headers, body });
+    expect([order.status, await order.text()]).toEqual([
+      403,
+      'control over HTTP is off: it needs a token (setting control.tokenFile)\n',
+    ]);
+    for (const path of ['/live/calls', '/live/messages', '/live/calls.pcap']) {
+      const { status, text } = await get(`${admin.url}${path}`);
+      expect([status, text], path).toEqual([403, expect.stringContaining('only with a token')]);
+    }
+    expect(await get(`${admin.url}/metrics`)).toMatchObject({ status: 200 });
+  });
+
   it('says what there is, where there is nothing', async () => {
     const admin = await open();
     const { status, text } = await get(`${admin.url}/metric`);
