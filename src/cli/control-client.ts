@@ -73,14 +73,21 @@ export async function locateControlSocket({ config: file, flags }: Arguments): P
 export async function openControlClient(path: string): Promise<ControlClient> {
   const socket = await connected(path);
   const lines = createInterface({ input: socket })[Symbol.asyncIterator]();
+  // Lines end with what was sent, and not with a connection that breaks, or that is given up here.
+  const closed = new Promise<{ readonly done: true }>((resolve) => socket.once('close', () => resolve({ done: true })));
   let lastId = 0;
   return {
     async call(method, params, limitMs = ANSWER_LIMIT_MS) {
       lastId++;
       socket.write(`${JSON.stringify({ jsonrpc: '2.0', id: lastId, method, params })}\n`);
-      const timer = setTimeout(() => socket.destroy(), limitMs);
-      const line = await lines.next();
+      let isLate = false;
+      const timer = setTimeout(() => {
+        isLate = true;
+        socket.destroy();
+      }, limitMs);
+      const line = await Promise.race([lines.next(), closed]);
       clearTimeout(timer);
+      if (isLate) throw new ControlError(`${path}: the server does not answer within ${limitMs / 1000} s`);
       if (line.done === true) throw new ControlError(`${path}: the server went away without an answer`);
       return resultOf(line.value, path);
     },
