@@ -1,6 +1,7 @@
 /** The soak itself: calls at an even rate through a server that is reloaded, scraped and robbed of a shard, each by its own clock, and
  *  looked at from outside. Cold. */
 
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,13 +9,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describeMachine } from '../bench/machine.ts';
 import { sippVersion } from '../bench/sipp-process.ts';
 import { cpuNsOf, idleNs, residentKibOf } from '../load/process-figures.ts';
+import { medianOf } from '../load/spread.ts';
 import { CalledSides, Calls, saturate } from './calls.ts';
 import { type Kill, killThatTook } from './failed-calls.ts';
 import { contradictions, type Scrape, sumOf } from './metrics-text.ts';
 import { type Sample, SOAK_FORMAT, type SoakResult, type SoakSettings } from './result.ts';
-import { raiseSessionsOf } from './session-priority.ts';
 import { SoakedServer } from './soaked-server.ts';
-import { medianOf, problemsOf } from './verdict.ts';
+import { problemsOf } from './verdict.ts';
 
 export interface SoakOptions extends Omit<SoakSettings, 'callsPerSec'> {
   /** Null: half of the capacity, which is found by a saturation where it is null, too. */
@@ -23,6 +24,8 @@ export interface SoakOptions extends Omit<SoakSettings, 'callsPerSec'> {
   /** Settings of the server, `PATH=VALUE`. */
   readonly sets: readonly string[];
   readonly isLingeringShort: boolean;
+  /** The server and SIPp come before all other programs of the machine. */
+  readonly isRealtime: boolean;
   /** As it was typed. */
   readonly command: string;
   readonly say: (line: string) => void;
@@ -52,7 +55,7 @@ function capacityOf(options: SoakOptions): Promise<number> {
 }
 
 async function withServer<Result>(
-  { shards, domains, sets, isLingeringShort }: SoakOptions,
+  { shards, domains, sets, isLingeringShort, isRealtime }: SoakOptions,
   isSaturated: boolean,
   use: (server: SoakedServer, called: CalledSides) => Promise<Result>,
 ): Promise<Result> {
@@ -61,12 +64,20 @@ async function withServer<Result>(
   let server: SoakedServer | null = null;
   try {
     server = await SoakedServer.start({ folder, shards, domains, uasPorts: called.ports, sets, isLingeringShort });
-    raiseSessionsOf([process.pid, server.pid, ...called.pids]);
+    if (isRealtime) raise([process.pid, server.pid, ...called.pids]);
     return await use(server, called);
   } finally {
     await server?.stop();
     await called.end();
     rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** All threads of these processes, and those that they start. Throws if that is not allowed. */
+function raise(pids: readonly number[]): void {
+  for (const pid of pids) {
+    const { status, stderr } = spawnSync('chrt', ['-a', '-r', '-p', '1', String(pid)], { encoding: 'utf8' });
+    if (status !== 0) throw new Error(`--realtime: ${stderr || 'chrt (util-linux) is not there'}`);
   }
 }
 
@@ -105,7 +116,7 @@ class Soak {
     };
     this.#scrape = await this.#server.scrape();
     const calls = await Calls.start(this.#server.port, callsPerSec);
-    raiseSessionsOf([calls.pid]);
+    if (this.#options.isRealtime) raise([calls.pid]);
     try {
       this.#noteCpu(calls);
       const chores = [

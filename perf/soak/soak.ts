@@ -21,6 +21,7 @@ const USAGE = `npm run soak -- [FLAGS]: calls at half of capacity, while the ser
   --shards N        default: 2
   --domains N       of the configuration; default: 100
   --set PATH=VALUE  a setting of the server (repeatable)
+  --realtime        server and SIPp before all other programs of the machine, where those want it too (chrt; root)
   --out FOLDER      for soak.json, soak.svg and soak.md; default: build/soak
   -h, --help        this text
 
@@ -60,6 +61,7 @@ async function main(argv: string[]): Promise<number> {
     domains: number(values.domains),
     sets: values.set ?? [],
     isLingeringShort: false,
+    isRealtime: values.realtime,
     command: ['npm run soak --', ...argv].join(' '),
     say,
   });
@@ -79,6 +81,7 @@ function flagsOf(args: string[]) {
     ...{ minutes: text('60'), reload: text('60'), kill: text('300'), scrape: text('1'), sample: text('10') },
     ...{ shards: text('2'), domains: text('100'), out: text('build/soak') },
     rate: { type: 'string' },
+    realtime: { type: 'boolean', default: false },
     set: { type: 'string', multiple: true },
     capacity: { type: 'string' },
     help: { type: 'boolean', short: 'h', default: false },

@@ -1,8 +1,9 @@
 /** A soak's result in words. Pure. */
 
 import { machineLine } from '../bench/machine.ts';
+import { medianOf } from '../load/spread.ts';
 import type { SoakResult } from './result.ts';
-import { growthOf, medianOf } from './verdict.ts';
+import { growthOf } from './verdict.ts';
 
 /** Markdown. */
 export function summaryOf(result: SoakResult): string {
@@ -12,8 +13,9 @@ export function summaryOf(result: SoakResult): string {
   const lost = kills.map(({ lostCalls }) => lostCalls);
   const backMs = kills.map(({ atMs, backAtMs }) => backAtMs - atMs);
   const third = Math.floor(samples.length / 3);
-  const rss = (from: number, to: number) => medianOf(samples.slice(from, to).map(({ rssMb }) => rssMb)).toFixed(0);
-  const cores = (of: 'serverCpus' | 'loadCpus' | 'busyCpus') => medianOf(samples.map((one) => one[of])).toFixed(2);
+  const median = (values: readonly number[]) => (values.length === 0 ? Number.NaN : medianOf(values));
+  const rss = (from: number, to: number) => median(samples.slice(from, to).map(({ rssMb }) => rssMb)).toFixed(0);
+  const cores = (of: 'serverCpus' | 'loadCpus' | 'busyCpus') => median(samples.map((one) => one[of])).toFixed(2);
   const rows = [
     ['what', 'result'],
     ['---', '---'],

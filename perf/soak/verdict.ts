@@ -1,5 +1,6 @@
 /** What must not be in a soak's result. Pure. */
 
+import { medianOf } from '../load/spread.ts';
 import type { Sample, SoakResult } from './result.ts';
 
 /** What calls, scrapes and reloads count. */
@@ -20,6 +21,7 @@ const OF_KILLS = new Set(['shard_crashes', 'timeouts', 'unacknowledged', 'overlo
 /** Of the run, until memory is expected to stay as it is. */
 const WARM_UP_SHARE = 1 / 3;
 const MAX_GROWTH = 0.03;
+const LEAST_SAMPLES = 3;
 /** In a shorter run there is no telling. */
 const LEAST_MINUTES_FOR_MEMORY = 10;
 
@@ -51,8 +53,9 @@ export function problemsOf(result: Omit<SoakResult, 'problems'>): string[] {
   return problems;
 }
 
-/** Of the memory, from the median of the middle of the samples to that of their end: 0.01 is a hundredth. */
+/** Of the memory, from the median of the middle of the samples to that of their end: 0.01 is a hundredth. NaN: too few samples. */
 export function growthOf(samples: readonly Sample[]): number {
+  if (samples.length < LEAST_SAMPLES) return Number.NaN;
   const from = Math.floor(samples.length * WARM_UP_SHARE);
   const middle = from + ((samples.length - from) >> 1);
   return medianOf(samples.slice(middle).map(rssOf)) / medianOf(samples.slice(from, middle).map(rssOf)) - 1;
@@ -60,11 +63,4 @@ export function growthOf(samples: readonly Sample[]): number {
 
 function rssOf({ rssMb }: Sample): number {
   return rssMb;
-}
-
-/** NaN of nothing. */
-export function medianOf(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const half = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2;
 }

@@ -24,6 +24,7 @@ describe('a short soak', () => {
       sampleEverySec: 2,
       sets: [],
       isLingeringShort: true,
+      isRealtime: false,
       command: 'npm test',
       say: (line) => lines.push(line),
     });
