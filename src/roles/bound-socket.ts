@@ -19,3 +19,19 @@ export interface BoundSocket {
   /** null: the port itself. */
   readonly advertisedPort: number | null;
 }
+
+/** A socket with its properties in one order, whoever made it. What V8 has compiled for objects of another shape it throws away:
+ *  a rehearsal (runtime/rehearsal.ts) would be for nothing, and the code of every later message for two shapes. */
+export function inOneShape(socket: BoundSocket): BoundSocket {
+  return {
+    socket: socket.socket,
+    transport: socket.transport,
+    family: socket.family,
+    isDualStack: socket.isDualStack,
+    address: socket.address,
+    port: socket.port,
+    isWildcard: socket.isWildcard,
+    advertisedHost: socket.advertisedHost,
+    advertisedPort: socket.advertisedPort,
+  };
+}

@@ -28,7 +28,7 @@ import { isWebSocket, TRANSPORT } from '../sip/transport.ts';
 import { parseVia } from '../sip/via.ts';
 import { AnswerLog, type AnswerLogPort } from './answer-log.ts';
 import { ACCESS } from './authentication.ts';
-import type { BoundSocket } from './bound-socket.ts';
+import { type BoundSocket, inOneShape } from './bound-socket.ts';
 import { Destination } from './destination.ts';
 import { FlowTokens } from './flow-tokens.ts';
 import { LocatedUser } from './located-user.ts';
@@ -130,7 +130,8 @@ export class Element {
   #undeliveredCount = 0;
 
   constructor(arena: Arena, shard: number, ports: ElementPorts) {
-    const { config, sockets, localAddresses, counters, location, feed, wallMs } = ports;
+    const { config, localAddresses, counters, location, feed, wallMs } = ports;
+    const sockets = ports.sockets.map(inOneShape);
     const { bytes, words } = arena;
     const outbound = new Outbound(arena, shard, () => this.#flushOutbound());
     const destination = new Destination(bytes, words, sockets, ports.resolver);

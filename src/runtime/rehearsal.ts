@@ -243,7 +243,7 @@ function request(
     `From: "Alice" <sip:alice@${CALLER}>;tag=${number}\r\n` +
     `To: <sip:bob@${CALLEE}>${routes === null ? '' : ';tag=b'}\r\n` +
     `Call-ID: ${number}@${CALLER}\r\nCSeq: ${cseq} ${method}\r\n` +
-    `Contact: <sip:alice@${CALLER}:${PORT}>\r\n${bodyLines(body)}`
+    `Contact: <sip:alice@${CALLER}:${PORT}>\r\n${MORE_LINES[number % MORE_LINES.length]}${bodyLines(body)}`
   );
 }
 
@@ -273,6 +273,14 @@ function echoOf(text: string): string {
   }
   return lines + to;
 }
+
+/** What clients say beside what a proxy reads, and how else they write it. */
+const MORE_LINES = [
+  'User-Agent: Rehearsal/1.0\r\nAllow: INVITE, ACK, CANCEL, BYE, OPTIONS, NOTIFY, REFER, MESSAGE, UPDATE\r\n',
+  'Subject: A rehearsal\r\nSupported: timer, 100rel\r\n',
+  's: A rehearsal\r\nk: timer\r\nX-Account: 1234\r\n',
+  'P-Asserted-Identity: "Alice" <sip:alice@198.51.100.1>\r\nAccept: application/sdp\r\n',
+];
 
 /** An IPv4 address as a slot's header has it. */
 function wordOf(address: string): number {
