@@ -7,7 +7,7 @@ import type { AcceptedFigures } from './accepted-figures.ts';
 /** A smaller change is none, however close the rounds lie together: from one day to the next the same code differs by this. */
 export const LEAST_NOISE = 0.06;
 /** On another kind of machine the relay and the server do not change alike. */
-export const OTHER_MACHINE_NOISE = 0.3;
+const OTHER_MACHINE_NOISE = 0.3;
 /** Beyond this much noise nothing can be told. */
 const USELESS_NOISE = 0.35;
 /** How many standard errors are noise. */

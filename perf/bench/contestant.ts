@@ -141,7 +141,7 @@ function alreadyRunning(at: HostPort, role: Contestant['role']): RunningContesta
 }
 
 /** The server gets the upper half of the CPUs, the load the others; undivided where there is one or no taskset. */
-export function cpuPlan(): CpuPlan {
+function cpuPlan(): CpuPlan {
   const cpus = allowedCpus();
   if (cpus.length < 2 || !canPin()) return { generator: null, server: null };
   const middle = cpus.length >> 1;

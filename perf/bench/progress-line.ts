@@ -54,7 +54,7 @@ function turnName({ contestant, role, round, rounds }: TurnProgress): string {
 }
 
 /** `strowger, round 1 of 3  ████░░░░  warming up  1,012 calls/s  none failed  server 34 %  SIPp 98 %` */
-export function progressText(progress: TurnProgress, [, many]: Noun): string {
+function progressText(progress: TurnProgress, [, many]: Noun): string {
   const { phase, elapsedMs, totalMs, successful, failed, ratePerSec, serverCpuShare, generatorCpuShare } = progress;
   const parts = [turnName(progress)];
   if (totalMs !== null) parts.push(bar(elapsedMs / totalMs));

@@ -42,7 +42,7 @@ export interface Part {
   readonly share: number;
 }
 
-export const scenarioFolder = join(import.meta.dirname, 'scenarios');
+const scenarioFolder = join(import.meta.dirname, 'scenarios');
 
 const inFolder = (name: string) => join(scenarioFolder, `${name}.xml`);
 

@@ -89,7 +89,7 @@ export function isScenario(name: string): name is ScenarioName {
 }
 
 /** Users that are there before register-insert begins, for the warm-up. */
-export const FIRST_USERS = 1000;
+const FIRST_USERS = 1000;
 
 export interface Flows {
   /** Registers the users before anything is measured; null: there is nothing to do. */

@@ -12,7 +12,7 @@ import { AGENT, FIRST_AGENT, USER_DIGITS } from './flow-settings.ts';
 /** Stand-ins in the texts, one private character for each digit. */
 export const INDEX_DIGITS = 4;
 export const GENERATION_DIGITS = 8;
-export const CSEQ_DIGITS = 7;
+const CSEQ_DIGITS = 7;
 export const INDEX = '\ue000'.repeat(INDEX_DIGITS);
 export const GENERATION = '\ue001'.repeat(GENERATION_DIGITS);
 export const USER = '\ue002'.repeat(USER_DIGITS);

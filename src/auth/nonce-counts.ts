@@ -23,8 +23,8 @@ type Words = Int32Array<SharedArrayBuffer>;
 /** Counts above this are stale: the client gets a new nonce. 0 is the one use without qop. */
 export const MAX_NONCE_COUNT = 11 * 16 - 1;
 /** Nonces that can be in use at a time, by default: 4 MiB. */
-export const NONCE_ENTRIES = 65_536;
-export const MAX_NONCE_ENTRIES = 2 ** 24;
+const NONCE_ENTRIES = 65_536;
+const MAX_NONCE_ENTRIES = 2 ** 24;
 
 /** What the use of a nonce count comes to. */
 export const USE = {

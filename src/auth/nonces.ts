@@ -14,7 +14,7 @@ import { SIPHASH_KEY_WORDS, SIPHASH_WORDS, siphash } from './siphash.ts';
 /** Length of a nonce's text. */
 export const NONCE_CHARS = 32;
 /** A secret has at least so many bytes. */
-export const MIN_SECRET_BYTES = 16;
+const MIN_SECRET_BYTES = 16;
 
 /** What a nonce is. */
 export const NONCE = { OK: 0, EXPIRED: 1, FORGED: 2 } as const;

@@ -62,7 +62,7 @@ const RING = {
 } as const;
 
 /** Some 25,000 changes of AoRs of usual length that wait for a commit. */
-export const FEED_RING_BYTES = 1024 * 1024;
+const FEED_RING_BYTES = 1024 * 1024;
 const MIN_RING_BYTES = 4 * 1024;
 /** In place of an AoR's length. */
 export const NO_ENTRY = -1;

@@ -143,7 +143,7 @@ export const BINDING_FLAG = {
 export const MAX_AOR_BYTES = 1023;
 export const MAX_TEXT_BYTES = 0xffff;
 
-export const MAX_THREADS = 128;
+const MAX_THREADS = 128;
 /** Room for a record, by default: a softphone behind one proxy takes 4 lines, one with Path and instance 6. */
 export const RECORD_BYTES = 352;
 /** Room for what one thread retires while another stands still, by default: some thousand records. */

@@ -15,7 +15,7 @@ import type { TransactionLayer } from './proxy/transaction-layer.ts';
 import { type Policy, Snapshot, type SnapshotParts } from './snapshot.ts';
 
 /** Snapshots in use beside the current one. */
-export const MAX_EARLIER = 15;
+const MAX_EARLIER = 15;
 
 interface Earlier {
   readonly snapshot: Snapshot;

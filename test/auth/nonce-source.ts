@@ -22,7 +22,7 @@ const SET_BIT = 'if (Atomics.compareExchange(words, word, found, next) === found
 const LOOK_AGAIN = '    if (this.#isOutlived(entry, generation)) return USE.STALE;\n    // A retransmission';
 
 /** Ways to get the protocol wrong, each as an edit of the source. */
-export const NONCE_MUTATIONS = {
+const NONCE_MUTATIONS = {
   'the bit is set without a comparison': [[SET_BIT, 'Atomics.store(words, word, next); break;']],
   'an earlier nonce takes the word of a later one': [['if (!isFree && ahead > 0) return USE.STALE;', '']],
   'nobody looks again after the bit is set': [[LOOK_AGAIN, '    // A retransmission']],

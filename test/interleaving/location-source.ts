@@ -30,7 +30,7 @@ const SMALL: readonly Replacement[] = [
 ];
 
 /** Ways to get the protocol wrong, each as an edit of the source. */
-export const LOCATION_MUTATIONS = {
+const LOCATION_MUTATIONS = {
   'one epoch is enough': [['>= 2 * EPOCH_STEP', '>= EPOCH_STEP']],
   'the epoch does not wait': [['if (announced !== now && announced !== RESTING) return now;', '']],
   'a new AoR is a member at once': [

@@ -17,7 +17,7 @@ export function aorOf(change: number): string {
   return `sip:user${(change * 7) % AORS}@example.com`;
 }
 
-export function isRemoval(change: number): boolean {
+function isRemoval(change: number): boolean {
   return change % 5 === 0;
 }
 

@@ -30,7 +30,7 @@ export interface Operation {
 }
 
 export const ACKNOWLEDGED_WORD = 16;
-export const UNUSED_CSEQ = 0;
+const UNUSED_CSEQ = 0;
 const MAX_BINDINGS = 3;
 const MAX_REPEATS = 40;
 

@@ -140,7 +140,7 @@ function textOf(bytes: Uint8Array, start: number, end: number): string {
 }
 
 /** The bindings from where the view stands on; only what is not as if left out. */
-export function readBindings(view: BindingView): readonly Binding[] {
+function readBindings(view: BindingView): readonly Binding[] {
   const bindings: Binding[] = [];
   while (view.next()) {
     const text = (start: number, end: number) => textOf(view.bytes, start, end);

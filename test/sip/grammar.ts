@@ -60,10 +60,10 @@ const pvalue = withEscapes(`${ALPHANUM}${MARK}[]/:&+$`, 1);
 const uriParam = fc
   .tuple(pname, fc.option(pvalue))
   .map(([name, value]) => (value === null ? `;${name}` : `;${name}=${value}`));
-export const otherUriParams = fc.array(uriParam, { maxLength: 3 }).map((all) => all.join(''));
+const otherUriParams = fc.array(uriParam, { maxLength: 3 }).map((all) => all.join(''));
 const hname = withEscapes(`${ALPHANUM}${MARK}[]/?:+$`, 1);
 const hvalue = withEscapes(`${ALPHANUM}${MARK}[]/?:+$`, 0);
-export const uriHeaders = fc
+const uriHeaders = fc
   .array(fc.tuple(hname, hvalue), { minLength: 1, maxLength: 3 })
   .map((all) => all.map(([name, value]) => `${name}=${value}`).join('&'));
 

@@ -18,7 +18,7 @@ const POINTS_PER_NINE = 20;
 /** Where the curve often is steepest and the even steps are far apart. */
 const FIRST_PERCENTILES = [0, 0.5, 1, 2, 4, 7];
 
-export const TABLE_PERCENTILES: readonly number[] = [2.5, 50, 75, 90, 97.5, 99, 99.9, 99.99, 99.999];
+const TABLE_PERCENTILES: readonly number[] = [2.5, 50, 75, 90, 97.5, 99, 99.9, 99.99, 99.999];
 
 export interface PercentileCurve {
   readonly x: Axis;

@@ -42,7 +42,7 @@ export interface FormRow {
   readonly value: string;
 }
 
-export const NOT_MEASURED = 'not measured by this test case';
+const NOT_MEASURED = 'not measured by this test case';
 
 const LABEL_COLUMNS = 46;
 const TEXT_COLUMNS = 100;

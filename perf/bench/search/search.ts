@@ -238,7 +238,7 @@ function introduction(parameters: SearchParameters, { what }: TestCase): string 
 }
 
 /** One trial: its rate, and what became of it. */
-export function trialLine(number: number, ratePerSec: number, sessions: number, figures: TrialFigures): string {
+function trialLine(number: number, ratePerSec: number, sessions: number, figures: TrialFigures): string {
   const { failed, wasOffered, attemptedPerSec, failuresByCause, retransmissions } = figures;
   const causes = Object.entries(failuresByCause).map(([cause, count]) => `${cause} ${count}`);
   const outcome =

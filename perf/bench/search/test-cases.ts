@@ -20,7 +20,7 @@ const SESSION = { what: 'session', hasDut: true, media: null } as const;
 
 const REGISTRATION = { hasDut: true, media: null } as const;
 
-export const TEST_CASES: { readonly [id in TestCaseId]: TestCase } = {
+const TEST_CASES: { readonly [id in TestCaseId]: TestCase } = {
   '6.1': { ...SESSION, id: '6.1', title: 'Baseline Session Establishment Rate of the Testbed', hasDut: false },
   '6.2': { ...SESSION, id: '6.2', title: 'Session Establishment Rate without Media' },
   '6.3': { ...SESSION, id: '6.3', title: 'Session Establishment Rate with Media Not on DUT', media: PCMU },

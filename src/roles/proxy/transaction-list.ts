@@ -206,7 +206,7 @@ function textOf(bytes: Uint8Array, start: number, end: number): string {
 }
 
 /** What `hashCallId` makes of a message with this Call-ID. */
-export function hashOfText(callId: string): number {
+function hashOfText(callId: string): number {
   const text = `x\nCall-ID:${callId}\r\n\r\n`;
   const bytes = new Uint8Array(new SharedArrayBuffer((text.length + 11) & ~3));
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);

@@ -23,8 +23,8 @@ export const FAILURES = 5;
 export const REST_MS = 1000;
 export const FAILED_MS = 500;
 /** Users remembered. Apart, so that made-up names do not drive out real ones. */
-export const MAX_KNOWN = 65_536;
-export const MAX_ABSENT = 16_384;
+const MAX_KNOWN = 65_536;
+const MAX_ABSENT = 16_384;
 
 export interface DirectorySettings {
   /** How long one look-up may take. */

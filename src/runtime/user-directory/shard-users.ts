@@ -11,7 +11,7 @@ import { PostgresLookup } from './postgres-lookup.ts';
 import { UserTable } from './user-table.ts';
 
 /** The users as one configuration has them: the table may be exchanged, and realms are the numbers of its domains. */
-export class ConfiguredUsers {
+class ConfiguredUsers {
   readonly source: Ha1Source | null;
   readonly #table: UserTable | null;
   readonly #isComplete: boolean;

@@ -14,7 +14,7 @@ import type { UserCredentials } from '../../auth/credential-table.ts';
 import { userProblem } from '../../config/user-pattern.ts';
 
 /** Most users of one file. */
-export const MAX_FILE_USERS = 1_000_000;
+const MAX_FILE_USERS = 1_000_000;
 /** Problems said of one file; the rest is a number. */
 const MAX_PROBLEMS = 1000;
 

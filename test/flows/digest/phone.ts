@@ -10,8 +10,8 @@ import { ALICE, createElement, type ElementOptions, type Endpoint, type Sent } f
 
 export type Mode = 'stateful' | 'stateless';
 
-export const REGISTRAR_DOMAIN = 'example.org';
-export const PROXY_DOMAIN = 'biloxi.example';
+const REGISTRAR_DOMAIN = 'example.org';
+const PROXY_DOMAIN = 'biloxi.example';
 export const USERS = [
   { user: 'alice', password: 'wonderland' },
   { user: 'bob', password: 'builder' },
