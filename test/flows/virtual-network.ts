@@ -20,7 +20,7 @@ import { Counters, readCounters } from '../../src/observe/counters.ts';
 import { CallTrace } from '../../src/observe/trace/call-trace.ts';
 import { openTrace } from '../../src/observe/trace/trace-layout.ts';
 import type { AnswerLogPort } from '../../src/roles/answer-log.ts';
-import { Element, type Occupancy } from '../../src/roles/element.ts';
+import type { Occupancy } from '../../src/roles/element.ts';
 import { FOUND, NOT_FOUND, PENDING, type ResolverPort } from '../../src/roles/ports.ts';
 import type { ListedHop } from '../../src/roles/proxy/hop-health.ts';
 import { createKeyTable } from '../../src/roles/proxy/predecessor.ts';
@@ -29,6 +29,7 @@ import { boundSocketOf } from '../../src/runtime/bound-socket.ts';
 import { openAuth, shareAuth } from '../../src/runtime/shared-auth.ts';
 import { defaultPortOf, TRANSPORT } from '../../src/sip/transport.ts';
 import { smallLocation } from '../location/small-location.ts';
+import { plainElement } from '../roles/plain-element.ts';
 
 export interface Endpoint {
   readonly address: string;
@@ -325,13 +326,9 @@ function bindElement(
   const location = smallLocation(arena, locationCapacity);
   const counters = new Counters(arena, 0);
   const trace = traceMemory === null ? null : new CallTrace(openTrace(traceMemory), arena, 0, counters);
-  const element = new Element(arena, 0, {
-    flowKey: Int32Array.of(1, 2, 3, 4),
+  const element = plainElement(arena, 0, {
     location,
-    feed: null,
     auth: openAuth(shared),
-    whenUsersKnown: () => Promise.resolve(),
-    fileUsers: null,
     wallMs: () => WALL_START_MS + nowMs,
     config,
     sockets,
@@ -359,7 +356,6 @@ function bindElement(
       seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) | 0;
       return seed;
     },
-    park: () => false,
   });
   const flush = () => {
     // An answer to what the kernel refused goes out with the next flush.

@@ -17,15 +17,13 @@ import {
   SLOT_PAYLOAD_BYTES,
   slotOffset,
 } from '../../src/memory/layout.ts';
-import { Counters } from '../../src/observe/counters.ts';
-import { Element } from '../../src/roles/element.ts';
+import type { Element } from '../../src/roles/element.ts';
 import { FOUND, NOT_FOUND, PENDING, type ResolvedAddress } from '../../src/roles/ports.ts';
-import { boundSocketOf } from '../../src/runtime/bound-socket.ts';
 import { type Outbound, VIA_BYTES } from '../../src/sip/outbound.ts';
 import { classifyDatagram, DATAGRAM, hashCallId, isSheddable } from '../../src/sip/scan.ts';
 import { TRANSPORT } from '../../src/sip/transport.ts';
 import { addressBytes } from '../flows/virtual-network.ts';
-import { smallLocation } from '../location/small-location.ts';
+import { plainElement } from '../roles/plain-element.ts';
 import { Random } from './random.ts';
 
 /** What is fed in. Everything but the bytes follows from the seed. */
@@ -304,26 +302,15 @@ export class FuzzedServer {
     const config = configSchema.parse({ mode: 'stateless', ...settings });
     const created: Shard = {
       captured: [],
-      element: new Element(this.arena, shard, {
-        flowKey: Int32Array.of(1, 2, 3, 4),
-        location: smallLocation(this.arena),
-        feed: null,
-        auth: null,
-        whenUsersKnown: () => Promise.resolve(),
-        fileUsers: null,
-        wallMs: () => 1_764_000_000_000,
+      element: plainElement(this.arena, shard, {
         config,
-        sockets: config.listen.map((point, socket) => boundSocketOf(point, socket)),
         localAddresses: ['192.0.2.253', '10.1.2.3', '2001:db8::53'],
-        counters: new Counters(this.arena, shard),
         resolver: {
           find: (_host, port, transport, _selector, out) => this.#find(port, transport, out),
           findNext: (_host, port, transport, _selector, _attempt, out) => this.#find(port, transport, out),
           whenResolved: () => Promise.resolve(),
         },
         flush: (outbound) => this.#send(created, shard, outbound),
-        defer: () => false,
-        random: () => 0x5eed,
         park: (slot) => this.#park(slot),
       }),
     };

@@ -16,10 +16,9 @@ import {
   SLOT_PAYLOAD_BYTES,
   slotOffset,
 } from '../../src/memory/layout.ts';
-import { Counters, readCounters } from '../../src/observe/counters.ts';
-import { Element } from '../../src/roles/element.ts';
+import { readCounters } from '../../src/observe/counters.ts';
+import type { Element } from '../../src/roles/element.ts';
 import { FOUND, NOT_FOUND, PENDING, type ResolvedAddress } from '../../src/roles/ports.ts';
-import { boundSocketOf } from '../../src/runtime/bound-socket.ts';
 import { MessageIndex } from '../../src/sip/message-index.ts';
 import { type Outbound, VIA_BYTES } from '../../src/sip/outbound.ts';
 import { MESSAGE_ERROR, parseMessage } from '../../src/sip/parse-message.ts';
@@ -27,7 +26,7 @@ import { classifyDatagram, DATAGRAM } from '../../src/sip/scan.ts';
 import { TRANSPORT } from '../../src/sip/transport.ts';
 import { request } from '../flows/messages.ts';
 import { addressBytes } from '../flows/virtual-network.ts';
-import { smallLocation } from '../location/small-location.ts';
+import { plainElement } from '../roles/plain-element.ts';
 import { mutate } from './mutation.ts';
 import { Random } from './random.ts';
 import { readSeedMessages } from './seed-messages.ts';
@@ -150,18 +149,9 @@ class Session {
     const arena = createArena({ shardCount: 1, slotCount: SLOTS, jumboCount: JUMBOS + 1, keptBytes: KEPT_KIB * 1024 });
     this.#arena = arena;
     const config = configSchema.parse(SETTINGS);
-    this.#element = new Element(arena, 0, {
-      flowKey: Int32Array.of(1, 2, 3, 4),
-      location: smallLocation(arena),
-      feed: null,
-      auth: null,
-      whenUsersKnown: () => Promise.resolve(),
-      fileUsers: null,
-      wallMs: () => 1_764_000_000_000,
+    this.#element = plainElement(arena, 0, {
       config,
-      sockets: config.listen.map((point, socket) => boundSocketOf(point, socket)),
       localAddresses: ['192.0.2.254', '2001:db8::53'],
-      counters: new Counters(arena, 0),
       resolver: {
         find: (_host, port, transport, _selector, out) => this.#find(port, transport, 0, out),
         findNext: (_host, port, transport, _selector, attempt, out) => this.#find(port, transport, attempt, out),

@@ -5,13 +5,11 @@ import { expect, it } from 'vitest';
 import { configSchema } from '../../src/config/schema.ts';
 import { type Arena, createArena } from '../../src/memory/arena.ts';
 import { EGRESS, EGRESS_STRIDE_BYTES, SLOT, SLOT_HEADER_BYTES, slotOffset } from '../../src/memory/layout.ts';
-import { Counters, readCounters } from '../../src/observe/counters.ts';
-import { Element } from '../../src/roles/element.ts';
-import { NOT_FOUND } from '../../src/roles/ports.ts';
-import { TRANSPORT } from '../../src/sip/transport.ts';
+import { readCounters } from '../../src/observe/counters.ts';
+import type { Element } from '../../src/roles/element.ts';
 import { replyTo, request } from '../flows/messages.ts';
 import { addressBytes } from '../flows/virtual-network.ts';
-import { smallLocation } from '../location/small-location.ts';
+import { plainElement } from './plain-element.ts';
 
 const PAIRS = 100_000;
 const BATCH_PAIRS = 32;
@@ -22,28 +20,9 @@ const MAX_BYTES_PER_MESSAGE = 32;
 const NUMBER_DIGITS = 8;
 const BRANCH_DIGITS = 26;
 
-const SOCKET = {
-  socket: 0,
-  transport: TRANSPORT.UDP,
-  family: 4,
-  isDualStack: false,
-  address: '192.0.2.254',
-  port: 5060,
-  isWildcard: false,
-  advertisedHost: null,
-  advertisedPort: null,
-} as const;
-
 function createElement(arena: Arena, mode: 'stateless' | 'stateful'): Element {
   let secret = 1;
-  return new Element(arena, 0, {
-    flowKey: Int32Array.of(1, 2, 3, 4),
-    location: smallLocation(arena),
-    feed: null,
-    auth: null,
-    whenUsersKnown: () => Promise.resolve(),
-    fileUsers: null,
-    wallMs: () => 1_764_000_000_000,
+  return plainElement(arena, 0, {
     config: configSchema.parse({
       mode,
       listen: ['udp:192.0.2.254:5060'],
@@ -51,17 +30,10 @@ function createElement(arena: Arena, mode: 'stateless' | 'stateful'): Element {
       timers: { t1Ms: 10, t2Ms: 40, t4Ms: 50 },
       limits: { transactions: 4096 },
     }),
-    sockets: [SOCKET],
-    localAddresses: [],
-    counters: new Counters(arena, 0),
-    resolver: { find: () => NOT_FOUND, findNext: () => NOT_FOUND, whenResolved: () => Promise.resolve() },
-    flush: () => 0,
-    defer: () => false,
     random: () => {
       secret = (Math.imul(secret, 1_664_525) + 1_013_904_223) | 0;
       return secret;
     },
-    park: () => false,
   });
 }
 

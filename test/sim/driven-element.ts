@@ -11,14 +11,13 @@ import {
   SLOT_PAYLOAD_BYTES,
   slotOffset,
 } from '../../src/memory/layout.ts';
-import { type CounterName, Counters, readCounters } from '../../src/observe/counters.ts';
-import { Element, type Occupancy } from '../../src/roles/element.ts';
+import { type CounterName, readCounters } from '../../src/observe/counters.ts';
+import type { Element, Occupancy } from '../../src/roles/element.ts';
 import { FOUND, NOT_FOUND, PENDING, type ResolvedAddress, type ResolverPort } from '../../src/roles/ports.ts';
 import type { Outbound } from '../../src/sip/outbound.ts';
-import { TRANSPORT } from '../../src/sip/transport.ts';
 import { Random } from '../fuzz/random.ts';
-import { smallLocation } from '../location/small-location.ts';
-import { type Host, PROXY_ADDRESS, PROXY_PORT, type World } from './world.ts';
+import { plainElement } from '../roles/plain-element.ts';
+import { type Host, PROXY_ADDRESS, type World } from './world.ts';
 
 export interface Arrival {
   readonly text: string;
@@ -83,30 +82,9 @@ export class DrivenElement {
     const cookies = new Random(world.seed ^ 0x636f6f6b);
     for (const host of [...world.callers, ...world.callees]) this.#hosts.set(keyOf(wordOf(host), host.port), host);
     this.#free = [Array.from({ length: SLOTS }, (_, i) => i), Array.from({ length: JUMBOS }, (_, i) => SLOTS + i)];
-    this.#element = new Element(arena, 0, {
-      flowKey: Int32Array.of(1, 2, 3, 4),
-      location: smallLocation(arena),
-      feed: null,
-      auth: null,
-      whenUsersKnown: () => Promise.resolve(),
-      fileUsers: null,
-      wallMs: () => 1_764_000_000_000,
+    this.#element = plainElement(arena, 0, {
       config,
-      sockets: [
-        {
-          socket: 0,
-          transport: TRANSPORT.UDP,
-          family: 4,
-          isDualStack: false,
-          address: PROXY_ADDRESS,
-          port: PROXY_PORT,
-          isWildcard: false,
-          advertisedHost: null,
-          advertisedPort: null,
-        },
-      ],
       localAddresses: [PROXY_ADDRESS],
-      counters: new Counters(arena, 0),
       resolver: this.#resolver(),
       flush: (outbound) => this.#send(outbound),
       park: (slot) => this.#park(slot),

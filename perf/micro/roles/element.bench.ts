@@ -6,11 +6,7 @@
 import { loadConfig } from '../../../src/config/load.ts';
 import { createArena } from '../../../src/memory/arena.ts';
 import { EGRESS, EGRESS_STRIDE_BYTES, SLOT, SLOT_HEADER_BYTES, slotOffset } from '../../../src/memory/layout.ts';
-import { Counters } from '../../../src/observe/counters.ts';
-import { Element } from '../../../src/roles/element.ts';
-import { NOT_FOUND } from '../../../src/roles/ports.ts';
-import { TRANSPORT } from '../../../src/sip/transport.ts';
-import { smallLocation } from '../../../test/location/small-location.ts';
+import { plainElement } from '../../../test/roles/plain-element.ts';
 import { medianCpuNs } from '../cpu-time.ts';
 
 const isQuick = process.argv.includes('--quick');
@@ -21,38 +17,12 @@ const loaded = loadConfig({ flags: { mode: 'stateless', listen: ['udp:127.0.0.1:
 if (loaded.config === undefined) throw new Error(loaded.problems.join('\n'));
 const arena = createArena({ shardCount: 1, slotCount: 16384, jumboCount: 4 });
 let flushed = 0;
-const element = new Element(arena, 0, {
-  flowKey: Int32Array.of(1, 2, 3, 4),
-  location: smallLocation(arena),
-  feed: null,
-  auth: null,
-  whenUsersKnown: () => Promise.resolve(),
-  fileUsers: null,
-  wallMs: () => 1_764_000_000_000,
+const element = plainElement(arena, 0, {
   config: loaded.config,
-  sockets: [
-    {
-      socket: 0,
-      transport: TRANSPORT.UDP,
-      family: 4,
-      isDualStack: false,
-      address: '127.0.0.1',
-      port: 5060,
-      isWildcard: false,
-      advertisedHost: null,
-      advertisedPort: null,
-    },
-  ],
-  localAddresses: [],
-  counters: new Counters(arena, 0),
-  resolver: { find: () => NOT_FOUND, findNext: () => NOT_FOUND, whenResolved: () => Promise.resolve() },
   flush: (outbound) => {
     flushed += outbound.count;
     return 0;
   },
-  defer: () => false,
-  random: () => 0x5eed,
-  park: () => false,
 });
 
 const crlf = (lines: string[]) => `${lines.join('\r\n')}\r\n\r\n`;
