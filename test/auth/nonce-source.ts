@@ -2,10 +2,10 @@
  *  with the figures cut down so that every interleaving of a few threads can be walked, or broken on purpose. */
 
 import { readFileSync } from 'node:fs';
-import { stripTypeScriptTypes } from 'node:module';
 import { compileFunction } from 'node:vm';
 import type * as nonceCounts from '../../src/auth/nonce-counts.ts';
 import { assert } from '../../src/base/assert.ts';
+import { withoutTypes } from '../interleaving/without-types.ts';
 
 export type NonceModule = Pick<typeof nonceCounts, 'NonceCounts' | 'USE' | 'createNonceTable'>;
 
@@ -56,15 +56,4 @@ export function loadNonceCounts(atomics: Partial<typeof Atomics>, mutation: Nonc
     'randomBytes',
   ]);
   return make(atomics, assert, Buffer.alloc) as NonceModule;
-}
-
-/** `stripTypeScriptTypes` warns once that it is experimental; that is no news to a reader of test output. */
-function withoutTypes(text: string): string {
-  const emitWarning = process.emitWarning;
-  process.emitWarning = () => {};
-  try {
-    return stripTypeScriptTypes(text);
-  } finally {
-    process.emitWarning = emitWarning;
-  }
 }

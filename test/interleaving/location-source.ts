@@ -2,13 +2,13 @@
  *  the sizes cut down so that every interleaving of a few threads can be walked, or broken on purpose. */
 
 import { readFileSync } from 'node:fs';
-import { stripTypeScriptTypes } from 'node:module';
 import { compileFunction } from 'node:vm';
 import { assert } from '../../src/base/assert.ts';
 import type * as entries from '../../src/location/entries.ts';
 import type * as epochs from '../../src/location/epochs.ts';
 import type * as recordMemory from '../../src/location/record-memory.ts';
 import type * as tableLayout from '../../src/location/table-layout.ts';
+import { withoutTypes } from './without-types.ts';
 
 export type LocationModules = Pick<typeof entries, 'Entries' | 'SWAP' | 'BUILD'> &
   Pick<typeof epochs, 'Epochs'> &
@@ -90,7 +90,7 @@ export function loadLocation(
     assert(text.split(from).length === 2, `src/location no longer has exactly one "${from}"`);
     text = text.replace(from, () => to);
   }
-  const code = stripTypes(text)
+  const code = withoutTypes(text)
     .replaceAll(/^import [^;]*;$/gm, '')
     .replaceAll(/^export /gm, '')
     .replaceAll(/^const (RESTING|NO_ENTRY|AOR_LENGTH_MASK|SIZE_MASK|OWNER_SHIFT) /gm, 'var $1 ');
@@ -110,15 +110,4 @@ export function loadLocation(
     'assert',
   ]);
   return make(atomics, assert) as LocationModules;
-}
-
-/** `stripTypeScriptTypes` warns once that it is experimental; that is no news to a reader of test output. */
-function stripTypes(text: string): string {
-  const emitWarning = process.emitWarning;
-  process.emitWarning = () => {};
-  try {
-    return stripTypeScriptTypes(text);
-  } finally {
-    process.emitWarning = emitWarning;
-  }
 }

@@ -3,11 +3,11 @@
  *  others' teeth cannot fall behind the code unnoticed. */
 
 import { readFileSync } from 'node:fs';
-import { stripTypeScriptTypes } from 'node:module';
 import { compileFunction } from 'node:vm';
 import { assert } from '../../src/base/assert.ts';
 import { RING } from '../../src/memory/layout.ts';
 import type * as slotRing from '../../src/memory/slot-ring.ts';
+import { withoutTypes } from './without-types.ts';
 
 export type RingClasses = Pick<typeof slotRing, 'RingProducer' | 'RingConsumer'>;
 
@@ -92,15 +92,4 @@ export function loadRing(
     'SPIN_COUNT',
   ]);
   return make(atomics, assert, RING, spinCount) as RingClasses;
-}
-
-/** `stripTypeScriptTypes` warns once that it is experimental; that is no news to a reader of test output. */
-function withoutTypes(text: string): string {
-  const emitWarning = process.emitWarning;
-  process.emitWarning = () => {};
-  try {
-    return stripTypeScriptTypes(text);
-  } finally {
-    process.emitWarning = emitWarning;
-  }
 }

@@ -1,10 +1,10 @@
 /** The classes of src/location/store-feed.ts over other Atomics, and broken on purpose, as in interleaving/ring-source.ts. */
 
 import { readFileSync } from 'node:fs';
-import { stripTypeScriptTypes } from 'node:module';
 import { compileFunction } from 'node:vm';
 import { assert } from '../../src/base/assert.ts';
 import type * as storeFeed from '../../src/location/store-feed.ts';
+import { withoutTypes } from '../interleaving/without-types.ts';
 
 export type FeedModule = Pick<
   typeof storeFeed,
@@ -53,15 +53,4 @@ export function loadFeed(atomics: object, mutation: FeedMutation | null = null):
   const names = 'FeedProducer, FeedConsumer, createStoreFeed, STORE_STATE, NO_ENTRY';
   const make = compileFunction(`${code}\nreturn { ${names} };`, ['Atomics', 'assert', 'MAX_AOR_BYTES']);
   return make(atomics, assert, 1023) as FeedModule;
-}
-
-/** `stripTypeScriptTypes` warns once that it is experimental; that is no news to a reader of test output. */
-function withoutTypes(text: string): string {
-  const emitWarning = process.emitWarning;
-  process.emitWarning = () => {};
-  try {
-    return stripTypeScriptTypes(text);
-  } finally {
-    process.emitWarning = emitWarning;
-  }
 }
