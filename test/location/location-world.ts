@@ -32,6 +32,31 @@ export interface Binding {
 const SOURCE_BYTES = 1 << 18;
 const TEXTS_AT = 2048;
 
+/** With a value in every field. */
+export const EVERYTHING: Binding = {
+  contact: '<sip:alice@[2001:db8::7]:5060;ob>;+sip.ice',
+  expiresMs: 2 ** 41 + 12_345,
+  updatedMs: 1_799_999_999_999,
+  q: 250,
+  callId: 'f81d4fae@192.0.2.7',
+  cseq: 2 ** 32 - 1,
+  path: '<sip:p2.example.com;lr>,<sip:p1.example.com;lr>',
+  instance: '<urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6>',
+  regId: 2 ** 31 - 1,
+  params: ';audio;methods="INVITE, BYE"',
+  flags: 0xffff,
+  transaction: -2,
+  userAgent: 'Strowger test/1.0',
+  connection: -1,
+  transport: 2,
+  family: 6,
+  port: 65_535,
+  socket: 63,
+  scope: 2,
+  source: [1, 2, 3, -4],
+  local: [-5, 6, 7, 8],
+};
+
 export class LocationWorld {
   readonly buffer: SharedArrayBuffer;
   readonly source: TextSource;

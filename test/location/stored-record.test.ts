@@ -2,35 +2,12 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { IMPORT, UPDATE } from '../../src/location/location-table.ts';
 import { MAX_STORED_WORDS } from '../../src/location/stored-record.ts';
-import { type Binding, LocationWorld } from './location-world.ts';
+import { type Binding, EVERYTHING, LocationWorld } from './location-world.ts';
 
 const ALICE = 'sip:alice@example.com';
 const NOW_MS = 1_800_000_000_000;
 const PHONE: Binding = { contact: 'sip:alice@192.0.2.7:5060', expiresMs: NOW_MS + 60_000, callId: 'a1', cseq: 1 };
 const LAPTOP: Binding = { contact: 'sip:alice@192.0.2.8:5062', expiresMs: NOW_MS + 90_000, callId: 'b1', cseq: 7 };
-const EVERYTHING: Binding = {
-  contact: '<sip:alice@[2001:db8::7]:5060;ob>;+sip.ice',
-  expiresMs: 2 ** 41 + 12_345,
-  updatedMs: 1_799_999_999_999,
-  q: 250,
-  callId: 'f81d4fae@192.0.2.7',
-  cseq: 2 ** 32 - 1,
-  path: '<sip:p2.example.com;lr>,<sip:p1.example.com;lr>',
-  instance: '<urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6>',
-  regId: 2 ** 31 - 1,
-  params: ';audio;methods="INVITE, BYE"',
-  flags: 0xffff,
-  transaction: -2,
-  userAgent: 'Strowger test/1.0',
-  connection: -1,
-  transport: 2,
-  family: 6,
-  port: 65_535,
-  socket: 63,
-  scope: 2,
-  source: [1, 2, 3, -4],
-  local: [-5, 6, 7, 8],
-};
 /** Somewhere, as in what a store sends. */
 const AT = 3;
 

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { renderReport } from '../../../perf/bench/report/page.ts';
 import { csvFilesOf } from '../../../perf/bench/report/raw-data.ts';
 import { DESK, focusOn, hasChromium, launchChromium, PHONE, PROBE } from '../../browser/chromium.ts';
+import { expectContrast, expectToFit } from '../../browser/page-checks.ts';
 import { STROWGER_AND_KAMAILIO, simulate, simulateSearch } from '../simulated-result.ts';
 
 const result = simulate({
@@ -68,23 +69,13 @@ describe.skipIf(!hasChromium)('the report in a browser', () => {
 
   it('scrolls nothing sideways, from the narrowest phone to a desk, and no labels lie over each other', async () => {
     const { page } = await open();
-    for (const width of [320, 360, 412, 768, 1280]) {
-      await page.setViewportSize({ width, height: 800 });
-      expect(await page.evaluate('probe.sideways()')).toEqual({ pageWidth: width, sticksOut: [] });
-      expect(await page.evaluate('probe.overlappingLabels()'), `at ${width} px`).toEqual([]);
-    }
+    await expectToFit(page, [320, 360, 412, 768, 1280]);
     await page.close();
   });
 
   it('has a contrast of 4.5 to 1 in all words, in light and dark', async () => {
     const { page } = await open();
-    for (const [colorScheme, paper] of [
-      ['light', 'rgb(247, 247, 245)'],
-      ['dark', 'rgb(16, 19, 22)'],
-    ] as const) {
-      await page.emulateMedia({ colorScheme });
-      expect(await page.evaluate('probe.contrast()')).toEqual({ paper, faint: [] });
-    }
+    await expectContrast(page);
     await page.close();
   });
 

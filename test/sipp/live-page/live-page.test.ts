@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LiveHello } from '../../../src/runtime/live/live-feed.ts';
 import { METHOD_NAMES } from '../../../src/sip/methods.ts';
 import { DESK, focusOn, hasChromium, launchChromium, PHONE, PROBE } from '../../browser/chromium.ts';
+import { expectContrast, expectToFit } from '../../browser/page-checks.ts';
 import { endServers, ServerProcess, until } from '../../process/server-process.ts';
 import { freeTcpPort } from '../../process/tcp-port.ts';
 import { freePort } from '../../process/udp-peer.ts';
@@ -115,23 +116,13 @@ describe.skipIf(!hasChromium)('the live page', () => {
 
     it('scrolls nothing sideways from a phone to a wide screen, and no labels lie over each other', async () => {
       const { page } = await open();
-      for (const width of [320, 360, 412, 768, 1024, 1280, 1920]) {
-        await page.setViewportSize({ width, height: 800 });
-        expect(await page.evaluate('probe.sideways()'), `at ${width} px`).toEqual({ pageWidth: width, sticksOut: [] });
-        expect(await page.evaluate('probe.overlappingLabels()'), `at ${width} px`).toEqual([]);
-      }
+      await expectToFit(page, [320, 360, 412, 768, 1024, 1280, 1920]);
       await page.close();
     });
 
     it('has a contrast of 4.5 to 1 in all words, in light and dark', async () => {
       const { page } = await open();
-      for (const [colorScheme, paper] of [
-        ['light', 'rgb(247, 247, 245)'],
-        ['dark', 'rgb(16, 19, 22)'],
-      ] as const) {
-        await page.emulateMedia({ colorScheme });
-        expect(await page.evaluate('probe.contrast()')).toEqual({ paper, faint: [] });
-      }
+      await expectContrast(page);
       await page.close();
     });
   });
