@@ -93,6 +93,7 @@ class UdpLink implements HepLink {
   readonly #retries: Retries;
   #socket: UdpSocket | null = null;
   #isConnected = false;
+  #isClosed = false;
   #unsent = 0;
 
   constructor(target: HepTarget, events: LinkEvents) {
@@ -120,6 +121,7 @@ class UdpLink implements HepLink {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#retries.close();
     if (this.#socket !== null) this.#drop(this.#socket, new Error('closed'));
   }
@@ -127,6 +129,7 @@ class UdpLink implements HepLink {
   #connect(): void {
     const { host, port } = this.#target;
     lookup(host, (failure, address, family) => {
+      if (this.#isClosed) return;
       if (failure !== null) {
         this.#retries.down(failure.code ?? failure.message);
         return;
@@ -135,8 +138,10 @@ class UdpLink implements HepLink {
       this.#socket = socket;
       this.#unsent = 0;
       socket.on('error', (error) => this.#drop(socket, error));
-      socket.connect(port, address, () => {
-        this.#isConnected = socket === this.#socket;
+      // Without a route, say, the error comes here, which Node's types do not know of.
+      socket.connect(port, address, (error?: NodeJS.ErrnoException) => {
+        if (error != null) this.#drop(socket, error);
+        else this.#isConnected = socket === this.#socket;
       });
     });
   }

@@ -1,8 +1,10 @@
 /** The way to a collector: over UDP and TCP, to one that is not there, that goes, that hangs. */
 
 import { createSocket } from 'node:dgram';
+import { lookup } from 'node:dns';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { promisify } from 'node:util';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type HepLink, openHepLink } from '../../../src/runtime/trace/hep-link.ts';
 import { until } from '../../process/server-process.ts';
@@ -87,6 +89,26 @@ describe('over UDP', () => {
     await until('it is up', () => states.at(-1)![0]);
     expect(states.filter(([isUp]) => isUp)).toHaveLength(1);
     collector.close();
+  });
+
+  it('an address that the kernel refuses is told, and tried again', async () => {
+    // Without SO_BROADCAST, as an address without a route.
+    const to = open('udp', 9060, '255.255.255.255');
+    await until('it is down', () => {
+      if (to.hasRoom) to.send(PACKET);
+      return states.length > 0;
+    });
+    expect([states, to.hasRoom]).toEqual([[[false, 'EACCES']], false]);
+  });
+
+  it('one that is closed before its name is known stays closed', async () => {
+    const to = open('udp', 9060, 'localhost');
+    to.close();
+    const looked = promisify(lookup);
+    // Look-ups take turns: this one is answered after that of the link.
+    await looked('localhost');
+    await looked('localhost');
+    expect(to.hasRoom).toBe(false);
   });
 
   it('a name that nobody knows is told, and it has no room', async () => {
