@@ -233,6 +233,10 @@ function readText(file: string): string | { readonly problem: string } {
 }
 
 function fingerprintOf(file: string): string {
-  const stat = statSync(file, { throwIfNoEntry: false });
-  return stat === undefined ? MISSING : `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeMs}`;
+  try {
+    const { dev, ino, size, mtimeMs } = statSync(file);
+    return `${dev}:${ino}:${size}:${mtimeMs}`;
+  } catch {
+    return MISSING; // why, the reading says
+  }
 }

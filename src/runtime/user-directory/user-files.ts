@@ -209,14 +209,17 @@ function sayState({ mtimeNs, ctimeNs, size, ino }: FileState): string {
 }
 
 function fingerprintNow(file: string): string {
-  const state = statSync(file, { bigint: true, throwIfNoEntry: false });
-  return state === undefined ? MISSING : sayState(state);
+  try {
+    return sayState(statSync(file, { bigint: true }));
+  } catch {
+    return MISSING; // why, the reading says
+  }
 }
 
 async function fingerprint(file: string): Promise<string> {
   try {
     return sayState(await stat(file, { bigint: true }));
   } catch {
-    return MISSING; // why, the reload says
+    return MISSING;
   }
 }

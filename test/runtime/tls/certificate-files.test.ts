@@ -1,4 +1,4 @@
-import { copyFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { configSchema } from '../../../src/config/schema.ts';
@@ -107,6 +107,17 @@ describe('changes', () => {
     put(two);
     expect(read.reload()).toEqual({ isChanged: true, problem: null });
     expect(told).toHaveLength(1);
+  });
+
+  it('that make a file unreadable, whatever the reason, change nothing either', () => {
+    const { pair, read, told } = changing();
+    rmSync(pair.certificate);
+    // ELOOP; root may read all that others may not.
+    symlinkSync(pair.certificate, pair.certificate);
+    for (let look = 0; look < 4; look++) read.look();
+    expect([told.length, read.reloads, read.failedReloads]).toEqual([0, 0, 1]);
+    expect(() => files(pair), 'at the start').toThrow(CertificateFilesError);
+    rmSync(pair.certificate);
   });
 
   it('are read at once when somebody asks for it', () => {
