@@ -178,7 +178,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     for (const socket of sockets) close(socket.fd);
     close(mainFd);
   };
-  const openStore = (isTakeover: boolean) =>
+  const openStore = (how: { readonly isTakeover: boolean; readonly isLoaded: boolean }) =>
     new LocationStore({
       table: location.buffer,
       thread: arena.map.shardCount,
@@ -186,13 +186,13 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
       // Nobody waits for what the main thread has changed.
       shardFds: [...supervisor.shardFds, mainFd],
       directory: locationDirectory(config),
-      isTakeover,
+      ...how,
       sync: config.location.sync,
       onEvent: (level, text) => storeLog[level](text),
       bury: (thread) => location.bury(thread),
     });
   // The bindings come back while the threads start.
-  let store = openStore(takeover !== null);
+  let store = openStore({ isTakeover: takeover !== null, isLoaded: false });
   store.ready.catch(() => undefined);
   let pausedAtMs = 0;
   const mayServe = async () => {
@@ -320,6 +320,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
   troubleTimer.unref();
 
   takeover?.gone.then(() => forgetPredecessor(supervisor, log));
+  let isStoreClosed = false;
   const handover = new Handover({
     mode: config.mode,
     sockets,
@@ -330,11 +331,14 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
       // What still comes by connections. Each shard has heard of it when it has answered.
       supervisor.setDraining(true);
       await supervisor.census();
+      isStoreClosed = true;
       await store.close();
       return keys;
     },
     takeBack: async () => {
-      store = await reopened(() => openStore(false));
+      if (isStoreClosed) store = await reopened((isLoaded) => openStore({ isTakeover: false, isLoaded }));
+      else store.hold(false);
+      isStoreClosed = false;
       supervisor.setDraining(false);
       await supervisor.census();
       await supervisor.receiveByRelay(null);
@@ -563,15 +567,16 @@ function countMessages(counters: Record<string, number>): number {
   return counters['requests_received_total']! + counters['responses_received_total']!;
 }
 
-/** The store of a server that was to be taken over from: its successor has died, and the lock goes with the process. */
-async function reopened(open: () => LocationStore): Promise<LocationStore> {
+/** The store of a server that was to be taken over from: its successor has died, and the lock goes with the process. One that lives
+ *  keeps it until it notices: meanwhile registrations are in memory alone. */
+async function reopened(open: (isLoaded: boolean) => LocationStore): Promise<LocationStore> {
   for (let attempt = 1; ; attempt++) {
-    const store = open();
+    const store = open(attempt > MAX_REOPEN_ATTEMPTS);
     try {
       await store.ready;
       return store;
     } catch (error) {
-      if (attempt === MAX_REOPEN_ATTEMPTS) throw error;
+      if (attempt > MAX_REOPEN_ATTEMPTS) throw error;
       await new Promise((resolve) => setTimeout(resolve, REOPEN_PAUSE_MS));
     }
   }

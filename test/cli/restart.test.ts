@@ -8,10 +8,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openControlClient } from '../../src/cli/control-client.ts';
-import type { Invitation } from '../../src/runtime/takeover/handover.ts';
+import { LAYOUT_VERSION } from '../../src/memory/layout.ts';
+import { type Invitation, TAKEOVER_VERSION } from '../../src/runtime/takeover/handover.ts';
 import { LineChannel } from '../../src/runtime/takeover/line-channel.ts';
 import { Takeover } from '../../src/runtime/takeover/takeover.ts';
-import { close, openUnixDatagram } from '../../src/runtime/udp-socket.ts';
+import { close, openUnixDatagram, sendUnixDatagram } from '../../src/runtime/udp-socket.ts';
 import { FakeSystemd } from '../process/fake-systemd.ts';
 import { until } from '../process/server-process.ts';
 import { optionsRequest } from '../process/sip-texts.ts';
@@ -324,6 +325,64 @@ describe('a successor that dies', () => {
     await other.closed;
     close(inbox);
     await expectServing('undisturbed-again');
+  });
+});
+
+describe('a server that cannot hand over', () => {
+  it('because a shard dies over it goes on, with sockets, store and registrations', async () => {
+    const fault = join(directory, 'fault');
+    writeFileSync(fault, '');
+    const plant = new URL('../process/plant-handover-fault.ts', import.meta.url);
+    const first = await started('', { HANDOVER_FAULT: fault, NODE_OPTIONS: `--import ${plant}` });
+    await phone.send(register(1), port);
+    await phone.receive('SIP/2.0 200 ');
+    const { channel, inbox } = await greeted();
+    channel.send({ do: 'switch' });
+    await channel.closed;
+    close(inbox);
+    await first.saw('the takeover failed: this server goes on');
+    await until('the shard is back', async () => (await ask<{ isReady: boolean }>('status')).isReady);
+    await expectRegistered('alice-is-there');
+    await phone.send(register(2), port);
+    await phone.receive('2 REGISTER');
+    expect(await ask('status')).toMatchObject({ locationStore: 'running' });
+    rmSync(fault);
+    expect(await restarted()).not.toBe(first.process.pid);
+    await expectServing('after-that');
+  });
+});
+
+describe('a server that has taken everything back', () => {
+  it('says so to a successor that is still there', async () => {
+    await started();
+    const { channel, inbox } = await greeted();
+    channel.send({ do: 'switch' });
+    expect(await channel.receive(10_000)).toEqual({ switched: true });
+    channel.send({ do: 'something else' });
+    expect(await channel.receive(10_000)).toEqual({ takenBack: true });
+    await channel.closed;
+    close(inbox);
+    await expectServing('goes-on');
+  });
+
+  it('is not served beside: who finds that out ends', async () => {
+    const path = `strowger-test-${process.pid}`;
+    const own = openUnixDatagram('');
+    const server = createServer((socket) => {
+      const channel = new LineChannel(socket);
+      void channel.receive(10_000).then((greeting) => {
+        sendUnixDatagram(String(greeting!['fdsTo']), Buffer.from('sockets'), [own.fd]);
+        channel.send({ version: TAKEOVER_VERSION, layout: LAYOUT_VERSION, mode: 'stateful', sockets: [] });
+        channel.send({ takenBack: true });
+        channel.close();
+      });
+    }).listen(`\0${path}`);
+    await once(server, 'listening');
+    const takeover = await Takeover.begin({ path, secret: 's' });
+    await takeover.gone;
+    await expect(takeover.release()).rejects.toThrow('has waited too long for this one, and goes on');
+    for (const fd of [...takeover.fds, own.fd]) close(fd);
+    server.close();
   });
 });
 

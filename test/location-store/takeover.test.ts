@@ -46,6 +46,25 @@ async function change(world: StoreWorld, by: number): Promise<void> {
   for (const [shard, sequence] of last.entries()) await world.committed(sequence, shard);
 }
 
+describe('a store that another server will not give back', () => {
+  it('is waited for by who knows better, with its table, and has all of that then', async () => {
+    const first = await firstServer();
+    const second = new StoreWorld(directory, { isLoaded: true });
+    second.set(aorOf(MANY), [phone(1)]);
+    await second.open();
+    expect(second.store.state).toBe(STORE_STATE.FAILED);
+    expect(second.events).toEqual([expect.stringContaining('another server uses the location store')]);
+    await first.store.close();
+    await second.running();
+    await second.committed(second.set(aorOf(MANY + 1), [phone(2)]));
+    await second.store.close();
+    expect(contentOf(await restore(directory))).toEqual([
+      [aorOf(MANY), 1],
+      [aorOf(MANY + 1), 2],
+    ]);
+  });
+});
+
 describe('a store that is taken over', () => {
   it('has what changed while it was read and after, up to the last change', async () => {
     const first = await firstServer();

@@ -28,6 +28,9 @@ export interface LocationStoreOptions {
   /** Another server has the store, and this one takes over from it: what it holds is read at once (`preloaded`), and it is opened
    *  after `takeOver`. */
   readonly isTakeover?: boolean;
+  /** The table has all that the store holds, and knows better. Then a store that another server uses is one that fails, and is tried
+   *  again. */
+  readonly isLoaded?: boolean;
   /** Told of what an operator wants to know, a line each: a failure once, its end once. */
   readonly onEvent: (level: 'info' | 'warn' | 'error', text: string) => void;
   /** After the store thread's death, before its successor begins: `LocationTable.bury(thread)` by another thread. */
@@ -71,6 +74,7 @@ export class LocationStore {
 
   constructor(options: LocationStoreOptions) {
     this.#options = options;
+    this.#isLoaded = options.isLoaded ?? false;
     this.#control = new FeedControl(new Int32Array(options.feed));
     this.#control.begin();
     const { promise, resolve, reject } = Promise.withResolvers<void>();

@@ -14,7 +14,8 @@
  *      has them
  *  up                                       →
  *  ```
- *  Until the release this server takes everything back when its successor dies or takes too long. Main thread, cold. */
+ *  Until the release this server takes everything back when its successor dies or takes too long; one that only was slow finds
+ *  { takenBack: true } in the place of an answer, and ends. Main thread, cold. */
 
 import { randomUUID } from 'node:crypto';
 import { closeSync, openSync, unlinkSync, writeSync } from 'node:fs';
@@ -97,7 +98,7 @@ export class Handover {
   }
 
   async #handOver(channel: LineChannel, secret: string): Promise<void> {
-    const { log, takeBack } = this.#ports;
+    const { log } = this.#ports;
     let isSwitched = false;
     try {
       const successor = await this.#greet(channel, secret);
@@ -116,15 +117,26 @@ export class Handover {
       log.info({ successor: successor.pid }, 'handed over: finishing what runs here');
       this.#ports.onReleased();
     } catch (error) {
+      // A successor that is only slow must not serve, too.
+      if (isSwitched) channel.send({ takenBack: true });
       channel.close();
       log.error({ err: error }, 'the takeover failed: this server goes on');
-      if (!isSwitched) {
-        this.#ports.prepare(false);
-        return;
-      }
-      await takeBack();
-      close(this.#relayFd);
+      if (isSwitched) await this.#takeBack();
+      else this.#ports.prepare(false);
     }
+  }
+
+  async #takeBack(): Promise<void> {
+    const { log, takeBack } = this.#ports;
+    try {
+      await takeBack();
+    } catch (error) {
+      log.error({ err: error }, 'after the takeover that failed something does not work as before');
+      // Somebody may still read from the relay.
+      return;
+    }
+    if (this.#relayFd !== -1) close(this.#relayFd);
+    this.#relayFd = -1;
   }
 
   async #greet(channel: LineChannel, secret: string): Promise<{ pid: number; fdsTo: string }> {

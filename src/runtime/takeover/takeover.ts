@@ -70,9 +70,13 @@ export class Takeover {
     return { fd: relay, keys: readKeys(keys), sockets: sockets.map(({ fd }) => this.fds.indexOf(fd)) };
   }
 
-  /** The other server gives up its control socket and admin listener, and finishes what it has. Also when it has died. */
+  /** The other server gives up its control socket and admin listener, and finishes what it has. Also when it has died. Throws a
+   *  TakeoverError if it lives and has taken everything back: then it serves, and this one must not. */
   async release(): Promise<void> {
-    await this.#order('release', ANSWER_LIMIT_MS).catch(() => undefined);
+    const answer = await this.#order('release', ANSWER_LIMIT_MS).catch(() => null);
+    if (answer?.['takenBack'] === true) {
+      throw new TakeoverError('the other server has waited too long for this one, and goes on');
+    }
     close(this.#inbox.fd);
     this.#channel.unref();
   }
