@@ -699,7 +699,7 @@ const settings = z.strictObject({
           reload: 'restart',
         }),
         batchScheduling: about(z.boolean().default(true), {
-          help: 'SCHED_BATCH for the dispatcher, so that it does not preempt the shards on a shared core.',
+          help: 'SCHED_BATCH for the dispatcher and the thread of the connections, so that they do not preempt the shards on a shared core.',
           reload: 'restart',
         }),
       })

@@ -520,6 +520,7 @@ export class Supervisor {
       sockets: sockets.filter((socket) => !isDatagramSocket(socket)),
       wakeFd: this.#streamFd,
       intakeFd: this.#wakeFd,
+      batchScheduling: config.dispatcher.batchScheduling,
       settings: config.streams,
       tls: config.tls,
       webSocket: config.webSocket,

@@ -38,7 +38,7 @@ import { kernelThreadId } from '../thread-cpu.ts';
 import type { TlsMaterial } from '../tls/certificate-files.ts';
 import { SecureContexts } from '../tls/secure-contexts.ts';
 import { type CertificateNames, isFor } from '../tls/sip-identities.ts';
-import { createEventFd, duplicate, signal, type Watch, watch } from '../udp-socket.ts';
+import { createEventFd, duplicate, scheduleThread, signal, type Watch, watch } from '../udp-socket.ts';
 import { addressText, addressWords, NO_ADDRESS } from './address-words.ts';
 import {
   type CloseReason,
@@ -65,6 +65,8 @@ export interface StreamTask {
   readonly wakeFd: number;
   /** Wakes whoever has the intake. */
   readonly intakeFd: number;
+  /** SCHED_BATCH: a shard on the same core is not preempted by what comes. */
+  readonly batchScheduling: boolean;
   readonly settings: Config['streams'];
   readonly tls: Config['tls'];
   readonly webSocket: Config['webSocket'];
@@ -84,6 +86,8 @@ export type StreamCommand =
   | { readonly bans: SharedArrayBuffer | null };
 
 const SWEEP_MS = 500;
+/** What Linux gives every thread. */
+const TIMER_SLACK_NS = 50_000;
 /** While some connection waits for room in the ring. */
 const STALL_RETRY_MS = 2;
 /** Messages of the shards between two looks at the connections. */
@@ -185,6 +189,7 @@ class StreamThread implements ConnectionHost {
     for (const socket of task.sockets) this.#listen(socket);
     // A predecessor may have been told of messages that it did not send.
     this.#sendWaiting();
+    if (task.batchScheduling) scheduleThread({ batch: true, timerSlackNs: TIMER_SLACK_NS });
     signal(this.#turnFd);
   }
 

@@ -94,6 +94,7 @@ export class StreamWorld {
       sockets,
       wakeFd: createEventFd(),
       intakeFd: createEventFd(),
+      batchScheduling: true,
       settings: { ...configSchema.parse({}).streams, ...settings },
       tls: { ...configSchema.parse({}).tls, ...tls },
       webSocket: { ...configSchema.parse({}).webSocket, ...webSocket },
