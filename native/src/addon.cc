@@ -2,7 +2,10 @@
 
 #include "addon.h"
 
+#include <malloc.h>
 #include <napi.h>
+
+#include <mutex>
 
 #include "arguments.h"
 #include "errors.h"
@@ -99,7 +102,20 @@ constexpr Export EXPORTS[] = {
     {"threadCpuNs", thread_cpu_ns},
 };
 
+// Larger blocks, such as the tables of a shard, are mapped by themselves: untouched pages take no memory, and all of it goes back
+// to the system with its thread. By itself glibc stops doing so once the first of them has been freed: from then on a shard that
+// took the place of a dead one had all of its tables in memory, and left them there.
+constexpr int MAPPED_BYTES = 1024 * 1024;
+
+void map_large_blocks() {
+#ifdef __GLIBC__
+  static std::once_flag once;
+  std::call_once(once, [] { mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES); });
+#endif
+}
+
 Napi::Object set_up(Napi::Env env, Napi::Object exports) {
+  map_large_blocks();
   auto* addon = new Addon(env);
   env.SetInstanceData(addon);  // which deletes it when the env ends
   for (const auto& [name, function] : EXPORTS) {
