@@ -366,10 +366,17 @@ class StreamThread implements ConnectionHost {
   }
 
   #arrive(socket: Socket, point: BoundSocket, agree: (socket: Socket) => void): void {
-    if (!this.#admit(socket)) return;
-    const source = socket.remoteAddress!;
-    const port = socket.remotePort!;
+    const source = socket.remoteAddress ?? '';
+    const port = socket.remotePort ?? 0;
     const key = arrivalKey(point, source, port);
+    const before = this.#arrivals.get(key);
+    if (before !== undefined) {
+      // Its client has reset it and comes again. That end is seen only later, and would be taken for the end of this one.
+      this.#arrivals.delete(key);
+      this.#turnAway(source, before.fate);
+      before.socket.destroy();
+    }
+    if (!this.#admit(socket)) return;
     const arrival: Arrival = {
       socket,
       source,
@@ -382,7 +389,9 @@ class StreamThread implements ConnectionHost {
     // What is wrong with it is TLS's to tell, or HTTP's; here it is only closed.
     socket.on('error', () => undefined);
     socket.once('close', () => {
-      if (this.#arrivals.delete(key)) this.#turnAway(source, arrival.fate);
+      if (this.#arrivals.get(key) !== arrival) return;
+      this.#arrivals.delete(key);
+      this.#turnAway(source, arrival.fate);
     });
     agree(socket);
   }

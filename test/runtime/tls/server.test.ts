@@ -3,6 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync } from 'node:fs';
+import { connect as connectPlain } from 'node:net';
 import { join } from 'node:path';
 import { type ConnectionOptions, connect, createServer, type TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
@@ -56,7 +57,7 @@ async function start(...flags: string[]) {
   };
   const strowger = (...args: string[]) =>
     execFileSync(process.execPath, ['bin/strowger.js', ...args, '--control', control], { cwd: root, encoding: 'utf8' });
-  return { server, client, ask, strowger, live };
+  return { server, client, ask, strowger, live, port };
 }
 
 describe('a server with a TLS socket', () => {
@@ -77,6 +78,27 @@ describe('a server with a TLS socket', () => {
     expect(await ask(before, 'second')).toContain('second');
     expect(before.isClosed).toBe(false);
     await until('it is counted', async () => (await server.counters())['tls_reloads_total'] === 1);
+  });
+
+  it('takes a client that comes again from the same port before the end of its last connection has been seen', async () => {
+    const { server, client, port } = await start('--set', 'streams.connectionsPerSource=2');
+    const first = connectPlain(port, '127.0.0.1');
+    await once(first, 'connect');
+    const { localPort } = first;
+    await until('it is accepted', async () => (await server.counters())['stream_accepted_total'] === 1);
+    server.child.kill('SIGSTOP');
+    first.resetAndDestroy();
+    await once(first, 'close');
+    const second = connectPlain({ port, host: '127.0.0.1', localPort });
+    await once(second, 'connect');
+    server.child.kill('SIGCONT');
+    const again = await client({ socket: second });
+    expect((await server.counters())['stream_closed_handshake_total']).toBe(1);
+    // Neither counts as a connection of its source any more.
+    again.close();
+    await until('it is closed', async () => (await server.counters())['stream_closed_peer_total'] === 1);
+    await Promise.all([client(), client()]);
+    expect((await server.counters())['stream_refused_total']).toBe(0);
   });
 
   it('does so by itself when the files change, and keeps the old ones while the new ones are wrong', async () => {
