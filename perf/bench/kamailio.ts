@@ -7,6 +7,28 @@ import { type HostPort, textOf } from './udp-sockets.ts';
 /** Shared and private memory and the allocator: Debian's default is the one for debugging, five times slower. */
 export const KAMAILIO_MEMORY: readonly string[] = ['-x', 'fm', '-X', 'fm', '-m', '512', '-M', '16'];
 
+/** RFC 3261 16.3. */
+export const REDUCE_MAX_FORWARDS = `
+  if (!mf_process_maxfwd_header("70")) {
+    sl_send_reply("483", "Too Many Hops");
+    exit;
+  }`;
+
+/** Requests within a dialog follow their route set. */
+export const IN_DIALOG = `
+  if (has_totag()) {
+    if (loose_route()) {
+      t_relay();
+      exit;
+    }
+    if (is_method("ACK")) {
+      if (t_check_trans()) t_relay();
+      exit;
+    }
+    sl_send_reply("404", "Not Here");
+    exit;
+  }`;
+
 export interface KamailioNeeds {
   readonly at: HostPort;
   readonly processes: number;
@@ -40,23 +62,7 @@ modparam("rr", "enable_full_lr", 1)
 modparam("rr", "append_fromtag", 0)
 ${isRegistrar ? REGISTRAR_PARAMETERS : ''}${services.has('authenticate') ? 'modparam("auth", "nonce_expire", 300)\n' : ''}
 request_route {
-${isRegistrar ? registerRoute(services, domain, password) : ''}
-  if (!mf_process_maxfwd_header("70")) {
-    sl_send_reply("483", "Too Many Hops");
-    exit;
-  }
-  if (has_totag()) {
-    if (loose_route()) {
-      t_relay();
-      exit;
-    }
-    if (is_method("ACK")) {
-      if (t_check_trans()) t_relay();
-      exit;
-    }
-    sl_send_reply("404", "Not Here");
-    exit;
-  }
+${isRegistrar ? registerRoute(services, domain, password) : ''}${REDUCE_MAX_FORWARDS}${IN_DIALOG}
   if (is_method("CANCEL")) {
     if (t_check_trans()) t_relay();
     exit;

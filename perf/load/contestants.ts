@@ -4,6 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { IN_DIALOG, REDUCE_MAX_FORWARDS } from '../bench/kamailio.ts';
 import type { Contestant as ContestantOfResult } from '../bench/result.ts';
 import { DOMAIN, PASSWORD, type Way } from './flow-settings.ts';
 import { SCENARIOS, type Scenario, type ScenarioName } from './scenarios.ts';
@@ -172,26 +173,6 @@ modparam("usrloc", "hash_size", 17)
 modparam("usrloc", "timer_interval", 600)
 modparam("registrar", "max_contacts", 10)
 `;
-
-const REDUCE_MAX_FORWARDS = `
-  if (!mf_process_maxfwd_header("70")) {
-    sl_send_reply("483", "Too Many Hops");
-    exit;
-  }`;
-
-const IN_DIALOG = `
-  if (has_totag()) {
-    if (loose_route()) {
-      t_relay();
-      exit;
-    }
-    if (is_method("ACK")) {
-      if (t_check_trans()) t_relay();
-      exit;
-    }
-    sl_send_reply("404", "Not Here");
-    exit;
-  }`;
 
 const SAVE = `
   if (is_method("REGISTER")) {
