@@ -13,6 +13,7 @@ import type { CertificateNames } from '../tls/sip-identities.ts';
 import type { AddressWords } from './address-words.ts';
 import type { AliasedEntry } from './connection-aliases.ts';
 import type { TableEntry } from './connection-table.ts';
+import { SentRequests } from './sent-requests.ts';
 
 export type CloseReason = (typeof CLOSE_REASONS)[number];
 
@@ -134,10 +135,6 @@ const JOIN_BYTES = 64 * 1024;
 const LINE_END = Buffer.from('\r\n');
 const LEAST_BUFFER_BYTES = 2048;
 
-/** Words of a message that has not left this process: shard, tag, flags. */
-const UNSENT_WORDS = 3;
-/** Requests remembered that have left and that nothing came back after. */
-const MAX_UNHEARD = 64;
 /** A peer that has closed its half is sent a line end after this long, and then twice as long each time: who is gone answers the
  *  first by a reset, which shows at the next. */
 const PROBE_MS = 400;
@@ -178,10 +175,7 @@ export class Connection implements LiveConnection {
   #refusedBytes = 0;
   readonly #output: Buffer[] = [];
   #outputBytes = 0;
-  /** Requests among the output, and in the socket's own queue. */
-  readonly #unsent: number[] = [];
-  /** Requests that have left since the peer said anything: if it resets the connection, it has not taken them (RFC 3261 18.4). */
-  readonly #unheard: number[] = [];
+  readonly #requests = new SentRequests();
   #errno = 0;
   #reason: CloseReason | null = null;
   #isDiscarding = false;
@@ -254,7 +248,7 @@ export class Connection implements LiveConnection {
       return;
     }
     counters.count(COUNTER.stream_messages_sent_total);
-    if (tag !== 0) this.#unsent.push(shard, tag, flags);
+    if (tag !== 0) this.#requests.add(shard, tag, flags);
     else if (this.#unansweredCount > 0 && isFinal(bytes)) this.#unansweredCount--;
     if (response !== null) {
       if (this.#responses.length === MAX_RESPONSES) this.#responses.shift();
@@ -281,19 +275,12 @@ export class Connection implements LiveConnection {
     this.#output.length = 0;
     this.#outputBytes = 0;
     this.#usedMs = this.#host.nowMs();
-    if (socket.writableLength === 0) this.#noteSent();
+    if (socket.writableLength === 0) this.#requests.noteSent();
     // Whoever could not be understood has had its answer.
     if (this.#isDiscarding && !this.#isOwingAnswers) this.close('fault');
     else if (this.#isHalfClosed && this.#unansweredCount === 0) {
       this.#deadlineMs = Math.min(this.#deadlineMs, this.#usedMs + ANSWERED_MS);
     }
-  }
-
-  /** All requests have left. */
-  #noteSent(): void {
-    if (this.#unsent.length === 0) return;
-    if (this.#unheard.length < MAX_UNHEARD * UNSENT_WORDS) this.#unheard.push(...this.#unsent);
-    this.#unsent.length = 0;
   }
 
   close(reason: CloseReason): void {
@@ -319,7 +306,7 @@ export class Connection implements LiveConnection {
 
   sweep(nowMs: number): void {
     const { settings } = this.#host;
-    if (this.#socket.writableLength + this.#outputBytes === 0) this.#noteSent();
+    if (this.#socket.writableLength + this.#outputBytes === 0) this.#requests.noteSent();
     if (this.#deadlineMs !== 0) {
       if (this.#isHalfClosed && this.#reason === null && nowMs >= this.#probeAtMs) {
         this.#probeAfter(2 * this.#probeMs);
@@ -359,7 +346,7 @@ export class Connection implements LiveConnection {
   #onData(bytes: Buffer, view: DataView, end: number): void {
     this.#host.counters.add(COUNTER.stream_bytes_received_total, end);
     if (this.#isDiscarding) return;
-    this.#unheard.length = 0;
+    this.#requests.noteHeard();
     this.#usedMs = this.#host.nowMs();
     if (this.#kept === null) {
       const taken = this.#takeFrames(bytes, view, end);
@@ -491,13 +478,6 @@ export class Connection implements LiveConnection {
     this.#probeAtMs = this.#host.nowMs() + ms;
   }
 
-  #tell(requests: number[], errno: number): void {
-    for (let i = 0; i < requests.length; i += UNSENT_WORDS) {
-      this.#host.undelivered(this, requests[i]!, requests[i + 1]!, requests[i + 2]!, errno);
-    }
-    requests.length = 0;
-  }
-
   #abort(reason: CloseReason): void {
     this.#reason ??= reason;
     this.#socket.destroy();
@@ -512,8 +492,9 @@ export class Connection implements LiveConnection {
     this.#output.length = 0;
     this.#host.closed(this, reason);
     const errno = this.#errno === 0 ? constants.errno.ECONNRESET : this.#errno;
-    this.#tell(this.#unsent, errno);
-    if (this.#errno !== 0) this.#tell(this.#unheard, errno);
+    this.#requests.end(this.#errno !== 0, (shard, tag, flags) =>
+      this.#host.undelivered(this, shard, tag, flags, errno),
+    );
     if (isGone) for (const response of this.#responses) this.#host.reopen(response);
   }
 }

@@ -5,6 +5,9 @@
 const WORDS = 3;
 /** Requests remembered that have left and that nothing came back after. */
 const MAX_UNHEARD = 64;
+/** Requests remembered of a queue that is never empty, of which nobody knows how far it has left; of more the older half is forgotten,
+ *  whose shards find out by their timers. */
+const MAX_UNSENT = 8192;
 
 export class SentRequests {
   /** Have not left this process. */
@@ -13,6 +16,7 @@ export class SentRequests {
   readonly #unheard: number[] = [];
 
   add(shard: number, tag: number, flags: number): void {
+    if (this.#unsent.length === MAX_UNSENT * WORDS) this.#unsent.splice(0, (MAX_UNSENT / 2) * WORDS);
     this.#unsent.push(shard, tag, flags);
   }
 
