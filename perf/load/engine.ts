@@ -23,6 +23,7 @@ import {
   busyNsOf,
   cpuNsOf,
   cpuNsOfThisThread,
+  processTree,
   residentKibOf,
   threadDifferences,
   threadsOf,
@@ -65,6 +66,8 @@ const network = isTcp ? new TcpNetwork(arena, load.way, clockUs) : new UdpNetwor
 const { client, agent } = network;
 const flows = createFlows(load.scenario, load.isFloor, load.users, partsFor);
 
+/** The server's processes, once all are there. */
+let pids = load.pids;
 let flow: Flow = flows.before ?? flows.main;
 let sent = 0;
 let skipped = 0;
@@ -100,6 +103,8 @@ function run(): void {
   if (tally.successful === 0)
     throw new Error(`nothing right came back from 127.0.0.1:${load.way.serverPort}${causes()}`);
   drain();
+  // A server may open its port before it has all its processes.
+  pids = [...new Set(load.pids.flatMap(processTree))];
   tally.failed = tally.stale = 0;
   tally.causes.clear();
 
@@ -186,7 +191,7 @@ function print(result: EngineResult): void {
 
 /** Everything that is counted or read, at one moment. */
 function edge() {
-  const { pids, way, serverCpus } = load;
+  const { way, serverCpus } = load;
   return {
     serverDrops: isTcp ? 0 : dropsAt(way.serverPort),
     ownDrops: isTcp ? 0 : dropsAt(way.clientPort) + dropsAt(way.agentPort),
@@ -273,7 +278,7 @@ function beginSeries({ atMs, successful, busyUs, serverCpuNs }: ReturnType<typeo
 function sampleSecond(): void {
   const atMs = performance.now();
   const { successful, failed, retransmissions } = tally;
-  const serverCpuNs = cpuNsOf(load.pids);
+  const serverCpuNs = cpuNsOf(pids);
   const lengthMs = atMs - sampled.atMs;
   const { second } = flow;
   const orNull = (us: number) => (second.total === 0 ? null : us);
