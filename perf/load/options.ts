@@ -8,6 +8,8 @@ import { MAX_EXCHANGES } from './stamped-texts.ts';
 export const DEFAULT_USERS = 100_000;
 export const CLOSED_WINDOW = 64;
 const DEFAULT_CONNECTIONS = 10;
+/** One thread more is compiled while it serves. */
+const TCP_WARM_UP_MS = 3000;
 const OPEN_WINDOW = 4096;
 
 const LIST = SCENARIO_NAMES.map((name) => `  ${name.padEnd(18)}  ${SCENARIOS[name].title}`).join('\n');
@@ -22,7 +24,7 @@ Kamailio take turns on one CPU, with a load over loopback from another that chec
   --connections N     tcp: so many on either side, which stay, default ${DEFAULT_CONNECTIONS}
   --rounds N          turns of each, default 5
   --duration SEC      measured window of a turn, default 2
-  --warm-up SEC       before it, default 1, for calls 3
+  --warm-up SEC       before it, default 1, for calls 3, by TCP ${TCP_WARM_UP_MS / 1000} more
   --window N          closed loop: exchanges in flight, default ${CLOSED_WINDOW}; open loop: at the most, default ${OPEN_WINDOW}
   --rate N            open loop: exchanges a second, whatever comes back
   --users N           who registers or is called, default ${DEFAULT_USERS}
@@ -83,10 +85,12 @@ export function parseOptions(argv: readonly string[]): Options | null {
   const scenario = scenarioIn(values.scenario);
   const isQuick = values.quick;
   const rate = numberIn('rate', values.rate, 0, 1_000_000);
-  const warmUp = isQuick ? '0.2' : `${SCENARIOS[scenario].warmUpMs / 1000}`;
+  const transport = transportIn(values.transport);
+  const usualWarmUpMs = SCENARIOS[scenario].warmUpMs + (transport === 'tcp' ? TCP_WARM_UP_MS : 0);
+  const warmUp = isQuick ? '0.2' : `${usualWarmUpMs / 1000}`;
   return {
     scenario,
-    transport: transportIn(values.transport),
+    transport,
     connections: wholeNumberIn('connections', values.connections, 1, MAX_CONNECTIONS),
     rounds: wholeNumberIn('rounds', values.rounds ?? (isQuick ? '1' : '5'), 1, 1000),
     durationMs: 1000 * numberIn('duration', values.duration ?? (isQuick ? '0.3' : '2'), 0.1, 300),

@@ -12,7 +12,7 @@ describe('command line of npm run perf', () => {
 
   it('goes by UDP, or by so many connections of TCP', () => {
     expect(parseOptions([])).toMatchObject({ transport: 'udp' });
-    expect(parseOptions(['--transport', 'tcp'])).toMatchObject({ transport: 'tcp', connections: 10 });
+    expect(parseOptions(['--transport', 'tcp'])).toMatchObject({ transport: 'tcp', connections: 10, warmUpMs: 4000 });
     expect(parseOptions(['--transport', 'tcp', '--connections', '3'])).toMatchObject({ connections: 3 });
   });
 
