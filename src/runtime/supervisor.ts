@@ -62,6 +62,8 @@ const MAX_CRASH_FILES = 100;
 /** A shard that finishes no cycle for so long while datagrams wait for it hangs. */
 const HANG_CHECK_MS = 1000;
 const HANG_CHECKS = 3;
+/** From a thread that could not start to the next. */
+const THREAD_RETRY_MS = 500;
 /** From a start until the next spare thread rehearses, so that it does not take CPU from those who begin to serve. */
 const SPARE_REHEARSAL_DELAY_MS = 5000;
 /** A shard leaves within a second or so; a machine may be busy. */
@@ -176,6 +178,9 @@ export class Supervisor {
   #relayFd: number | null = null;
   /** Every shard has served. */
   #isUp = false;
+  /** Threads fail as they start. */
+  #lacksThreads = false;
+  #threadTimer: NodeJS.Timeout | undefined;
   #firstCrash: unknown = null;
   #spareTimer: NodeJS.Timeout | undefined;
   /** 1: a crashed shard needs the spare thread. */
@@ -214,8 +219,8 @@ export class Supervisor {
       atomics: 'disabled',
     });
     process.on('exit', this.#endWithProcess);
-    // Every failure also rejects the run() of its shard, which is where it is handled.
-    this.#pool.on('error', () => undefined);
+    // The failure of a thread that has a task rejects its run(), which is where it is handled.
+    this.#pool.on('error', (error) => this.#noteFailedThread(error));
   }
 
   /** Eventfds that wake the shards, by number. */
@@ -448,6 +453,7 @@ export class Supervisor {
     this.#isStopping = true;
     clearInterval(this.#watchdog);
     clearTimeout(this.#spareTimer);
+    clearTimeout(this.#threadTimer);
     this.#tellStreams('quiet');
     this.#stopDispatcher();
     await inTime(this.#dispatcherEnd);
@@ -633,6 +639,34 @@ export class Supervisor {
       this.#pool.run(task, { name: 'waitInTheWings' }).catch(() => undefined);
     }, SPARE_REHEARSAL_DELAY_MS);
     this.#spareTimer.unref();
+  }
+
+  /** A thread has ended before it took a task. If it could not even load its code (a package that is being exchanged under us, no
+   *  memory), Piscina never starts one by itself again, and the shard that waits for one would wait for ever: so it is asked for
+   *  one, until that works. */
+  #noteFailedThread(error: unknown): void {
+    if (this.#isStopping) return;
+    if (!this.#isUp) {
+      this.#firstCrash ??= error;
+      this.#isStopping = true;
+      return;
+    }
+    if (!this.#lacksThreads) {
+      const hint = 'threads can be started again once what the error names is there';
+      this.#log.error({ err: error, hint }, 'a thread could not start; trying again');
+    }
+    this.#lacksThreads = true;
+    clearTimeout(this.#threadTimer);
+    this.#threadTimer = setTimeout(() => {
+      const task: RehearsalTask = { config: this.#options.config, budgetMs: 0, wanted: this.#wantsSpare };
+      this.#pool.run(task, { name: 'waitInTheWings' }).then(
+        () => {
+          this.#lacksThreads = false;
+        },
+        () => undefined,
+      );
+    }, THREAD_RETRY_MS);
+    this.#threadTimer.unref();
   }
 
   /** What a shard whose thread is over has left behind, so that a successor can go on. */

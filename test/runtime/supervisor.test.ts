@@ -1,9 +1,10 @@
 /** What the supervisor makes of shards that crash again and again, or hang, and of a dispatcher that crashes: in a real
  *  server. */
 
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FATAL_MAX_FORWARDS, HANGING_MAX_FORWARDS } from '../process/fatal-request.ts';
 import { START_PATIENCE_MS, STOP_PATIENCE_MS } from '../process/patience.ts';
 import { endServers, ServerProcess, until } from '../process/server-process.ts';
@@ -22,6 +23,44 @@ const KEEPALIVE = Buffer.from('\r\n\r\n');
 
 /** As in supervisor.ts. */
 const CRASHES_OF_A_LOOP = 5;
+
+describe('threads that cannot start', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'strowger-threads-'));
+  const fault = join(folder, 'fault');
+  const preload = [new URL('../process/plant-start-fault.ts', import.meta.url)];
+  beforeEach(() => vi.stubEnv('STROWGER_TEST_THREADS_FAIL', fault));
+  afterEach(() => {
+    vi.unstubAllEnvs();
+    rmSync(fault, { force: true });
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  it('are tried until they can, and the shard that waited for one serves', async () => {
+    const server = await ServerProcess.startPreloaded(preload, '--listen', 'udp:127.0.0.1:0');
+    writeFileSync(fault, '');
+    const faults = () => server.log.filter(({ msg }) => msg === 'a thread could not start; trying again');
+    // A spare thread that was there before may take its place once.
+    await until('shard 1 has no thread', async () => {
+      const { isRunning } = (await server.observe()).shards[1]!;
+      if (isRunning) await server.crashShard(1);
+      return !isRunning && faults().length > 0;
+    });
+    expect((await server.observe()).isReady).toBe(false);
+    rmSync(fault);
+    await until('shard 1 runs once more', async () => {
+      const { isReady, shards } = await server.observe();
+      return isReady && shards[1]!.isRunning;
+    });
+    expect(faults(), 'said once').toHaveLength(1);
+  });
+
+  it('at the start end it, with what they say', async () => {
+    writeFileSync(fault, '');
+    const server = new ServerProcess(['--listen', 'udp:127.0.0.1:0'], preload);
+    expect(await server.exit).toMatchObject({ code: 1 });
+    expect(server.output).toContain('the planted fault of a start');
+  });
+});
 
 describe('a shard that crashes', () => {
   it('is started again, and the server is ready again', async () => {
