@@ -564,7 +564,7 @@ const settings = z.strictObject({
             .superRefine(sameText)
             .default([]),
           {
-            help: 'Sources that are never challenged, such as gateways that send calls of our own users.',
+            help: 'Sources that are never challenged, such as gateways that send calls of our own users. By WebSocket everybody is.',
             reload: 'live',
             accepted: 'a list of address blocks',
           },
@@ -674,7 +674,7 @@ const settings = z.strictObject({
       .superRefine(sameText)
       .default(['127.0.0.0/8', '::1/128']),
     {
-      help: 'Sources that may send requests on to foreign domains; all others get 403, so that nobody runs an open relay by accident.',
+      help: 'Sources that may send requests on to foreign domains; all others get 403, so that nobody runs an open relay by accident. Who comes by WebSocket is not known by his address, and is none of them.',
       reload: 'live',
       accepted: 'a list of address blocks',
     },

@@ -25,6 +25,7 @@ import type { MessageIndex } from '../sip/message-index.ts';
 import { METHOD, METHOD_NAMES } from '../sip/methods.ts';
 import type { Outbound } from '../sip/outbound.ts';
 import { parseUri, SCHEME, transportAskedBy, UriView } from '../sip/uri.ts';
+import type { BoundSocket } from './bound-socket.ts';
 import type { OwnAddresses } from './own-addresses.ts';
 import type { ReceivedRequest } from './received-request.ts';
 import { REJECT, type Rejection } from './rejection.ts';
@@ -49,6 +50,7 @@ export const ACCESS = { GRANTED: 0, CHALLENGED: 1, REFUSED: 2, PENDING: 3, REPEA
 
 export interface AuthenticationParts {
   readonly arena: Arena;
+  readonly sockets: readonly BoundSocket[];
   readonly outbound: Outbound;
   readonly responder: Responder;
   readonly own: OwnAddresses;
@@ -91,14 +93,14 @@ export class Authentication {
   #isVerified = false;
 
   constructor(parts: AuthenticationParts) {
-    const { arena, ports, realms, config } = parts;
+    const { arena, sockets, ports, realms, config } = parts;
     this.#parts = parts;
     this.#nonces = new Nonces(ports.nonceTable, ports.secret, config.auth.nonceSec);
     this.#verifier = new DigestVerifier(arena, this.#nonces, ports.source, ports.secret);
     this.#challenges = realms.map((realm) => new Challenges(realm, this.#nonces));
     this.#methods = config.domains.map(({ authenticate }) => bitsOf(authenticate) & ~NEVER_ASKED);
     this.#seed = new DataView(ports.secret.buffer, ports.secret.byteOffset).getInt32(0);
-    this.#exempt = new TrustedSources(arena.words, config.auth.exempt);
+    this.#exempt = new TrustedSources(arena.words, config.auth.exempt, sockets);
     const scratch = new SharedArrayBuffer(SCRATCH_BYTES);
     this.#scratch = { bytes: new Uint8Array(scratch), words: new Int32Array(scratch) };
     this.#other = new DigestCredentials(arena);

@@ -105,7 +105,7 @@ export class Snapshot {
     const isStateful = layer !== null;
     const domains = config.domains.map(({ name }) => name);
     const own = new OwnAddresses(bytes, words, sockets, localAddresses, domains);
-    const trusted = new TrustedSources(words, config.trusted);
+    const trusted = new TrustedSources(words, config.trusted, sockets);
     const nextHops = new NextHops(config, hops);
     const health = new HopHealth(hops, config.nextHopRestSec * 1000);
     const users = new Users(config, fileUsers);
@@ -126,6 +126,7 @@ export class Snapshot {
         ? null
         : new Authentication({
             arena,
+            sockets,
             outbound,
             responder,
             own,

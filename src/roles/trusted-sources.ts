@@ -1,8 +1,12 @@
-/** Sources that may send requests on to foreign domains. Compiled once; asking is hot and allocates nothing. */
+/** Sources that may send requests on to foreign domains. Compiled once; asking is hot and allocates nothing.
+ *
+ *  Never by WebSocket: the scripts of any web page may open one from a trusted machine, and proxies that end TLS stand on one. */
 
 import { assert } from '../base/assert.ts';
 import { parseCidr } from '../config/cidr.ts';
-import { SLOT } from '../memory/layout.ts';
+import { MAX_SOCKETS, SLOT } from '../memory/layout.ts';
+import { isWebSocket } from '../sip/transport.ts';
+import type { BoundSocket } from './bound-socket.ts';
 
 /** Words of a block: family, four of the mask, four of the address. */
 const STRIDE = 9;
@@ -10,10 +14,12 @@ const STRIDE = 9;
 export class TrustedSources {
   readonly #words: Int32Array<SharedArrayBuffer>;
   readonly #blocks: Int32Array;
+  readonly #isWebSocket = new Uint8Array(MAX_SOCKETS);
 
   /** `blocks` as the configuration has them, e.g. `10.0.0.0/8`. */
-  constructor(words: Int32Array<SharedArrayBuffer>, blocks: readonly string[]) {
+  constructor(words: Int32Array<SharedArrayBuffer>, blocks: readonly string[], sockets: readonly BoundSocket[]) {
     this.#words = words;
+    for (const { socket, transport } of sockets) this.#isWebSocket[socket] = Number(isWebSocket(transport));
     this.#blocks = Int32Array.from(blocks.flatMap(compileBlock));
   }
 
@@ -31,7 +37,7 @@ export class TrustedSources {
         (words[source + 2]! & blocks[at + 3]!) === blocks[at + 7] &&
         (words[source + 3]! & blocks[at + 4]!) === blocks[at + 8]
       ) {
-        return true;
+        return this.#isWebSocket[words[slotWord + SLOT.SOCKET_WORD]!] === 0;
       }
     }
     return false;

@@ -437,7 +437,7 @@ function tryRoutes(config: Config): void {
   new NextHops(config);
   new Users(config);
   realmsOf(config, () => -1);
-  new TrustedSources(new Int32Array(new SharedArrayBuffer(4)), [...config.trusted, ...config.auth.exempt]);
+  new TrustedSources(new Int32Array(new SharedArrayBuffer(4)), [...config.trusted, ...config.auth.exempt], []);
 }
 
 /** The memory that is kept for messages is shared out among the shards. */

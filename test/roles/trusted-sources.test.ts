@@ -6,7 +6,7 @@ import { arena, arrive, slotWord } from './received-slot.ts';
 
 function isTrusted(blocks: readonly string[], from: string): boolean {
   arrive('', { from });
-  return new TrustedSources(arena.words, blocks).has(slotWord);
+  return new TrustedSources(arena.words, blocks, []).has(slotWord);
 }
 
 describe('TrustedSources', () => {
@@ -63,7 +63,7 @@ describe('TrustedSources', () => {
   });
 
   it('refuses to be made of what is no block', () => {
-    expect(() => new TrustedSources(arena.words, ['192.0.2.1/8'])).toThrow(
+    expect(() => new TrustedSources(arena.words, ['192.0.2.1/8'], [])).toThrow(
       'a trusted block of the configuration is none',
     );
   });

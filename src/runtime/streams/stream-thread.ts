@@ -444,6 +444,8 @@ class StreamThread implements ConnectionHost {
         const key = arrivalKey(point, socket.remoteAddress ?? '', socket.remotePort ?? 0);
         const arrival = this.#arrivals.get(key);
         if (arrival === undefined) {
+          // Its peer is gone again, and with it the address that it had.
+          webSocket.on('error', () => undefined);
           webSocket.terminate();
           return;
         }

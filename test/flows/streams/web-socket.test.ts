@@ -10,7 +10,6 @@ import {
   createElement,
   type ElementOptions,
   type Endpoint,
-  STRANGER,
   type VirtualElement,
 } from '../virtual-network.ts';
 
@@ -23,7 +22,8 @@ const LISTEN: ElementOptions = {
   listen: ['192.0.2.254:5060', 'ws:192.0.2.254:80', 'wss:192.0.2.254:443'],
   settings: { tls },
 };
-const HOME: ElementOptions = { ...LISTEN, domains: ['biloxi.example'], nextHops: [] };
+const ELSEWHERE = { name: 'chicago.example', nextHops: ['sip:198.51.100.9'] };
+const HOME: ElementOptions = { ...LISTEN, domains: ['biloxi.example', ELSEWHERE], nextHops: [] };
 const BY_WS = [
   { name: 'WS', socket: WS, place: '192.0.2.254:80' },
   { name: 'WSS', socket: WSS, place: '192.0.2.254:443' },
@@ -95,7 +95,7 @@ describe.each(MODES)('in mode %s', (mode) => {
       const via = viaOf(name);
       const headers = [`Contact: <${CONTACT};ob>`];
       const sent = requestOf(
-        proxy.receive(request({ uri: 'sip:carol@198.51.100.9', via, headers }), BROWSER, socket),
+        proxy.receive(request({ uri: 'sip:carol@chicago.example', via, headers }), BROWSER, socket),
         'INVITE',
       );
       expect([sent.socket, sent.to]).toEqual([UDP, CHICAGO]);
@@ -112,7 +112,7 @@ describe.each(MODES)('in mode %s', (mode) => {
   it('a way in that names this server by ws is ours on WSS, too', () => {
     const proxy = open(mode);
     const route = ['<sip:192.0.2.254:443;transport=ws;lr>'];
-    const parts = { uri: 'sip:carol@198.51.100.9', via: viaOf('WSS'), route };
+    const parts = { uri: 'sip:carol@chicago.example', via: viaOf('WSS'), route };
     const sent = requestOf(proxy.receive(request(parts), BROWSER, WSS), 'INVITE');
     expect([sent.to, fieldsOf(sent.text, 'Route')]).toEqual([CHICAGO, []]);
   });
@@ -132,9 +132,9 @@ describe.each(MODES)('in mode %s', (mode) => {
   });
 
   it('without another transport nobody is called at all', () => {
-    const proxy = open(mode, { listen: ['ws:192.0.2.254:80'], trusted: ['0.0.0.0/0'] });
+    const proxy = open(mode, { listen: ['ws:192.0.2.254:80'] });
     const via = viaOf('WS');
-    responseOf(proxy.receive(request({ uri: 'sip:carol@198.51.100.9', via }), BROWSER, 0), 500);
+    responseOf(proxy.receive(request({ uri: 'sip:carol@chicago.example', via }), BROWSER, 0), 500);
   });
 
   it('a WebSocket message is one SIP message: less of one, or more than one, is answered 400', () => {
@@ -171,7 +171,7 @@ describe.each(MODES)('in mode %s', (mode) => {
 
 describe('RFC 5626', () => {
   it('5.1, at an edge: a Path with the flow, by which the registrar’s requests come back', () => {
-    const proxy = openProxy(LISTEN);
+    const proxy = openProxy(HOME);
     const text = register({
       uri: 'sip:chicago.example',
       domain: 'chicago.example',
@@ -303,9 +303,22 @@ describe('RFC 7118 9.2, RFC 5630: sips', () => {
 });
 
 describe('who comes by a WebSocket', () => {
-  it('is no more trusted than others', () => {
-    const proxy = openProxy(HOME);
-    const text = request({ uri: 'sip:carol@198.51.100.9', via: viaOf('WS') });
-    responseOf(proxy.receive(text, { ...STRANGER, connection: 0x66 }, WS), 403);
+  const calls = { uri: 'sip:carol@198.51.100.9' };
+
+  it.each(BY_WS)('is not trusted for his address: any page may open one from there ($name)', ({ name, socket }) => {
+    const proxy = openProxy({ ...HOME, trusted: ['0.0.0.0/0'] });
+    responseOf(proxy.receive(request({ ...calls, via: viaOf(name) }), BROWSER, socket), 403);
+    requestOf(proxy.receive(request({ ...calls, via: viaOf('UDP', '192.0.2.99') }), BROWSER, UDP), 'INVITE');
+  });
+
+  it('nor exempt from being asked for credentials', () => {
+    const settings = { ...LISTEN.settings, auth: { exempt: ['0.0.0.0/0'] } };
+    const users = [{ user: 'alice', password: 'wonderland' }];
+    const domains = [{ name: 'biloxi.example', authenticate: ['INVITE'], users }];
+    const proxy = openProxy({ ...HOME, domains, settings });
+    const from = 'Alice <sip:alice@biloxi.example>;tag=9fxced76sl';
+    responseOf(proxy.receive(request({ from, via: viaOf('WS') }), BROWSER, WS), 407);
+    // Nobody is asked by UDP: this user is not known.
+    responseOf(proxy.receive(request({ from }), ALICE, UDP), 404);
   });
 });
