@@ -208,7 +208,10 @@ export class ViaTemplates {
   }
 
   /** With the transport, as requests of the dialog have to come back by it. An address and port without one are for UDP
-   *  (RFC 3263 4.1), in a sips URI for TLS. A sips URI where the Request-URI is one (16.6 step 4, RFC 5630 3.1.3). */
+   *  (RFC 3263 4.1), in a sips URI for TLS. A sips URI where the Request-URI is one (16.6 step 4, RFC 5630 3.1.3).
+   *
+   *  Departs from RFC 5630 5.3, which has no transport=tls: a SIP URI without it would have the rest of a dialog come by UDP to a
+   *  port where TLS is, and a SIPS URI would ask of the next hops what the caller did not. Peers write it, too. */
   #uri(sentBy: string, socket: number, isSips: boolean): string {
     const { transport } = this.#sockets[socket]!;
     if (!isSips || !isSecure(transport)) return `sip:${sentBy}${TRANSPORT_PARAMS[transport]};lr`;
