@@ -29,6 +29,10 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'drain.deadlineSec': 'test/runtime/reload/reload.test.ts',
   'drain.signalDeadlineMs': 'test/runtime/reload/reload.test.ts',
   'reload.keep': 'test/runtime/reload/reload.test.ts',
+  'trace.sample': 'test/flows/trace.test.ts, test/runtime/reload/reload.test.ts',
+  'trace.maskHeaders': 'test/flows/trace.test.ts, test/runtime/trace/hep-export.test.ts',
+  'trace.maskHeaders[]': 'where trace.maskHeaders is',
+  'hep.sample': 'where trace.sample is',
 };
 
 const DOMAIN = 'biloxi.example';
