@@ -31,8 +31,8 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'reload.keep': 'test/runtime/reload/reload.test.ts',
   'trace.sample': 'test/flows/trace.test.ts, test/runtime/reload/reload.test.ts',
   'trace.maskHeaders': 'test/flows/trace.test.ts, test/runtime/trace/hep-export.test.ts',
-  'trace.maskHeaders[]': 'where trace.maskHeaders is',
-  'hep.sample': 'where trace.sample is',
+  'trace.maskHeaders[]': 'read where trace.maskHeaders is',
+  'hep.sample': 'read where trace.sample is',
 };
 
 const DOMAIN = 'biloxi.example';
