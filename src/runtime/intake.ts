@@ -50,7 +50,7 @@ const STREAM_BATCH = RECEIVE_BATCH;
 /** Pause when there was no slot for the next of them. */
 const STREAM_RETRY_MS = 1;
 
-/** Slots that are offered to the kernel at the least. Each costs it and us some cache lines, which are cold where datagrams are few. */
+/** Slots that are offered to the kernel where hardly any datagrams come. Each costs it and us some cache lines, which are cold then. */
 const NARROW_BATCH = 8;
 
 export class Intake {
@@ -71,7 +71,7 @@ export class Intake {
   #freeJumboCount = 0;
   /** Slots that the receive plan names. */
   #planned = 0;
-  /** How many of them the next round offers: all as long as they fill, else twice what came last. */
+  /** How many of them the next round offers: all of them, but few where hardly any datagrams came last. */
   #width = RECEIVE_BATCH;
   readonly #topSources: TopSourcesWriter | null;
   #isFull = false;
@@ -139,7 +139,7 @@ export class Intake {
     const count = receiveBatch(width, mayWait ? (this.#hasStreamed ? STREAM_RETRY_MS : waitMs) : 0);
     if (mayWait && streams?.isNotified()) streamed = this.#takeStreamed(streams);
     this.#isFull = count === width || this.#hasStreamed;
-    this.#width = count === width ? RECEIVE_BATCH : Math.max(NARROW_BATCH, count * 2);
+    this.#width = count > NARROW_BATCH >> 1 ? RECEIVE_BATCH : NARROW_BATCH;
     if (count === 0) return streamed;
     this.#dispatch(count);
     // The latest that were planned come next: where datagrams are few, they land in slots that the cache still has.
