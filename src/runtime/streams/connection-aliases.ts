@@ -12,7 +12,7 @@ import { ParamView, readParam } from '../../sip/params.ts';
 import { defaultPortOf } from '../../sip/transport.ts';
 import type { ViaView } from '../../sip/via.ts';
 import { type CertificateNames, isFor } from '../tls/sip-identities.ts';
-import { peerHash, type TableEntry } from './connection-table.ts';
+import { isReusableTo, peerHash, type TableEntry } from './connection-table.ts';
 import type { TopVia } from './top-via.ts';
 
 /** A connection that may get an alias. */
@@ -88,17 +88,7 @@ export class ConnectionAliases<Entry extends AliasedEntry> {
     for (let i = aliases.length - 1; i >= 0; i--) {
       const alias = aliases[i]!;
       const { entry } = alias;
-      if (
-        entry.isReusable &&
-        alias.port === port &&
-        entry.a0 === a0 &&
-        entry.a1 === a1 &&
-        entry.a2 === a2 &&
-        entry.a3 === a3 &&
-        entry.family === family &&
-        entry.transport === transport &&
-        isPeer(alias, serverName)
-      ) {
+      if (alias.port === port && isReusableTo(entry, transport, family, a0, a1, a2, a3) && isPeer(alias, serverName)) {
         return entry;
       }
     }

@@ -90,14 +90,8 @@ export class ConnectionTable<Entry extends TableEntry> {
     let entry: TableEntry | null = this.#byPeer.get(peerHash(transport, port, a0, a1, a2, a3)) ?? null;
     for (; entry !== null; entry = entry.nextOfHash) {
       if (
-        entry.isReusable &&
         entry.port === port &&
-        entry.a0 === a0 &&
-        entry.a1 === a1 &&
-        entry.a2 === a2 &&
-        entry.a3 === a3 &&
-        entry.family === family &&
-        entry.transport === transport &&
+        isReusableTo(entry, transport, family, a0, a1, a2, a3) &&
         (serverName === '' || entry.serverName === serverName)
       ) {
         return entry as Entry;
@@ -120,6 +114,27 @@ export class ConnectionTable<Entry extends TableEntry> {
     if (count === 1) this.#bySource.delete(source);
     else this.#bySource.set(source, count - 1);
   }
+}
+
+/** Whether what is for an address may go by a connection, as far as that does not depend on the port. */
+export function isReusableTo(
+  entry: TableEntry,
+  transport: number,
+  family: number,
+  a0: number,
+  a1: number,
+  a2: number,
+  a3: number,
+): boolean {
+  return (
+    entry.isReusable &&
+    entry.a0 === a0 &&
+    entry.a1 === a1 &&
+    entry.a2 === a2 &&
+    entry.a3 === a3 &&
+    entry.family === family &&
+    entry.transport === transport
+  );
 }
 
 /** 31 bits, so that a Map keeps it as a small integer. */
