@@ -634,11 +634,16 @@ export class Supervisor {
     clearTimeout(this.#spareTimer);
     this.#spareTimer = setTimeout(() => {
       Atomics.store(this.#wantsSpare, 0, 0);
-      const task: RehearsalTask = { config, budgetMs: config.rehearsalMs, wanted: this.#wantsSpare };
       // A thread that dies of it, or is ended with the pool, is nobody's loss: the pool grows another.
-      this.#pool.run(task, { name: 'waitInTheWings' }).catch(() => undefined);
+      this.#rehearseSpare(config.rehearsalMs).catch(() => undefined);
     }, SPARE_REHEARSAL_DELAY_MS);
     this.#spareTimer.unref();
+  }
+
+  /** Gives the spare thread this to do; the pool starts one for it if there is none. */
+  #rehearseSpare(budgetMs: number): Promise<void> {
+    const task: RehearsalTask = { config: this.#options.config, budgetMs, wanted: this.#wantsSpare };
+    return this.#pool.run(task, { name: 'waitInTheWings' });
   }
 
   /** A thread has ended before it took a task. If it could not even load its code (a package that is being exchanged under us, no
@@ -646,11 +651,7 @@ export class Supervisor {
    *  one, until that works. */
   #noteFailedThread(error: unknown): void {
     if (this.#isStopping) return;
-    if (!this.#isUp) {
-      this.#firstCrash ??= error;
-      this.#isStopping = true;
-      return;
-    }
+    if (this.#endsStart(error)) return;
     if (!this.#lacksThreads) {
       const hint = 'threads can be started again once what the error names is there';
       this.#log.error({ err: error, hint }, 'a thread could not start; trying again');
@@ -658,8 +659,7 @@ export class Supervisor {
     this.#lacksThreads = true;
     clearTimeout(this.#threadTimer);
     this.#threadTimer = setTimeout(() => {
-      const task: RehearsalTask = { config: this.#options.config, budgetMs: 0, wanted: this.#wantsSpare };
-      this.#pool.run(task, { name: 'waitInTheWings' }).then(
+      this.#rehearseSpare(0).then(
         () => {
           this.#lacksThreads = false;
         },
@@ -667,6 +667,14 @@ export class Supervisor {
       );
     }, THREAD_RETRY_MS);
     this.#threadTimer.unref();
+  }
+
+  /** Before every shard has served, the first failure ends the start. False: that is over. */
+  #endsStart(error: unknown): boolean {
+    if (this.#isUp) return false;
+    this.#firstCrash ??= error;
+    this.#isStopping = true;
+    return true;
   }
 
   /** What a shard whose thread is over has left behind, so that a successor can go on. */
@@ -679,11 +687,7 @@ export class Supervisor {
   }
 
   async #recover(shard: number, error: unknown): Promise<void> {
-    if (!this.#isUp) {
-      this.#firstCrash ??= error;
-      this.#isStopping = true;
-      return;
-    }
+    if (this.#endsStart(error)) return;
     this.#crashes[shard]!++;
     this.#counters.count(COUNTER.shard_crashes_total);
     this.#noteCrash();
