@@ -9,10 +9,9 @@
 import { constants } from 'node:os';
 import { type CLOSE_REASONS, COUNTER, type Counters } from '../../observe/counters.ts';
 import { FRAME, FRAME_FAULT, StreamFramer } from '../../sip/stream-framing.ts';
-import type { CertificateNames } from '../tls/sip-identities.ts';
 import type { AddressWords } from './address-words.ts';
 import type { AliasedEntry } from './connection-aliases.ts';
-import type { TableEntry } from './connection-table.ts';
+import { type ConnectionIdentity, errnoOf, IdentifiedConnection } from './identified-connection.ts';
 import { SentRequests } from './sent-requests.ts';
 
 export type CloseReason = (typeof CLOSE_REASONS)[number];
@@ -81,25 +80,6 @@ export interface Place {
   readonly a3: number;
 }
 
-/** Who is at both ends. */
-export interface ConnectionIdentity {
-  readonly number: number;
-  /** Index of the listening point that it belongs to. */
-  readonly socket: number;
-  /** TRANSPORT. */
-  readonly transport: number;
-  readonly peer: AddressWords;
-  readonly port: number;
-  /** NO_ADDRESS unless the listening point is a wildcard. */
-  readonly local: AddressWords;
-  /** The address that it was accepted from; null: we opened it. */
-  readonly source: string | null;
-  /** The domain that it leads to, of TLS, which its certificate has been checked for; empty: none, or any. */
-  readonly serverName: string;
-  /** Of the certificate that the client has proved to be its own, if aliases are for it (RFC 5923 9.2); null: none. */
-  readonly peerNames: CertificateNames | null;
-}
-
 /** What a connection runs over: a socket of Node, or one of plain-sockets.ts. */
 export interface ByteSocket {
   readonly destroyed: boolean;
@@ -149,22 +129,7 @@ const FIRST_FINAL = '2'.charCodeAt(0);
 const SIP_SLASH = 0x2f504953;
 const ACK_SPACE = 0x204b4341;
 
-export class Connection implements LiveConnection {
-  readonly number: number;
-  readonly socketIndex: number;
-  readonly transport: number;
-  readonly family: number;
-  readonly port: number;
-  readonly a0: number;
-  readonly a1: number;
-  readonly a2: number;
-  readonly a3: number;
-  readonly local: AddressWords;
-  readonly source: string | null;
-  readonly serverName: string;
-  readonly peerNames: CertificateNames | null;
-  nextOfHash: TableEntry | null = null;
-
+export class Connection extends IdentifiedConnection implements LiveConnection {
   readonly #host: ConnectionHost;
   readonly #socket: ByteSocket;
   readonly #framer: StreamFramer;
@@ -200,19 +165,7 @@ export class Connection implements LiveConnection {
 
   /** `opening`: of a connection that is not there yet; null: it was accepted. */
   constructor(socket: ByteSocket, identity: ConnectionIdentity, host: ConnectionHost, opening: Opening | null = null) {
-    this.number = identity.number;
-    this.socketIndex = identity.socket;
-    this.transport = identity.transport;
-    this.family = identity.peer.family;
-    this.port = identity.port;
-    this.a0 = identity.peer.a0;
-    this.a1 = identity.peer.a1;
-    this.a2 = identity.peer.a2;
-    this.a3 = identity.peer.a3;
-    this.local = identity.local;
-    this.source = identity.source;
-    this.serverName = identity.serverName;
-    this.peerNames = identity.peerNames;
+    super(identity);
     this.#socket = socket;
     this.#host = host;
     this.#framer = new StreamFramer(host.settings.messageBytes);
@@ -222,7 +175,7 @@ export class Connection implements LiveConnection {
     socket.on('data', (bytes, end = bytes.length, view = viewOf(bytes)) => this.#onData(bytes, view, end));
     socket.on('end', () => this.#onEnd());
     socket.on('error', (error: NodeJS.ErrnoException) => {
-      this.#errno = constants.errno[error.code as keyof typeof constants.errno] ?? constants.errno.EIO;
+      this.#errno = errnoOf(error);
     });
     socket.on('close', () => this.#onClose());
     if (opening !== null) socket.on(opening.event, () => this.#onOpen(opening));

@@ -44,7 +44,6 @@ import {
   type CloseReason,
   Connection,
   type ConnectionHost,
-  type ConnectionIdentity,
   type LiveConnection,
   type Opening,
   type Place,
@@ -52,6 +51,7 @@ import {
 } from './connection.ts';
 import { ConnectionAliases } from './connection-aliases.ts';
 import { ConnectionTable } from './connection-table.ts';
+import type { ConnectionIdentity } from './identified-connection.ts';
 import { PlainSocket, PlainSockets } from './plain-sockets.ts';
 import { TopVia } from './top-via.ts';
 import { WebSocketConnection } from './web-socket-connection.ts';

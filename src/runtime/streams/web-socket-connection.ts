@@ -13,9 +13,8 @@ import type { Config } from '../../config/schema.ts';
 import { COUNTER } from '../../observe/counters.ts';
 import { FRAME_FAULT } from '../../sip/stream-framing.ts';
 import { CONTENT, contentOf, contentStart } from '../../sip/web-socket-framing.ts';
-import type { AddressWords } from './address-words.ts';
-import type { CloseReason, ConnectionHost, ConnectionIdentity, LiveConnection } from './connection.ts';
-import type { TableEntry } from './connection-table.ts';
+import type { CloseReason, ConnectionHost, LiveConnection } from './connection.ts';
+import { type ConnectionIdentity, errnoOf, IdentifiedConnection } from './identified-connection.ts';
 import { SentRequests } from './sent-requests.ts';
 
 /** How long the other end may take to answer that the WebSocket is closed. */
@@ -33,23 +32,9 @@ const CLOSE_CODES: { readonly [reason in CloseReason]?: number } = {
 };
 const NORMAL_CLOSURE = 1000;
 
-export class WebSocketConnection implements LiveConnection {
-  readonly number: number;
-  readonly socketIndex: number;
-  readonly transport: number;
-  readonly family: number;
-  readonly port: number;
-  readonly a0: number;
-  readonly a1: number;
-  readonly a2: number;
-  readonly a3: number;
-  readonly local: AddressWords;
-  readonly source: string | null;
-  readonly serverName = '';
-  readonly peerNames = null;
+export class WebSocketConnection extends IdentifiedConnection implements LiveConnection {
   readonly isReusable = false;
   readonly isHalfClosed = false;
-  nextOfHash: TableEntry | null = null;
 
   readonly #host: ConnectionHost;
   readonly #webSocket: WebSocket;
@@ -85,17 +70,7 @@ export class WebSocketConnection implements LiveConnection {
     host: ConnectionHost,
     { pingSec }: Config['webSocket'],
   ) {
-    this.number = identity.number;
-    this.socketIndex = identity.socket;
-    this.transport = identity.transport;
-    this.family = identity.peer.family;
-    this.port = identity.port;
-    this.a0 = identity.peer.a0;
-    this.a1 = identity.peer.a1;
-    this.a2 = identity.peer.a2;
-    this.a3 = identity.peer.a3;
-    this.local = identity.local;
-    this.source = identity.source;
+    super(identity);
     this.#webSocket = webSocket;
     this.#socket = socket;
     this.#host = host;
@@ -112,7 +87,7 @@ export class WebSocketConnection implements LiveConnection {
     // After the library has read them.
     socket.on('data', (chunk: Buffer) => this.#onBytes(chunk));
     socket.on('error', (error: NodeJS.ErrnoException) => {
-      this.#errno = constants.errno[error.code as keyof typeof constants.errno] ?? constants.errno.EIO;
+      this.#errno = errnoOf(error);
     });
   }
 

@@ -154,7 +154,7 @@ async function notSentTo(pair: IssuedCertificate): Promise<void> {
   expect(came).toBe('');
 }
 
-/** Connects `count` times; how many of them are reset. */
+/** Connects `count` times; how many of them are reset, once that are `atLeast` so many. */
 async function resetOf(count: number, atLeast: number, from: (i: number) => string): Promise<number> {
   const refusedBefore = (await counters())['stream_refused_total']!;
   const peers: TcpPeer[] = [];
