@@ -44,6 +44,7 @@ describe('the files of the page', () => {
     for (const [path, type] of [
       ['/', 'text/html; charset=utf-8'],
       ['/live/live.js', 'text/javascript; charset=utf-8'],
+      ['/live/palette.css', 'text/css; charset=utf-8'],
       ['/live/live.css', 'text/css; charset=utf-8'],
       ['/live/icon.svg', 'image/svg+xml'],
     ] as const) {
