@@ -18,25 +18,30 @@ export interface KeptConfig {
   readonly text: string;
 }
 
+/** The directory cannot be used, and why; or only this file of it cannot be read. */
+export type KeptConfigsTrouble = (error: unknown, unreadable: string | null) => void;
+
 const NAME = /^(\d{6,})-(\d{4}-\d{2}-\d{2}T)(\d{2})(\d{2})(\d{2})Z\.yaml$/;
 
 export class KeptConfigs {
   readonly #directory: string | null;
-  readonly #onTrouble: (error: unknown) => void;
+  readonly #onTrouble: KeptConfigsTrouble;
   /** The oldest first. */
   #kept: KeptConfig[] = [];
+  /** The highest there is a file with, readable or not. */
+  #lastNumber = 0;
 
-  /** Finds those of earlier runs. `onTrouble`: the directory cannot be used, and why. */
-  constructor(directory: string | null, onTrouble: (error: unknown) => void) {
+  /** Finds those of earlier runs. One that cannot be read hides itself alone, and stays where it is. */
+  constructor(directory: string | null, onTrouble: KeptConfigsTrouble) {
     this.#directory = directory;
     this.#onTrouble = onTrouble;
     if (directory === null) return;
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
-      this.#kept = readdirSync(directory).flatMap((name) => readKept(directory, name));
+      this.#kept = readdirSync(directory).flatMap((name) => this.#find(directory, name));
       this.#kept.sort((a, b) => a.number - b.number);
     } catch (error) {
-      onTrouble(error);
+      onTrouble(error, null);
     }
   }
 
@@ -55,11 +60,26 @@ export class KeptConfigs {
   add(text: string, keep: number, now: Date): void {
     const current = this.#kept.at(-1);
     if (current?.text !== text) {
-      const number = (current?.number ?? 0) + 1;
+      const number = ++this.#lastNumber;
       const takenAt = `${now.toISOString().slice(0, 19)}Z`;
       this.#kept.push({ number, takenAt, file: this.#write(number, takenAt, text), text });
     }
     while (this.#kept.length > keep) this.#remove(this.#kept.shift()!);
+  }
+
+  /** None for a file that is not one of ours. */
+  #find(directory: string, name: string): KeptConfig[] {
+    const [, digits, day, hours, minutes, seconds] = NAME.exec(name) ?? [];
+    if (digits === undefined) return [];
+    const number = Number(digits);
+    this.#lastNumber = Math.max(this.#lastNumber, number);
+    const file = join(directory, name);
+    try {
+      return [{ number, takenAt: `${day}${hours}:${minutes}:${seconds}Z`, file, text: readFileSync(file, 'utf8') }];
+    } catch (error) {
+      this.#onTrouble(error, file);
+      return [];
+    }
   }
 
   #write(number: number, takenAt: string, text: string): string | null {
@@ -73,7 +93,7 @@ export class KeptConfigs {
       renameSync(`${file}.new`, file);
       return file;
     } catch (error) {
-      this.#onTrouble(error);
+      this.#onTrouble(error, null);
       return null;
     }
   }
@@ -83,16 +103,7 @@ export class KeptConfigs {
     try {
       unlinkSync(file);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.#onTrouble(error);
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') this.#onTrouble(error, null);
     }
   }
-}
-
-/** None for a file that is not one of ours. */
-function readKept(directory: string, name: string): KeptConfig[] {
-  const [, number, day, hours, minutes, seconds] = NAME.exec(name) ?? [];
-  if (number === undefined) return [];
-  const file = join(directory, name);
-  const takenAt = `${day}${hours}:${minutes}:${seconds}Z`;
-  return [{ number: Number(number), takenAt, file, text: readFileSync(file, 'utf8') }];
 }

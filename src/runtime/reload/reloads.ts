@@ -57,12 +57,19 @@ export class Reloads implements ConfigOperations {
     this.#parts = parts;
     this.#running = parts.config;
     this.#fingerprint = fingerprintOf(parts.config);
-    this.#kept = new KeptConfigs(parts.directory, (error) =>
+    this.#kept = new KeptConfigs(parts.directory, (error, unreadable) => {
+      if (unreadable !== null) {
+        parts.log.warn(
+          { err: error, file: unreadable },
+          'a configuration that was kept cannot be read: nobody can return to it',
+        );
+        return;
+      }
       parts.log.warn(
         { err: error, directory: parts.directory },
         'configurations cannot be kept there, only in memory; choose another directory with reload.directory',
-      ),
-    );
+      );
+    });
     if (parts.text !== null) this.#kept.add(parts.text, parts.config.reload.keep, new Date());
   }
 

@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -13,7 +13,10 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 const AT = new Date('2026-11-29T18:01:09.500Z');
 const open = (directory: string | null = join(folder, 'kept')) => {
   const troubles: unknown[] = [];
-  return { kept: new KeptConfigs(directory, (error) => troubles.push(error)), troubles };
+  const unreadable: string[] = [];
+  const onTrouble = (error: unknown, file: string | null) =>
+    file === null ? troubles.push(error) : unreadable.push(file);
+  return { kept: new KeptConfigs(directory, onTrouble), troubles, unreadable };
 };
 
 describe('the last good configurations', () => {
@@ -38,6 +41,25 @@ describe('the last good configurations', () => {
     writeFileSync(join(folder, 'kept', 'notes.txt'), 'not ours');
     expect(open().kept.list).toHaveLength(3);
   });
+
+  it.each([1, 2, 3])(
+    'are there without the one that cannot be read (number %i of 3), which stays and is named',
+    (number) => {
+      const { kept } = open();
+      for (const text of ['a', 'b', 'c']) kept.add(text, 10, AT);
+      const file = kept.list.find((one) => one.number === number)!.file!;
+      // Unreadable for root, too.
+      rmSync(file);
+      mkdirSync(file);
+      const next = open();
+      const readable = [3, 2, 1].filter((other) => other !== number);
+      expect(next.kept.list.map((one) => one.number)).toEqual(readable);
+      expect([next.unreadable, next.troubles]).toEqual([[file], []]);
+      next.kept.add('d', 10, AT);
+      expect(open().kept.list.map((one) => one.number)).toEqual([4, ...readable]);
+      expect(statSync(file).isDirectory()).toBe(true);
+    },
+  );
 
   it('are so many at the most', () => {
     const { kept } = open();
