@@ -19,6 +19,7 @@ export class ServiceNotifier {
   readonly watchdogMs: number;
   readonly #onTrouble: (text: string) => void;
   #hasTrouble = false;
+  #isStopping = false;
   #timer: NodeJS.Timeout | undefined;
 
   /** Without NOTIFY_SOCKET every method does nothing. `onTrouble`: told once, a line. */
@@ -31,17 +32,19 @@ export class ServiceNotifier {
     if (path !== '' && this.#path === null) this.#tellTrouble(`NOTIFY_SOCKET=${path} is no path`);
   }
 
+  /** Says nothing once the server stops: a reload then, or one that was under way, must not take that back. */
   ready(status: string): void {
-    this.#send('READY=1', `STATUS=${status}`);
+    if (!this.#isStopping) this.#send('READY=1', `STATUS=${status}`);
   }
 
-  /** `ready` follows. */
+  /** `ready` follows. As silent as that during a stop. */
   reloading(): void {
-    this.#send('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
+    if (!this.#isStopping) this.#send('RELOADING=1', `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
   }
 
   /** `limitMs`: how long that takes at the most. */
   stopping(status: string, limitMs: number): void {
+    this.#isStopping = true;
     this.#send('STOPPING=1', `STATUS=${status}`, `EXTEND_TIMEOUT_USEC=${limitMs * 1000}`);
   }
 

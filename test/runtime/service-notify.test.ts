@@ -54,6 +54,18 @@ describe('a service manager', () => {
     ]);
   });
 
+  it('hears of no reload once the server stops: not of one that comes, not of the end of one that was under way', () => {
+    const { notifier } = notifierOf();
+    notifier.reloading();
+    notifier.stopping('after SIGTERM', 6000);
+    notifier.ready('udp:127.0.0.1:5060');
+    notifier.reloading();
+    notifier.ready('udp:127.0.0.1:5060');
+    notifier.status('draining');
+    const names = told().map((fields) => Object.keys(fields)[0]);
+    expect(names).toEqual(['RELOADING', 'STOPPING', 'STATUS']);
+  });
+
   it('is found in the abstract name space', () => {
     const other = new FakeSystemd(`@strowger-notify-${process.pid}`);
     new ServiceNotifier({ NOTIFY_SOCKET: other.path }, () => undefined).ready('x');
