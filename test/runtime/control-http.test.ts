@@ -144,13 +144,22 @@ describe('a request without the token', () => {
     expect(refused).toBe(1);
   });
 
-  it('is not looked at any more after ten of them, be the token right', async () => {
+  const wrong = (number: number) => ({ ...RIGHT, authorization: `Bearer wrong-${number}` });
+
+  it('is not looked at any more after ten guesses, be the token right', async () => {
     await open();
-    const wrong = { ...RIGHT, authorization: 'Bearer wrong' };
-    for (let i = 0; i < 10; i++) expect(await post(STATUS, wrong)).toMatchObject({ status: 401 });
+    for (let i = 0; i < 10; i++) expect(await post(STATUS, wrong(i))).toMatchObject({ status: 401 });
     const { status, headers } = await post(STATUS);
     expect(status).toBe(429);
     expect(Number(headers['retry-after'])).toBeGreaterThan(0);
+  });
+
+  it('shuts out nobody who has been there with the token', async () => {
+    await open();
+    expect(await post(STATUS)).toMatchObject({ status: 200 });
+    for (let i = 0; i < 10; i++) expect(await post(STATUS, wrong(i))).toMatchObject({ status: 401 });
+    expect(await post(STATUS, wrong(10))).toMatchObject({ status: 429 });
+    expect(await post(STATUS)).toMatchObject({ status: 200 });
   });
 
   it('is refused where there is none to give', async () => {
@@ -193,22 +202,50 @@ describe('a page from elsewhere, in a browser that has the token', () => {
 });
 
 describe('the gate', () => {
-  it('forgets failures after a minute, and those of others are not its business', () => {
+  const RIGHT_ONE = `Bearer ${TOKEN}`;
+  const guess = (gate: TokenGate, address: string, count = 10) =>
+    Array.from({ length: count }, (_, i) => gate.admit(`Bearer wrong-${i}`, address));
+
+  it('forgets guesses after a minute, and those of others are not its business', () => {
     let nowMs = 0;
     const gate = new TokenGate(tokenFile, () => nowMs);
-    for (let i = 0; i < 10; i++) expect(gate.admit('Bearer wrong', '192.0.2.1')).toBe('wrong token');
-    expect(gate.admit(`Bearer ${TOKEN}`, '192.0.2.1')).toBe('limited');
+    expect(new Set(guess(gate, '192.0.2.1'))).toEqual(new Set(['wrong token']));
+    expect(gate.admit(RIGHT_ONE, '192.0.2.1')).toBe('limited');
     expect(gate.retryAfterSec('192.0.2.1')).toBe(60);
-    expect(gate.admit(`Bearer ${TOKEN}`, '192.0.2.2')).toBe('granted');
+    expect(gate.admit(RIGHT_ONE, '192.0.2.2')).toBe('granted');
     nowMs = 60_000;
-    expect(gate.admit(`Bearer ${TOKEN}`, '192.0.2.1')).toBe('granted');
+    expect(gate.admit(RIGHT_ONE, '192.0.2.1')).toBe('granted');
+  });
+
+  it('lets the right token in from where it has come within a day, whatever else comes from there', () => {
+    let nowMs = 0;
+    const gate = new TokenGate(tokenFile, () => nowMs);
+    expect(gate.admit(RIGHT_ONE, '192.0.2.1')).toBe('granted');
+    guess(gate, '192.0.2.1');
+    expect(gate.admit(RIGHT_ONE, '192.0.2.1')).toBe('granted');
+    expect(gate.admit('Bearer wrong-10', '192.0.2.1')).toBe('limited');
+    nowMs = 24 * 3600_000;
+    guess(gate, '192.0.2.1');
+    expect(gate.admit(RIGHT_ONE, '192.0.2.1')).toBe('limited');
+  });
+
+  it('takes none and the same wrong one again for no guess', () => {
+    const gate = new TokenGate(tokenFile, () => 0);
+    for (let i = 0; i < 100; i++) expect(gate.admit('Bearer the-one-of-before', '192.0.2.1')).toBe('wrong token');
+    for (let i = 0; i < 100; i++) expect(gate.admit(undefined, '192.0.2.1')).toBe('no token');
+    expect(gate.admit(RIGHT_ONE, '192.0.2.1')).toBe('granted');
   });
 
   it('remembers a bounded number of addresses', () => {
     const gate = new TokenGate(tokenFile, () => 0);
-    for (let i = 0; i < 10; i++) gate.admit(undefined, 'first');
-    for (let i = 0; i < 1000; i++) gate.admit(undefined, `address-${i}`);
-    expect(gate.admit(undefined, 'first')).toBe('no token');
+    gate.admit(RIGHT_ONE, 'known');
+    guess(gate, 'known');
+    guess(gate, 'first');
+    for (let i = 0; i < 1000; i++) gate.admit('Bearer wrong', `address-${i}`);
+    expect(gate.admit('Bearer wrong', 'first')).toBe('wrong token');
+    for (let i = 0; i < 1000; i++) gate.admit(RIGHT_ONE, `address-${i}`);
+    guess(gate, 'known');
+    expect(gate.admit(RIGHT_ONE, 'known')).toBe('limited');
   });
 
   it.each([

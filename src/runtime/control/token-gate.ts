@@ -1,5 +1,6 @@
-/** Who may control the server over HTTP: whoever has the token that lies in a file. Wrong tokens of one address are answered a few
- *  times a minute and then no longer looked at. Main thread, cold. */
+/** Who may control the server over HTTP: whoever has the token that lies in a file. Of one address a few different wrong tokens are
+ *  answered a minute, and then nothing of it is looked at any more, unless the right one has come from it before: whoever shares an
+ *  address with others (a proxy in front, a machine with many users) is not shut out by them. Main thread, cold. */
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -9,10 +10,12 @@ const MAX_TOKEN_CHARS = 512;
 /** RFC 6750 section 2.1: b64token. */
 const TOKEN = /^[A-Za-z0-9._~+/-]+=*$/;
 
-/** Failures of one address within a window; further requests of it are turned away until the window ends. */
-const MAX_FAILURES = 10;
+/** Guesses of one address within a window; further requests of it are turned away until the window ends. */
+const MAX_GUESSES = 10;
 const WINDOW_MS = 60_000;
-/** Addresses that are remembered; the one whose window began first goes. */
+/** For so long an address is one that the right token comes from. */
+const KNOWN_MS = 24 * 3600_000;
+/** Addresses that are remembered of each kind; the one that came first goes. */
 const MAX_ADDRESSES = 1000;
 
 export type Admission = 'granted' | 'no token' | 'wrong token' | 'limited' | 'unreadable';
@@ -41,7 +44,10 @@ export function readToken(file: string): { readonly token: string } | { readonly
 export class TokenGate {
   readonly #file: string;
   readonly #nowMs: () => number;
-  readonly #failures = new Map<string, { count: number; readonly sinceMs: number }>();
+  /** By address: hashes of the wrong tokens. The same one again, of a program that has not heard of another, is no further guess. */
+  readonly #guesses = new Map<string, { readonly hashes: Set<string>; readonly sinceMs: number }>();
+  /** By address: until when the right token counts as coming from there. */
+  readonly #known = new Map<string, number>();
 
   constructor(file: string, nowMs: () => number = () => performance.now()) {
     this.#file = file;
@@ -50,30 +56,43 @@ export class TokenGate {
 
   /** `authorization`: the header (RFC 6750); `address`: who asks. The file is read anew each time, so that a token can be exchanged. */
   admit(authorization: string | undefined, address: string): Admission {
-    if (this.retryAfterSec(address) > 0) return 'limited';
+    const [, given] = /^Bearer +(\S+) *$/i.exec(authorization ?? '') ?? [];
+    if (given === undefined) return 'no token';
+    const isLimited = this.retryAfterSec(address) > 0;
+    if (isLimited && (this.#known.get(address) ?? 0) <= this.#nowMs()) return 'limited';
     const read = readToken(this.#file);
     if ('problem' in read) return 'unreadable';
-    const [, given] = /^Bearer +(\S+) *$/i.exec(authorization ?? '') ?? [];
-    if (given === undefined) return this.#fail(address, 'no token');
-    return isSame(given, read.token) ? 'granted' : this.#fail(address, 'wrong token');
+    if (isSame(given, read.token)) {
+      remember(this.#known, address, this.#nowMs() + KNOWN_MS);
+      return 'granted';
+    }
+    if (isLimited) return 'limited';
+    this.#noteGuess(address, given);
+    return 'wrong token';
   }
 
-  /** Until an address that has failed too often may try again; 0: it may. */
+  /** Until an address that has guessed too often may try again; 0: it may. */
   retryAfterSec(address: string): number {
-    const failures = this.#failures.get(address);
-    if (failures === undefined) return 0;
-    const leftMs = failures.sinceMs + WINDOW_MS - this.#nowMs();
-    if (leftMs <= 0) this.#failures.delete(address);
-    return leftMs > 0 && failures.count >= MAX_FAILURES ? Math.ceil(leftMs / 1000) : 0;
+    const guesses = this.#guesses.get(address);
+    if (guesses === undefined) return 0;
+    const leftMs = guesses.sinceMs + WINDOW_MS - this.#nowMs();
+    if (leftMs <= 0) this.#guesses.delete(address);
+    return leftMs > 0 && guesses.hashes.size >= MAX_GUESSES ? Math.ceil(leftMs / 1000) : 0;
   }
 
-  #fail<Kind extends Admission>(address: string, kind: Kind): Kind {
-    const failures = this.#failures.get(address) ?? { count: 0, sinceMs: this.#nowMs() };
-    failures.count++;
-    this.#failures.set(address, failures);
-    if (this.#failures.size > MAX_ADDRESSES) this.#failures.delete(this.#failures.keys().next().value!);
-    return kind;
+  #noteGuess(address: string, given: string): void {
+    const there = this.#guesses.get(address);
+    const { hashes } = there ?? remember(this.#guesses, address, { hashes: new Set<string>(), sinceMs: this.#nowMs() });
+    hashes.add(hashOf(given).toString('base64'));
   }
+}
+
+/** As the last of them; the first goes if there are too many. */
+function remember<Value>(map: Map<string, Value>, address: string, value: Value): Value {
+  map.delete(address);
+  map.set(address, value);
+  if (map.size > MAX_ADDRESSES) map.delete(map.keys().next().value!);
+  return value;
 }
 
 /** Takes as long whatever is wrong: hashes have one length, and are compared to their end. */
