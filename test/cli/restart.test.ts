@@ -280,8 +280,8 @@ describe('strowger start --takeover', () => {
 });
 
 /** A successor that goes only so far. */
-async function greeted(): Promise<{ channel: LineChannel; inbox: number }> {
-  const { path, secret } = await ask<Invitation>('takeover.invite');
+async function greeted(invitation?: Invitation): Promise<{ channel: LineChannel; inbox: number }> {
+  const { path, secret } = invitation ?? (await ask<Invitation>('takeover.invite'));
   const inbox = openUnixDatagram('');
   const channel = new LineChannel(connect(`\0${path}`));
   channel.send({ secret, fdsTo: inbox.path, pid: process.pid });
@@ -313,14 +313,22 @@ describe('a successor that dies', () => {
   });
 
   it('or is none leaves it undisturbed', async () => {
-    await started();
-    const { path } = await ask<Invitation>('takeover.invite');
+    const first = await started();
+    const invitation = await ask<Invitation>('takeover.invite');
     await expect(ask('takeover.invite')).rejects.toThrow('another server is taking over from this one');
-    const channel = new LineChannel(connect(`\0${path}`));
-    channel.send({ secret: 'guessed', fdsTo: '@nobody', pid: 1 });
-    await channel.closed;
+    // Whoever is on the machine sees the path.
+    const call = () => new LineChannel(connect(`\0${invitation.path}`));
+    const silent = Array.from({ length: 100 }, call);
+    for (const greeting of [{ secret: 'guessed', fdsTo: '@nobody', pid: 1 }, {}]) {
+      const channel = call();
+      channel.send(greeting);
+      await channel.closed;
+    }
+    await first.saw('somebody has called who was not invited');
     await expectServing('undisturbed');
-    const { channel: other, inbox } = await greeted();
+    // The invitation is as good as before.
+    const { channel: other, inbox } = await greeted(invitation);
+    await Promise.all(silent.map(({ closed }) => closed));
     other.send({ do: 'something else' });
     await other.closed;
     close(inbox);

@@ -26,13 +26,15 @@ import type { Logger } from 'pino';
 import { LAYOUT_VERSION } from '../../memory/layout.ts';
 import { REFUSED, RequestError } from '../request-error.ts';
 import { close, createRelay, sendUnixDatagram } from '../udp-socket.ts';
-import { LineChannel } from './line-channel.ts';
+import { type ChannelMessage, LineChannel } from './line-channel.ts';
 
 /** Of what goes between the two, of keys and of branches: only servers of one version understand each other. */
 export const TAKEOVER_VERSION = 1;
 
 /** For the first line, and for the orders after the switch. */
 const GREETING_LIMIT_MS = 10_000;
+/** Callers that have not said the secret; the one that came first goes. */
+const MAX_STRANGERS = 64;
 /** A start, with its rehearsal. */
 const START_LIMIT_MS = 120_000;
 /** The successor's store: nobody takes datagrams meanwhile. */
@@ -42,6 +44,12 @@ export interface Invitation {
   /** In the abstract name space, without its zero. */
   readonly path: string;
   readonly secret: string;
+}
+
+interface Greeting {
+  readonly pid: number;
+  /** Where descriptors go to. */
+  readonly fdsTo: string;
 }
 
 export interface HandoverPorts {
@@ -73,21 +81,41 @@ export class Handover {
     this.#ports = ports;
   }
 
-  /** For a successor, who has to come soon. Throws a RequestError if there is one already. */
+  /** For a successor, who has to come soon. Throws a RequestError if there is one already.
+   *
+   *  Every user of the machine sees the path (/proc/net/unix) and may call there; only whoever knows the secret is the successor, and
+   *  others do not use up the invitation. */
   async invite(): Promise<Invitation> {
     if (this.#isBusy) throw new RequestError(REFUSED, 'another server is taking over from this one');
     this.#isBusy = true;
     const invitation = { path: `strowger-takeover-${randomUUID()}`, secret: randomUUID() };
-    const server = createServer((socket) => {
+    const strangers = new Set<LineChannel>();
+    let isOpen = true;
+    const end = () => {
+      isOpen = false;
       clearTimeout(timer);
       server.close();
-      const channel = new LineChannel(socket);
-      this.#handOver(channel, invitation.secret).finally(() => {
+      for (const stranger of strangers) stranger.close();
+      strangers.clear();
+    };
+    const welcome = async (channel: LineChannel) => {
+      strangers.add(channel);
+      if (strangers.size > MAX_STRANGERS) strangers.values().next().value!.close();
+      const greeting = greetingOf(await channel.receive(GREETING_LIMIT_MS), invitation.secret);
+      strangers.delete(channel);
+      if (greeting === null || !isOpen) {
+        channel.close();
+        if (isOpen) this.#ports.log.warn('a takeover is awaited, and somebody has called who was not invited');
+        return;
+      }
+      end();
+      await this.#handOver(channel, greeting).finally(() => {
         this.#isBusy = false;
       });
-    });
+    };
+    const server = createServer((socket) => void welcome(new LineChannel(socket)));
     const timer = setTimeout(() => {
-      server.close();
+      end();
       this.#isBusy = false;
     }, GREETING_LIMIT_MS);
     await new Promise<void>((resolve, reject) => {
@@ -97,11 +125,11 @@ export class Handover {
     return invitation;
   }
 
-  async #handOver(channel: LineChannel, secret: string): Promise<void> {
+  async #handOver(channel: LineChannel, successor: Greeting): Promise<void> {
     const { log } = this.#ports;
     let isSwitched = false;
     try {
-      const successor = await this.#greet(channel, secret);
+      this.#offer(channel, successor);
       if ((await channel.receive(START_LIMIT_MS))?.['do'] !== 'switch') throw new Error('it did not start');
       isSwitched = true;
       log.info({ successor: successor.pid }, 'handing over: the successor is up');
@@ -139,14 +167,9 @@ export class Handover {
     this.#relayFd = -1;
   }
 
-  async #greet(channel: LineChannel, secret: string): Promise<{ pid: number; fdsTo: string }> {
-    const { mode, sockets } = this.#ports;
-    const greeting = await channel.receive(GREETING_LIMIT_MS);
-    const { pid, fdsTo } = greeting ?? {};
-    if (greeting?.['secret'] !== secret || typeof pid !== 'number' || typeof fdsTo !== 'string') {
-      throw new Error('somebody else has called');
-    }
-    this.#ports.prepare(true);
+  #offer(channel: LineChannel, { fdsTo }: Greeting): void {
+    const { mode, sockets, prepare } = this.#ports;
+    prepare(true);
     sendUnixDatagram(
       fdsTo,
       Buffer.from('sockets'),
@@ -154,7 +177,6 @@ export class Handover {
     );
     const texts = sockets.map(({ text }) => text);
     channel.send({ version: TAKEOVER_VERSION, layout: LAYOUT_VERSION, mode, sockets: texts });
-    return { pid, fdsTo };
   }
 
   async #switch(channel: LineChannel, fdsTo: string): Promise<void> {
@@ -172,6 +194,13 @@ export class Handover {
       close(relay.sender);
     }
   }
+}
+
+/** null: whoever says this was not invited. */
+function greetingOf(message: ChannelMessage | null, secret: string): Greeting | null {
+  const { pid, fdsTo } = message ?? {};
+  if (message?.['secret'] !== secret || typeof pid !== 'number' || typeof fdsTo !== 'string') return null;
+  return { pid, fdsTo };
 }
 
 /** A file without a name. */
