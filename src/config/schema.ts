@@ -789,7 +789,7 @@ const settings = z.strictObject({
           reload: 'restart',
         }),
         messageBytes: about(z.int().min(1300).max(MAX_DATAGRAM_BYTES).default(MAX_DATAGRAM_BYTES), {
-          help: 'Longest message, headers and body together. A longer one is answered 413, and its connection is closed.',
+          help: 'Longest message, headers and body together. A longer one is answered 413, by WebSocket with the close code 1009, and its connection is closed.',
           reload: 'restart',
         }),
         messageSec: about(z.int().min(1).max(3600).default(10), {

@@ -19,9 +19,8 @@ const CR = 0x0d;
 const LF = 0x0a;
 const PING_BYTES = 4;
 
-/** One of CONTENT, for the whole message in `bytes`. */
-export function contentOf(bytes: Uint8Array): number {
-  const start = contentStart(bytes);
+/** One of CONTENT, for the whole message in `bytes`, whose content begins at `start`. */
+export function contentOf(bytes: Uint8Array, start: number): number {
   if (start === bytes.length) return isPing(bytes) ? CONTENT.PING : CONTENT.LINE_ENDS;
   let end = start;
   while (end < bytes.length && bytes[end] !== LF) end++;

@@ -3,7 +3,10 @@
  *
  *  A client of its kind is reached by it alone, so nobody looks for it by its address, and nothing takes its place once it is gone.
  *  While the shards are behind it is not read, so that TCP holds the peer back; a peer that does not read what it is sent is cut
- *  off, and so is one that answers no ping. */
+ *  off, and so is one that answers no ping.
+ *
+ *  A message that is too long ends it by 1009 (RFC 6455 7.4.1), where a stream of TCP is answered 413 first: a frame says how long
+ *  it is before any of it has come, so that there is no request yet to answer, and none is waited for. */
 
 import { isUtf8 } from 'node:buffer';
 import type { Socket } from 'node:net';
@@ -22,6 +25,8 @@ const CLOSING_MS = 2000;
 const LINE_END = Buffer.from('\r\n');
 /** A frame's own bytes, at the most. */
 const FRAME_HEADER_BYTES = 10;
+/** Those of a client's ping or pong (RFC 6455 5.2: masked; 5.5: at most 125 bytes are in it). */
+const CONTROL_HEADER_BYTES = 6;
 
 /** RFC 6455 7.4.1, by why we close; of others 1000, normal closure. */
 const CLOSE_CODES: { readonly [reason in CloseReason]?: number } = {
@@ -51,8 +56,14 @@ export class WebSocketConnection extends IdentifiedConnection implements LiveCon
   #errno = 0;
   #reason: CloseReason | null = null;
   #hasSpoken = false;
-  /** The bytes in hand have brought a message, or another frame that ends. */
+  /** Of the latest ping that was not answered (5.5.3: there need not be a pong for those before it); null: all were. */
+  #pong: Buffer | null = null;
+  /** The bytes in hand have brought a message. */
   #isWhole = false;
+  /** What of them was pings and pongs, which also come between the pieces of a message (5.4). */
+  #controlBytes = 0;
+  /** Bytes of a message that is not whole. */
+  #openBytes = 0;
   readonly #startedMs: number;
   #usedMs: number;
   #heardMs: number;
@@ -78,8 +89,8 @@ export class WebSocketConnection extends IdentifiedConnection implements LiveCon
     this.#startedMs = this.#usedMs = this.#heardMs = host.nowMs();
     webSocket.on('message', (message: Buffer, isBinary) => this.#onMessage(message, isBinary));
     webSocket.on('ping', (data: Buffer) => this.#onPing(data));
-    webSocket.on('pong', () => {
-      this.#isWhole = true;
+    webSocket.on('pong', (data: Buffer) => {
+      this.#controlBytes += CONTROL_HEADER_BYTES + data.length;
     });
     // Against the protocol, too long, or text that is none; the library has said so by its close code (1002, 1009, 1007).
     webSocket.on('error', () => this.#noteClosing('fault'));
@@ -108,11 +119,14 @@ export class WebSocketConnection extends IdentifiedConnection implements LiveCon
 
   /** One write for all that waits. */
   flush(): void {
-    if (this.#outputBytes === 0 || this.#webSocket.readyState !== WebSocket.OPEN) return;
+    if (!this.#hasOutput || this.#webSocket.readyState !== WebSocket.OPEN) return;
     const socket = this.#socket;
     socket.cork();
+    if (this.#pong !== null) this.#webSocket.pong(this.#pong);
     for (const bytes of this.#output) this.#webSocket.send(bytes, { binary: !this.#isText || !isUtf8(bytes) });
     socket.uncork();
+    this.#pong = null;
+    if (this.#outputBytes === 0) return;
     this.#host.counters.add(COUNTER.stream_bytes_sent_total, this.#outputBytes);
     this.#output.length = 0;
     this.#outputBytes = 0;
@@ -173,8 +187,12 @@ export class WebSocketConnection extends IdentifiedConnection implements LiveCon
     }
   }
 
+  get #hasOutput(): boolean {
+    return this.#outputBytes > 0 || this.#pong !== null;
+  }
+
   #queue(bytes: Buffer): void {
-    if (this.#outputBytes === 0) this.#host.noteOutput(this);
+    if (!this.#hasOutput) this.#host.noteOutput(this);
     this.#output.push(bytes);
     this.#outputBytes += bytes.length;
   }
@@ -190,9 +208,11 @@ export class WebSocketConnection extends IdentifiedConnection implements LiveCon
     this.#requests.noteHeard();
     this.#heardMs = this.#host.nowMs();
     this.#pingedMs = 0;
-    if (this.#isWhole) this.#messageSinceMs = 0;
-    else if (this.#messageSinceMs === 0) this.#messageSinceMs = this.#heardMs;
+    this.#openBytes = this.#isWhole ? 0 : Math.max(0, this.#openBytes + chunk.length - this.#controlBytes);
     this.#isWhole = false;
+    this.#controlBytes = 0;
+    if (this.#openBytes === 0) this.#messageSinceMs = 0;
+    else if (this.#messageSinceMs === 0) this.#messageSinceMs = this.#heardMs;
   }
 
   #onMessage(message: Buffer, isBinary: boolean): void {
@@ -201,7 +221,8 @@ export class WebSocketConnection extends IdentifiedConnection implements LiveCon
     this.#hasSpoken = true;
     this.#isText = !isBinary;
     this.#usedMs = this.#host.nowMs();
-    switch (contentOf(message)) {
+    const start = contentStart(message);
+    switch (contentOf(message, start)) {
       case CONTENT.PING:
         this.#host.counters.count(COUNTER.stream_pings_total);
         if (this.#isFullFor(LINE_END.length)) this.#abort('unread');
@@ -213,23 +234,31 @@ export class WebSocketConnection extends IdentifiedConnection implements LiveCon
         this.close('junk');
         return;
       default:
-        if (this.#refused.length === 0 && this.#deliver(message)) return;
-        if (this.#refused.push(message) > 1) return;
-        this.#host.counters.count(COUNTER.stream_stalls_total);
-        this.#webSocket.pause();
+        this.#take(start === 0 ? message : message.subarray(start));
     }
   }
 
+  #take(message: Buffer): void {
+    if (this.#refused.length === 0 && this.#deliver(message)) return;
+    if (this.#refused.push(message) > 1) return;
+    this.#host.counters.count(COUNTER.stream_stalls_total);
+    this.#webSocket.pause();
+  }
+
   #deliver(message: Buffer): boolean {
-    return this.#host.deliver(this, message, contentStart(message), message.length, FRAME_FAULT.NONE);
+    return this.#host.deliver(this, message, 0, message.length, FRAME_FAULT.NONE);
   }
 
   /** RFC 6455 5.5.3. */
   #onPing(data: Buffer): void {
-    this.#isWhole = true;
+    this.#controlBytes += CONTROL_HEADER_BYTES + data.length;
     if (!this.isOpen) return;
-    if (this.#isFullFor(data.length)) this.#abort('unread');
-    else this.#webSocket.pong(data);
+    if (this.#isFullFor(data.length)) {
+      this.#abort('unread');
+      return;
+    }
+    if (!this.#hasOutput) this.#host.noteOutput(this);
+    this.#pong = data;
   }
 
   #noteClosing(reason: CloseReason): void {
@@ -247,6 +276,7 @@ export class WebSocketConnection extends IdentifiedConnection implements LiveCon
     this.#reason = reason;
     this.#refused.length = this.#output.length = 0;
     this.#outputBytes = 0;
+    this.#pong = null;
     this.#host.closed(this, reason);
     const errno = this.#errno === 0 ? constants.errno.ECONNRESET : this.#errno;
     this.#requests.end(this.#errno !== 0, (shard, tag, flags) =>

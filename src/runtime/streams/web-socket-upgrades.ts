@@ -18,8 +18,8 @@ const SUBPROTOCOL = 'sip';
 const HINT = 'This is a SIP server. It speaks WebSocket here, subprotocol sip (RFC 7118).\n';
 /** A request line and its headers, cookies included. */
 const MAX_HEADER_BYTES = 16 * 1024;
-/** Pieces of a message; browsers send one. */
-const MAX_FRAGMENTS = 1024;
+/** Frames of a message, of which browsers send one, and pieces in which the bytes of a frame may come: each takes memory. */
+const MAX_PIECES = 1024;
 
 export interface UpgradeParts {
   readonly settings: Config['webSocket'];
@@ -45,7 +45,8 @@ export class WebSocketUpgrades {
       clientTracking: false,
       perMessageDeflate: false,
       maxPayload: parts.messageBytes,
-      maxFragments: MAX_FRAGMENTS,
+      maxFragments: MAX_PIECES,
+      maxBufferedChunks: MAX_PIECES,
       // Pings are answered within the limit for what may wait (web-socket-connection.ts).
       autoPong: false,
       handleProtocols: () => SUBPROTOCOL,

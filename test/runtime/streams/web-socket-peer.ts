@@ -80,9 +80,9 @@ export async function refusalOf(
   return { status: response.statusCode!, text: Buffer.concat(chunks).toString(), headers: response.headers };
 }
 
-/** A connection that was upgraded by hand: the test writes the frames. */
-export async function upgradedByHand(port: number, head: Uint8Array = Buffer.alloc(0)): Promise<TcpPeer> {
-  const peer = await TcpPeer.connect(port);
+/** A connection that was upgraded by hand: the test writes the frames. `head`: what comes with the request. */
+export async function upgradedByHand(to: number | TcpPeer, head: Uint8Array = Buffer.alloc(0)): Promise<TcpPeer> {
+  const peer = typeof to === 'number' ? await TcpPeer.connect(to) : to;
   peer.send(Buffer.concat([Buffer.from(upgradeRequest()), head]));
   await peer.receive('\r\n\r\n');
   return peer;
@@ -113,6 +113,15 @@ export function frame(
   const bytes = Buffer.from(payload as string, 'latin1');
   const mask = isMasked ? 0x80 : 0;
   const first = (isLast ? 0x80 : 0) | opcode;
-  const length = bytes.length < 126 ? [mask | bytes.length] : [mask | 126, bytes.length >> 8, bytes.length & 0xff];
-  return Buffer.concat([Buffer.from([first, ...length, ...(isMasked ? [0, 0, 0, 0] : [])]), bytes]);
+  const key = isMasked ? [0, 0, 0, 0] : [];
+  return Buffer.concat([Buffer.from([first]), lengthOf(bytes.length, mask), Buffer.from(key), bytes]);
+}
+
+function lengthOf(length: number, mask: number): Buffer {
+  if (length < 126) return Buffer.from([mask | length]);
+  if (length < 0x1_0000) return Buffer.from([mask | 126, length >> 8, length & 0xff]);
+  const field = Buffer.alloc(9);
+  field[0] = mask | 127;
+  field.writeUInt32BE(length, 5);
+  return field;
 }
