@@ -29,6 +29,7 @@ import { keysIn } from '../roles/proxy/predecessor.ts';
 import { isDatagramSocket } from './bound-socket.ts';
 import type { DispatcherTask } from './dispatcher.ts';
 import type { Census } from './drain.ts';
+import { HANG_CHECK_MS, HangDetector, type ShardProgress } from './hang-detector.ts';
 import type { LocationService } from './location-service.ts';
 import { Questions, UnansweredError } from './question.ts';
 import { REFUSED, RequestError } from './request-error.ts';
@@ -59,9 +60,6 @@ const CRASH_LOOP_PAUSE_MS = 1000;
 const SWEEP_POLL_MS = 20;
 /** Crash vectors kept at the most by one process, so that a crash loop does not fill a disk. */
 const MAX_CRASH_FILES = 100;
-/** A shard that finishes no cycle for so long while datagrams wait for it hangs. */
-const HANG_CHECK_MS = 1000;
-const HANG_CHECKS = 3;
 /** From a thread that could not start to the next. */
 const THREAD_RETRY_MS = 500;
 /** From a start until the next spare thread rehearses, so that it does not take CPU from those who begin to serve. */
@@ -773,32 +771,31 @@ export class Supervisor {
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
     this.#isUp = true;
-    this.#watchdog = setInterval(this.#hangDetector(), HANG_CHECK_MS);
+    const detector = new HangDetector();
+    this.#watchdog = setInterval(() => this.#endHanging(detector), HANG_CHECK_MS);
     this.#watchdog.unref();
   }
 
-  /** A shard that has datagrams in hand or waiting and finishes no duty cycle from one check to the next for HANG_CHECKS checks hangs:
-   *  its thread is ended, and what follows is what follows a crash. */
-  #hangDetector(): () => void {
+  /** A shard that hangs has its thread ended, and what follows is what follows a crash. */
+  #endHanging(detector: HangDetector): void {
+    for (const shard of detector.check(this.#crashes.map((_, shard) => this.#progressOf(shard)))) {
+      this.#log.error(
+        { shard, hint: 'report it: nothing may keep a shard busy for seconds' },
+        'shard hangs; ending its thread',
+      );
+      this.#aborts[shard]?.abort();
+    }
+  }
+
+  #progressOf(shard: number): ShardProgress {
     const { map, words } = this.#arena;
-    const seen = this.#crashes.map(() => ({ cycles: 0, checks: 0 }));
-    return () => {
-      for (const [shard, last] of seen.entries()) {
-        const cycles = this.#control(shard, SHARD.CYCLES_WORD);
-        const tail = Atomics.load(words, (ingressRingOffset(map, shard) >> 2) + RING.TAIL_WORD);
-        const isWaiting =
-          tail !== this.#control(shard, SHARD.CURSOR_WORD) || this.#control(shard, SHARD.IN_HAND_WORD) !== 0;
-        const isBusyElsewhere = cycles !== last.cycles || !isWaiting || this.#state(shard) !== SHARD_STATE.RUNNING;
-        last.checks = isBusyElsewhere ? 0 : last.checks + 1;
-        last.cycles = cycles;
-        if (last.checks < HANG_CHECKS) continue;
-        last.checks = 0;
-        this.#log.error(
-          { shard, hint: 'report it: nothing may keep a shard busy for seconds' },
-          'shard hangs; ending its thread',
-        );
-        this.#aborts[shard]?.abort();
-      }
+    const tail = Atomics.load(words, (ingressRingOffset(map, shard) >> 2) + RING.TAIL_WORD);
+    const isWaiting =
+      tail !== this.#control(shard, SHARD.CURSOR_WORD) || this.#control(shard, SHARD.IN_HAND_WORD) !== 0;
+    return {
+      cycles: this.#control(shard, SHARD.CYCLES_WORD),
+      hasWork: isWaiting && this.#state(shard) === SHARD_STATE.RUNNING,
+      threadId: this.#control(shard, SHARD.THREAD_ID_WORD),
     };
   }
 

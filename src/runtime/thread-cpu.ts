@@ -40,3 +40,15 @@ export function parseSchedstat(text: string): ThreadCpu | null {
 export function cpuNsOfThread(threadId: number): number {
   return readThreadCpu(threadId)?.ranNs ?? Number.NaN;
 }
+
+/** What a thread does, as in proc_pid_stat(5): `R` runs or waits for a CPU, `S` sleeps. null: there is no such thread, or the kernel
+ *  does not say. */
+export function readThreadState(threadId: number): string | null {
+  if (threadId === 0) return null;
+  try {
+    // The name in parentheses may have any character.
+    return /\) (\w)[^)]*$/.exec(readFileSync(`/proc/self/task/${threadId}/stat`, 'latin1'))?.[1] ?? null;
+  } catch {
+    return null; // it has ended
+  }
+}

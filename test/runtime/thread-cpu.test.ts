@@ -1,7 +1,7 @@
 /** What the scheduler says of threads. */
 
 import { describe, expect, it } from 'vitest';
-import { kernelThreadId, parseSchedstat, readThreadCpu } from '../../src/runtime/thread-cpu.ts';
+import { kernelThreadId, parseSchedstat, readThreadCpu, readThreadState } from '../../src/runtime/thread-cpu.ts';
 
 describe('the CPU time of a thread', () => {
   it('grows while the thread works', () => {
@@ -25,5 +25,16 @@ describe('the CPU time of a thread', () => {
 
   it('is read as the kernel writes it', () => {
     expect(parseSchedstat('4711 12 3\n')).toEqual({ ranNs: 4711, waitedNs: 12 });
+  });
+});
+
+describe('what a thread does', () => {
+  it('is to run, of this one', () => {
+    expect(readThreadState(kernelThreadId())).toBe('R');
+  });
+
+  it('is not known of a thread that is not there', () => {
+    expect(readThreadState(0)).toBeNull();
+    expect(readThreadState(2 ** 22 + 1)).toBeNull();
   });
 });
