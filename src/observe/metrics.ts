@@ -290,8 +290,10 @@ export function renderMetricsReference(): string {
 | \`/healthz\` | 200 as long as the process answers: a probe of liveness |
 | \`/readyz\` | 200 when traffic may come, else 503 with a line for each reason: a probe of readiness |
 
-It has no password and is off by default. A bind to every interface (\`*:9560\`) is refused unless \`admin.allowWildcard\` says
-that it is meant.
+It is off by default, and a bind to every interface (\`*:9560\`) is refused unless \`admin.allowWildcard\` says that it is meant.
+\`/metrics\`, \`/healthz\` and \`/readyz\` have no password. The data of the live page asks for the token where \`control.tokenFile\` has
+one. Without a token whoever reaches the listener reads \`/live.json\`: figures as in \`/metrics\`, and also which addresses send most, the
+next hops, and the latest errors; single calls are then shown only where the listener is on loopback.
 
 What shards count lies in memory that they share with the main thread, which answers: no shard notices a scrape. Durations are
 recorded for every message, in buckets two to each doubling. Scrape configuration, alert rules and a Grafana dashboard are in
