@@ -68,6 +68,8 @@ constexpr int32_t SPANS_WORD = 16;
 namespace EGRESS_FLAG {
 constexpr int32_t ONLY_CONNECTION = 1;
 constexpr int32_t NAMED = 2;
+constexpr int32_t MOVED = 4;
+constexpr int32_t WITH_ORIGIN = 8;
 }  // namespace EGRESS_FLAG
 
 namespace HEADER {
@@ -107,6 +109,12 @@ constexpr int32_t TAG_WORD = 13;
 constexpr int32_t NAME_BYTES_WORD = 14;
 constexpr int32_t FLAGS_WORD = 15;
 }  // namespace RECORD
+
+namespace RETURNED {
+constexpr int32_t MOVED = 256;
+constexpr int32_t FLOW = 257;
+constexpr int32_t UNDELIVERED = 258;
+}  // namespace RETURNED
 
 namespace RING {
 constexpr int32_t TAIL_WORD = 0;

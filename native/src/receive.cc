@@ -177,6 +177,7 @@ void Receiver::label(const Arena& arena, const UdpSocket& socket, int32_t index,
     slot[layout::SLOT::LENGTH_WORD] = static_cast<int32_t>(messages_[i].msg_len);
     slot[layout::SLOT::SOCKET_WORD] = index;
     slot[layout::SLOT::TIME_WORD] = now_us;
+    slot[layout::SLOT::FAULT_WORD] = 0;
     if (socket.family == 4) {
       const sockaddr_in& source = sources_[i].v4;
       slot[layout::SLOT::FAMILY_WORD] = 4;

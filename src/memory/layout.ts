@@ -55,7 +55,7 @@ export const HEADER = {
 /** ```
  *  word 0 length | 1 socket | 2 family (4, 6) | 3 source port | 4…7 source address | 8…11 local address
  *       12 scope id, of a stream the connection number | 13 receive time, µs of CLOCK_MONOTONIC, low 32 bits | 14 owner
- *       15 size class of a kept block, of a stream what is wrong with the message (FRAME_FAULT)
+ *       15 size class of a kept block, of a stream what is wrong with the message (FRAME_FAULT), or RETURNED
  *  ```
  *  A slot of length 0 brings no datagram: its source is a destination that ICMP said cannot be reached, or, if its family is
  *  0, it is the fate of one message that was sent over a stream (UNDELIVERED).
@@ -76,9 +76,15 @@ export const SLOT = {
   TIME_WORD: 13,
   OWNER_WORD: 14,
   CLASS_WORD: 15,
-  /** The same word of what came by a stream socket: one of FRAME_FAULT (sip/stream-framing.ts). */
+  /** The same word of what was received: of a stream one of FRAME_FAULT (sip/stream-framing.ts), of a datagram 0; of a request that
+   *  is here for the second time one of RETURNED. */
   FAULT_WORD: 15,
 } as const;
+
+/** Of a request that a stateless shard has sent over a stream, that could not be delivered, and that is back as it was received; all
+ *  are above FRAME_FAULT. MOVED: it went by TCP for its length alone, and may go by UDP. FLOW: the connection it had to go by is
+ *  gone. UNDELIVERED: any other. */
+export const RETURNED = { MOVED: 0x100, FLOW: 0x101, UNDELIVERED: 0x102 } as const;
 
 /** Words of a slot of length 0 and family 0: a message to a stream that could not be delivered. */
 export const UNDELIVERED = {
@@ -208,8 +214,10 @@ export const EGRESS = {
 } as const;
 
 /** Bits of EGRESS.FLAGS_WORD. ONLY_CONNECTION: by the connection of that number or not at all (RFC 5626 5.3: a flow).
- *  NAMED: the first span is not part of the message, but the domain that the certificate of the server must be for (RFC 5922 7.3). */
-export const EGRESS_FLAG = { ONLY_CONNECTION: 1, NAMED: 2 } as const;
+ *  NAMED: the first span is not part of the message, but the domain that the certificate of the server must be for (RFC 5922 7.3).
+ *  MOVED: a request that leaves by TCP for its length alone (RFC 3261 18.1.1). WITH_ORIGIN, of a record only: the request as it was
+ *  received comes first. */
+export const EGRESS_FLAG = { ONLY_CONNECTION: 1, NAMED: 2, MOVED: 4, WITH_ORIGIN: 8 } as const;
 /** The mark comes back with the tag of a message that could not be delivered: it tells whether the tag is still the same one's. */
 export const EGRESS_MARK_SHIFT = 8;
 /** Bit of EGRESS.SOCKET_WORD: sendmmsg passes over the entry, whose message has gone to a stream. */
@@ -251,8 +259,9 @@ export const MESSAGE_RING = {
 } as const;
 
 /** A record begins with the header of a slot. Its length is that of the payload, or PADDING. To the intake it is the whole
- *  header, with the shard of an UNDELIVERED one for an owner; from a shard it is words 1 … 12 of the egress entry, then its tag,
- *  the length of a domain name before the message, and its flags. */
+ *  header, with the shard of an UNDELIVERED or RETURNED one for an owner; from a shard it is words 1 … 12 of the egress entry, then
+ *  its tag, the length of a domain name before the message, and its flags. Its payload is the origin, if it is WITH_ORIGIN: the slot
+ *  of the request as it was received, header and all; then the name; then the message. */
 export const RECORD = {
   TAG_WORD: 13,
   /** How long the name is that comes before the message. */

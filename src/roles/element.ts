@@ -10,6 +10,7 @@ import {
   EGRESS_FLAG,
   EGRESS_MARK_SHIFT,
   MAX_SOCKETS,
+  RETURNED,
   SLOT,
   SLOT_HEADER_BYTES,
   slotOffset,
@@ -326,8 +327,9 @@ export class Element {
       return true;
     }
     const socket = words[slotWord + SLOT.SOCKET_WORD]!;
+    const fault = words[slotWord + SLOT.FAULT_WORD]!;
+    if (fault >= RETURNED.MOVED) return this.#serveReturned(slot, slotWord, fault, mayPark, isNew);
     if (this.#isStream[socket] === 1) {
-      const fault = words[slotWord + SLOT.FAULT_WORD]!;
       const isWhole = fault === FRAME_FAULT.NONE && error === MESSAGE_ERROR.NONE;
       if (fault !== FRAME_FAULT.NONE) error = errorOfFault(fault, error);
       else if (isWhole && this.#isWebSocket[socket] === 1 && hasSeveralMessages(bytes, request.index, end)) {
@@ -339,7 +341,15 @@ export class Element {
     return this.#serveResponse(slot, slotWord, error, mayPark);
   }
 
-  #serveRequest(slot: number, slotWord: number, error: number, mayPark: boolean, isNew: boolean): boolean {
+  /** `isNew`: it has come now, and has not waited or come back. */
+  #serveRequest(
+    slot: number,
+    slotWord: number,
+    error: number,
+    mayPark: boolean,
+    isNew: boolean,
+    mayAsk = isNew,
+  ): boolean {
     const counters = this.#counters;
     const request = this.#request;
     if (isNew) {
@@ -367,11 +377,11 @@ export class Element {
         else this.#reject(snapshot, REJECT.noRoom);
         return true;
       case SERVED.REGISTER:
-        if (!this.#isDraining) return this.#register(snapshot, slot, isNew);
+        if (!this.#isDraining) return this.#register(snapshot, slot, mayAsk);
         this.#reject(snapshot, REJECT.draining);
         return true;
       case SERVED.ASKING:
-        return this.#ask(snapshot, slot, isNew);
+        return this.#ask(snapshot, slot, mayAsk);
       default:
         this.#answer(snapshot, (stateful ?? stateless).rejection);
         return true;
@@ -448,9 +458,9 @@ export class Element {
     const tag = words[slotWord + UNDELIVERED.TAG_WORD]!;
     const flags = words[slotWord + UNDELIVERED.FLAGS_WORD]!;
     const errno = words[slotWord + UNDELIVERED.ERRNO_WORD]!;
-    // Without transactions this is how the retransmission of a request that is too long for UDP goes by UDP (18.1.1).
-    const isStateless = this.#layer === null && errno !== EAGAIN && (flags & EGRESS_FLAG.ONLY_CONNECTION) === 0;
-    if (isStateless) this.#withoutTcp.note(words, slotWord + UNDELIVERED.PLACE_WORD);
+    // Without transactions this is how a request that is too long for UDP goes by UDP all the same: it follows as it was received.
+    const isTooLong = this.#layer === null && errno !== EAGAIN && (flags & EGRESS_FLAG.MOVED) !== 0;
+    if (isTooLong) this.#withoutTcp.note(words, slotWord + UNDELIVERED.PLACE_WORD);
     if ((tag & CLIENT_TAG) === 0 || this.#layer === null || this.#undeliveredCount === MAX_UNDELIVERED) return;
     const cookie = this.#layer.cookieOf(tag);
     if (((cookie << EGRESS_MARK_SHIFT) ^ flags) >>> EGRESS_MARK_SHIFT !== 0) return;
@@ -463,6 +473,29 @@ export class Element {
     this.#undelivered[at] = tag;
     this.#undelivered[at + 1] = errno;
     this.#undelivered[at + 2] = cookie;
+  }
+
+  /** A request that a stateless proxy has sent over a stream, and that could not be delivered, is back as it was received; RETURNED of
+   *  layout.ts says why. One that went by TCP for its length alone goes by UDP (18.1.1), as if it had been sent again: the place was
+   *  noted a moment ago. Others are answered as what the kernel refuses is; nobody answers an ACK. Cold. */
+  #serveReturned(slot: number, slotWord: number, why: number, mayPark: boolean, mayAsk: boolean): boolean {
+    if (this.#trace !== null) this.#trace.received(this.#request.index, slotWord, false, this.#outbound);
+    if (why === RETURNED.MOVED) {
+      return this.#serveRequest(slot, slotWord, MESSAGE_ERROR.NONE, mayPark, false, mayAsk);
+    }
+    const request = this.#request;
+    request.begin(slot, slotWord);
+    if (request.index.method === METHOD.ACK || !this.#readTopVia()) return true;
+    const { responder } = this.#snapshotFor(request, false);
+    if (why !== RETURNED.FLOW) {
+      responder.reject(request, REJECT.unreachable);
+      return true;
+    }
+    // RFC 5626 5.3.1: a 430 is for who has other flows to try, and sent the request the way of one. Who calls our user is told that he
+    // is not there.
+    this.#counters.count(COUNTER.requests_answered_total);
+    responder.reject(request, request.index.first[HEADER_ID.ROUTE] === -1 ? REJECT.noTarget : REJECT.flowFailed);
+    return true;
   }
 
   /** Section 16.9: a transport error counts as a 503, which a proxy passes on as 500. Cold. */
@@ -487,7 +520,7 @@ export class Element {
       const start = offset + SLOT_HEADER_BYTES;
       parseMessage(bytes, words, start, start + words[(offset >> 2) + SLOT.LENGTH_WORD]!, request.index);
       request.begin(slot, offset >> 2);
-      if (!this.#readTopVia()) continue;
+      if (request.index.method === METHOD.ACK || !this.#readTopVia()) continue;
       identify(this.#arena, request);
       this.#snapshots.current.responder.reject(request, isTooLarge ? REJECT.tooLarge : REJECT.unreachable);
     }

@@ -10,6 +10,7 @@ import {
   ingressRingOffset,
   OWNER_DISPATCHER,
   RECEIVE_BATCH,
+  RETURNED,
   returnRingOffset,
   SHARD,
   SLOT,
@@ -157,11 +158,11 @@ export class Intake {
       for (; offset !== -1 && count < STREAM_BATCH; offset = streams.next()) {
         const slot = this.#slotFor(this.#arena.words[offset >> 2]!);
         if (slot === -1) break;
-        const length = this.#copyRecord(offset, slot);
+        const isNew = this.#copyRecord(offset, slot);
         // Released before anything is done with it: should this thread die of it, its successor does not meet it.
         streams.release();
         count++;
-        if (length === 0) {
+        if (!isNew) {
           this.#giveFate(slot);
           continue;
         }
@@ -181,16 +182,16 @@ export class Intake {
     return this.#freeSlotCount > RECEIVE_BATCH ? this.#freeSlots[--this.#freeSlotCount]! : -1;
   }
 
-  /** Copies a record into a slot, its owner included. Returns the length of its payload. */
-  #copyRecord(offset: number, slot: number): number {
+  /** Copies a record into a slot, its owner included. False: it has no message that a connection has brought. */
+  #copyRecord(offset: number, slot: number): boolean {
     const { bytes, words, map } = this.#arena;
-    const length = words[(offset >> 2) + SLOT.LENGTH_WORD]!;
-    const at = slotOffset(map, slot);
-    bytes.copyWithin(at, offset, offset + SLOT_HEADER_BYTES + length);
-    return length;
+    const at = offset >> 2;
+    const length = words[at + SLOT.LENGTH_WORD]!;
+    bytes.copyWithin(slotOffset(map, slot), offset, offset + SLOT_HEADER_BYTES + length);
+    return length > 0 && words[at + SLOT.FAULT_WORD]! < RETURNED.MOVED;
   }
 
-  /** What became of a message that a shard has sent over a stream: that shard's. */
+  /** What became of a message that a shard has sent over a stream, or the request that it was made of: that shard's. */
   #giveFate(slot: number): void {
     const shard = this.#arena.words[this.#ownerWord(slot)]!;
     this.#rings[shard]!.offer(slot);

@@ -239,7 +239,13 @@ class Shard {
     this.#streams =
       task.streamFd === null
         ? null
-        : new StreamEgress({ arena, shard: task.shard, sockets: task.sockets, wakeFd: task.streamFd });
+        : new StreamEgress({
+            arena,
+            shard: task.shard,
+            sockets: task.sockets,
+            wakeFd: task.streamFd,
+            tagsAreSlots: task.config.mode === 'stateless',
+          });
     this.#rejectAbove = rejectMarkOf(map.slotCount, task.config.limits.rejectMark);
     this.#resolver = new Resolver({
       ...task.config.dns,

@@ -244,6 +244,11 @@ export class Outbound {
     this.#flags |= EGRESS_FLAG.ONLY_CONNECTION;
   }
 
+  /** The request leaves by TCP for its length alone (RFC 3261 18.1.1). Of the message begun. */
+  byTcpForLength(): void {
+    this.#flags |= EGRESS_FLAG.MOVED;
+  }
+
   /** The server that the message goes to must have a certificate for this name (RFC 5922 7.3). Of the message begun, before anything
    *  is appended to it: the name travels as its first span (layout.ts), and is no part of what `length` and `keepIn` say. */
   toServer(name: string): void {

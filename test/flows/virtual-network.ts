@@ -27,6 +27,7 @@ import { createKeyTable } from '../../src/roles/proxy/predecessor.ts';
 import type { TransactionPage, TransactionQuestion } from '../../src/roles/proxy/transaction-list.ts';
 import { boundSocketOf } from '../../src/runtime/bound-socket.ts';
 import { openAuth, shareAuth } from '../../src/runtime/shared-auth.ts';
+import { returnedAs } from '../../src/runtime/streams/sent-requests.ts';
 import { defaultPortOf, TRANSPORT } from '../../src/sip/transport.ts';
 import { smallLocation } from '../location/small-location.ts';
 import { plainElement } from '../roles/plain-element.ts';
@@ -173,13 +174,24 @@ export function createElement(options: ElementOptions = {}): VirtualElement {
     },
     undeliver({ bytes }, errno = ECONNREFUSED) {
       const claim = CLAIMS.get(bytes)!;
+      if (claim.tag === 0) return [];
       const word = slotOffset(arena.map, 0) >> 2;
       arena.words.fill(0, word, word + SLOT_HEADER_BYTES / 4);
       arena.words[word + UNDELIVERED.TAG_WORD] = claim.tag;
       arena.words[word + UNDELIVERED.FLAGS_WORD] = claim.flags;
       arena.words[word + UNDELIVERED.ERRNO_WORD] = errno;
       arena.words.set(claim.place, word + UNDELIVERED.PLACE_WORD);
-      return deliver(0);
+      const sent = deliver(0);
+      if (claim.origin === null) return sent;
+      // Behind its fate, as stream-thread.ts sends it back.
+      const slot = claim.tag - 1;
+      const offset = slotOffset(arena.map, slot);
+      arena.bytes.set(claim.origin, offset);
+      arena.words[(offset >> 2) + SLOT.FAULT_WORD] = returnedAs(
+        claim.flags,
+        arena.words[(offset >> 2) + SLOT.FAULT_WORD]!,
+      );
+      return [...sent, ...deliver(slot)];
     },
   };
 }
@@ -238,9 +250,24 @@ function fillSlot(
 }
 
 /** What tells a message that left from others, for `undeliver`. */
-const CLAIMS = new WeakMap<Uint8Array, { readonly tag: number; readonly flags: number; readonly place: Int32Array }>();
+const CLAIMS = new WeakMap<Uint8Array, Claim>();
 
-function readEgress(arena: Arena, count: number, isStream: (socket: number) => boolean): Sent[] {
+interface Claim {
+  readonly tag: number;
+  readonly flags: number;
+  readonly place: Int32Array;
+  /** The slot of the request that it was made of, as it goes along where nobody keeps it. */
+  readonly origin: Uint8Array | null;
+}
+
+/** The request in a slot, header and all. */
+function originOf({ map, words, bytes }: Arena, slot: number): Uint8Array {
+  const offset = slotOffset(map, slot);
+  return bytes.slice(offset, offset + SLOT_HEADER_BYTES + words[(offset >> 2) + SLOT.LENGTH_WORD]!);
+}
+
+/** `tagsAreSlots`: as of StreamEgress. */
+function readEgress(arena: Arena, count: number, isStream: (socket: number) => boolean, tagsAreSlots: boolean): Sent[] {
   return Array.from({ length: count }, (_, entry) => {
     const word = (arena.map.egress + entry * EGRESS_STRIDE_BYTES) >> 2;
     assert(word * 4 < arena.map.egress + EGRESS_BYTES, 'an entry beyond the egress table');
@@ -257,7 +284,9 @@ function readEgress(arena: Arena, count: number, isStream: (socket: number) => b
     const local = addressText(arena, (word + EGRESS.LOCAL_WORD) * 4, family);
     const familyAt = word + EGRESS.FAMILY_WORD;
     const place = arena.words.slice(familyAt, familyAt + 6);
-    CLAIMS.set(bytes, { tag: arena.words[word + EGRESS.TAG_WORD]!, flags, place });
+    const tag = arena.words[word + EGRESS.TAG_WORD]!;
+    const origin = tagsAreSlots && tag !== 0 ? originOf(arena, tag - 1) : null;
+    CLAIMS.set(bytes, { tag, flags, place, origin });
     const stream = {
       connection: arena.words[word + EGRESS.CONNECTION_WORD]!,
       onlyConnection: (flags & EGRESS_FLAG.ONLY_CONNECTION) !== 0,
@@ -339,7 +368,8 @@ function bindElement(
     resolver: lookUps.resolver,
     flush(outbound) {
       let failed = 0;
-      for (const [entry, message] of readEgress(arena, outbound.count, isStream).entries()) {
+      const isStateless = config.mode === 'stateless';
+      for (const [entry, message] of readEgress(arena, outbound.count, isStream, isStateless).entries()) {
         const errno = refuse(message);
         setResult(arena, entry, errno);
         if (errno === 0) sent.push({ ...message, atMs: nowMs });

@@ -7,7 +7,15 @@ import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
-import { EGRESS_SPANS, ELSEWHERE, RECEIVE_BATCH, SLOT_PAYLOAD_BYTES } from '../../src/memory/layout.ts';
+import {
+  EGRESS_SPANS,
+  ELSEWHERE,
+  RECEIVE_BATCH,
+  RETURNED,
+  SLOT,
+  SLOT_PAYLOAD_BYTES,
+  slotOffset,
+} from '../../src/memory/layout.ts';
 import {
   addSocket,
   close,
@@ -28,7 +36,7 @@ import {
   threadCpuNs,
   watch,
 } from '../../src/runtime/udp-socket.ts';
-import { arena, IPV6_LOOPBACK, open, putEgress, received, resultOf } from '../native/loopback.ts';
+import { arena, FIRST_SLOT, IPV6_LOOPBACK, open, putEgress, received, resultOf } from '../native/loopback.ts';
 import { PATIENCE_MS } from '../process/patience.ts';
 
 const { EAFNOSUPPORT, EINVAL, EMSGSIZE } = constants.errno;
@@ -253,6 +261,16 @@ describe('receiveBatch', () => {
     send(client.index, server.port, '');
     expect(receiveBatch(1, PATIENCE_MS)).toBe(1);
     expect(received(0)).toMatchObject({ socket: server.index, port: client.port, payload: Buffer.alloc(0) });
+  });
+
+  it('says nothing of what was wrong with whatever had the slot before', () => {
+    const server = open();
+    const client = open();
+    const fault = (slotOffset(arena.map, FIRST_SLOT) >> 2) + SLOT.FAULT_WORD;
+    arena.words[fault] = RETURNED.FLOW;
+    send(client.index, server.port, 'new');
+    expect(receiveBatch(1, PATIENCE_MS)).toBe(1);
+    expect(arena.words[fault]).toBe(0);
   });
 
   it('leaves the rest for the next call when the batch is full', () => {

@@ -120,8 +120,11 @@ export class RequestForwarding {
     if (destination.mayMove && this.#mostBytes > this.#maxUdpRequestBytes && this.#isTooLong()) {
       const tcpSocket = this.#moveToTcp(request, destination);
       // The Via says TCP now, which makes another message of it (18.1.1).
-      if (tcpSocket !== NO_SOCKET) this.#compose(request, destination, tcpSocket, strictUri, high, low, breadth);
       this.hasMoved = tcpSocket !== NO_SOCKET;
+      if (this.hasMoved) {
+        this.#compose(request, destination, tcpSocket, strictUri, high, low, breadth);
+        this.#outbound.byTcpForLength();
+      }
     }
     this.#outbound.commit(tag, mark);
   }

@@ -49,8 +49,8 @@ export class StatelessProxy {
       // 8.2.7: an ACK to a final response of our own.
       if (method === METHOD.ACK && responder.isOwnTag(request)) return SERVED.DONE;
       const { high, low } = request.transaction;
-      // Comes back with the request if the kernel refuses it; an ACK is never answered, so nobody asks for it.
-      const tag = method === METHOD.ACK ? 0 : request.slot + 1;
+      // Comes back with the request if the kernel refuses it, or the thread of the streams.
+      const tag = request.slot + 1;
       forwarding.forward(request, destination, routing.socket, routing.strictUri, high, low, WHOLE_BREADTH, tag, 0);
       counters.count(COUNTER.requests_forwarded_total);
       return SERVED.DONE;

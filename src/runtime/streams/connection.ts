@@ -12,7 +12,7 @@ import { FRAME, FRAME_FAULT, StreamFramer } from '../../sip/stream-framing.ts';
 import type { AddressWords } from './address-words.ts';
 import type { AliasedEntry } from './connection-aliases.ts';
 import { type ConnectionIdentity, errnoOf, IdentifiedConnection } from './identified-connection.ts';
-import { SentRequests } from './sent-requests.ts';
+import { type SentRequest, SentRequests } from './sent-requests.ts';
 
 export type CloseReason = (typeof CLOSE_REASONS)[number];
 
@@ -35,7 +35,8 @@ export interface ConnectionHost {
   deliver(connection: LiveConnection, bytes: Buffer, start: number, end: number, fault: number): boolean;
   /** The connection has something to flush. */
   noteOutput(connection: LiveConnection): void;
-  undelivered(place: Place, shard: number, tag: number, flags: number, errno: number): void;
+  /** A message could not be delivered; `request`: of whom its shard is told, null: of nobody. */
+  undelivered(place: Place, request: SentRequest | null, errno: number): void;
   /** The connection that a response went over has turned out to be gone: it goes by another (RFC 3261 18.2.2). */
   reopen(response: SentResponse): void;
   closed(connection: LiveConnection, reason: CloseReason): void;
@@ -56,9 +57,9 @@ export interface LiveConnection extends AliasedEntry {
   readonly isOpen: boolean;
   /** The peer sends no more. It may still read, or be gone altogether, which only shows once something is sent to it. */
   readonly isHalfClosed: boolean;
-  /** Sends `bytes`, which become this connection's, once `flush` is called. With a tag the shard hears of it if they do not
+  /** Sends `bytes`, which become this connection's, once `flush` is called. `request`: the shard that is told if they do not
    *  leave this process. `response`: what is said of them to `reopen` if the peer, which has closed its half, is gone. */
-  send(bytes: Buffer, shard: number, tag: number, flags: number, response?: SentResponse | null): void;
+  send(bytes: Buffer, request: SentRequest | null, response?: SentResponse | null): void;
   flush(): void;
   /** Closes in order: what was sent is flushed, then this end says so, and the other has a while to do the same. */
   close(reason: CloseReason): void;
@@ -193,15 +194,15 @@ export class Connection extends IdentifiedConnection implements LiveConnection {
     return this.isOpen && !this.#isHalfClosed && !this.#isDiscarding;
   }
 
-  send(bytes: Buffer, shard: number, tag: number, flags: number, response: SentResponse | null = null): void {
+  send(bytes: Buffer, request: SentRequest | null, response: SentResponse | null = null): void {
     const { counters, settings } = this.#host;
     if (this.#socket.writableLength + this.#outputBytes + bytes.length > settings.queueBytes) {
-      this.#host.undelivered(this, shard, tag, flags, constants.errno.ENOBUFS);
+      this.#host.undelivered(this, request, constants.errno.ENOBUFS);
       this.#abort('unread');
       return;
     }
     counters.count(COUNTER.stream_messages_sent_total);
-    if (tag !== 0) this.#requests.add(shard, tag, flags);
+    if (request !== null) this.#requests.add(request);
     else if (this.#unansweredCount > 0 && isFinal(bytes)) this.#unansweredCount--;
     if (response !== null) {
       if (this.#responses.length === MAX_RESPONSES) this.#responses.shift();
@@ -445,9 +446,7 @@ export class Connection extends IdentifiedConnection implements LiveConnection {
     this.#output.length = 0;
     this.#host.closed(this, reason);
     const errno = this.#errno === 0 ? constants.errno.ECONNRESET : this.#errno;
-    this.#requests.end(this.#errno !== 0, (shard, tag, flags) =>
-      this.#host.undelivered(this, shard, tag, flags, errno),
-    );
+    this.#requests.end(this.#errno !== 0, (request) => this.#host.undelivered(this, request, errno));
     if (isGone) for (const response of this.#responses) this.#host.reopen(response);
   }
 }

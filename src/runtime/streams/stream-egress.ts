@@ -14,6 +14,7 @@ import {
   RECORD,
   SLOT,
   SLOT_HEADER_BYTES,
+  slotOffset,
   streamOutboundOffset,
 } from '../../memory/layout.ts';
 import { MessageProducer } from '../../memory/message-ring.ts';
@@ -32,6 +33,9 @@ export interface StreamEgressParts {
   readonly sockets: readonly BoundSocket[];
   /** Wakes the thread of the streams. */
   readonly wakeFd: number;
+  /** Tags are numbers of slots + 1, of the requests as they were received, which go along: without transactions nobody has them by the
+   *  time that one comes back. */
+  readonly tagsAreSlots: boolean;
 }
 
 export class StreamEgress {
@@ -40,12 +44,14 @@ export class StreamEgress {
   readonly #entries: number;
   readonly #isStream = new Uint8Array(MAX_SOCKETS);
   readonly #wakeFd: number;
+  readonly #tagsAreSlots: boolean;
   /** Of the last flush: messages that went over streams, and those that did not because there was no room, or they are too long. */
   taken = 0;
   failed = 0;
 
-  constructor({ arena, shard, sockets, wakeFd }: StreamEgressParts) {
+  constructor({ arena, shard, sockets, wakeFd, tagsAreSlots }: StreamEgressParts) {
     this.#arena = arena;
+    this.#tagsAreSlots = tagsAreSlots;
     this.#ring = new MessageProducer(arena.words, streamOutboundOffset(arena.map, shard));
     this.#entries = (arena.map.egress + shard * EGRESS_BYTES) >> 2;
     this.#wakeFd = wakeFd;
@@ -80,7 +86,10 @@ export class StreamEgress {
     this.taken++;
     const nameBytes = (words[entry + EGRESS.FLAGS_WORD]! & EGRESS_FLAG.NAMED) === 0 ? 0 : words[spans + 1]!;
     const isTooLong = length - nameBytes > MAX_DATAGRAM_BYTES || nameBytes > MAX_NAME_BYTES;
-    const offset = isTooLong ? -1 : this.#ring.claim(length);
+    const tag = words[entry + EGRESS.TAG_WORD]!;
+    const origin = this.#tagsAreSlots && tag !== 0 ? slotOffset(this.#arena.map, tag - 1) : 0;
+    const originBytes = origin === 0 ? 0 : SLOT_HEADER_BYTES + words[(origin >> 2) + SLOT.LENGTH_WORD]!;
+    const offset = isTooLong ? -1 : this.#ring.claim(originBytes + length);
     if (offset === -1) {
       this.failed++;
       words[entry + EGRESS.RESULT_WORD] = isTooLong ? constants.errno.EMSGSIZE : constants.errno.ENOBUFS;
@@ -89,10 +98,13 @@ export class StreamEgress {
     }
     const record = offset >> 2;
     for (let i = 0; i < ROUTE_WORDS; i++) words[record + SLOT.SOCKET_WORD + i] = words[entry + EGRESS.SOCKET_WORD + i]!;
-    words[record + RECORD.TAG_WORD] = words[entry + EGRESS.TAG_WORD]!;
+    words[record + RECORD.TAG_WORD] = tag;
     words[record + RECORD.NAME_BYTES_WORD] = nameBytes;
-    words[record + RECORD.FLAGS_WORD] = words[entry + EGRESS.FLAGS_WORD]!;
+    words[record + RECORD.FLAGS_WORD] =
+      words[entry + EGRESS.FLAGS_WORD]! | (origin === 0 ? 0 : EGRESS_FLAG.WITH_ORIGIN);
     let at = offset + SLOT_HEADER_BYTES;
+    if (origin !== 0) bytes.copyWithin(at, origin, origin + originBytes);
+    at += originBytes;
     for (let i = 0; i < pieces; i++) {
       const start = words[spans + 2 * i]!;
       const end = start + words[spans + 2 * i + 1]!;

@@ -53,6 +53,7 @@ import { ConnectionAliases } from './connection-aliases.ts';
 import { ConnectionTable } from './connection-table.ts';
 import type { ConnectionIdentity } from './identified-connection.ts';
 import { PlainSocket, PlainSockets } from './plain-sockets.ts';
+import { returnedAs, type SentRequest } from './sent-requests.ts';
 import { TopVia } from './top-via.ts';
 import { WebSocketConnection } from './web-socket-connection.ts';
 import { WebSocketUpgrades } from './web-socket-upgrades.ts';
@@ -255,18 +256,18 @@ class StreamThread implements ConnectionHost {
     this.#publishSoon();
   }
 
-  /** Without room in the ring the shard finds out by its timers. */
-  undelivered(place: Place, shard: number, tag: number, flags: number, errno: number): void {
+  /** Without room in the ring the shard finds out by its timers, and without transactions its client by his. */
+  undelivered(place: Place, request: SentRequest | null, errno: number): void {
     this.counters.count(COUNTER.stream_undelivered_total);
-    if (tag === 0) return;
+    if (request === null) return;
     const offset = this.#inbound.claim(0);
     if (offset === -1) return;
     const { words } = this.#arena;
     const at = offset >> 2;
     words[at + SLOT.FAMILY_WORD] = 0;
-    words[at + SLOT.OWNER_WORD] = shard;
-    words[at + UNDELIVERED.TAG_WORD] = tag;
-    words[at + UNDELIVERED.FLAGS_WORD] = flags;
+    words[at + SLOT.OWNER_WORD] = request.shard;
+    words[at + UNDELIVERED.TAG_WORD] = request.tag;
+    words[at + UNDELIVERED.FLAGS_WORD] = request.flags;
     words[at + UNDELIVERED.ERRNO_WORD] = errno;
     const to = at + UNDELIVERED.PLACE_WORD;
     words[to] = place.family;
@@ -276,7 +277,20 @@ class StreamThread implements ConnectionHost {
     words[to + 4] = place.a2;
     words[to + 5] = place.a3;
     this.#inbound.commit();
+    if (request.origin !== null) this.#returnOrigin(request, request.origin);
     this.#publishSoon();
+  }
+
+  /** To a stateless shard, behind what has become of it. Cold. */
+  #returnOrigin({ shard, flags }: SentRequest, origin: Buffer): void {
+    const offset = this.#inbound.claim(origin.length - SLOT_HEADER_BYTES);
+    if (offset === -1) return;
+    const { words } = this.#arena;
+    const at = offset >> 2;
+    origin.copy(this.#memory, offset);
+    words[at + SLOT.OWNER_WORD] = shard;
+    words[at + SLOT.FAULT_WORD] = returnedAs(flags, words[at + SLOT.FAULT_WORD]!);
+    this.#inbound.commit();
   }
 
   closed(connection: LiveConnection, reason: CloseReason): void {
@@ -540,10 +554,13 @@ class StreamThread implements ConnectionHost {
     const length = words[at + SLOT.LENGTH_WORD]!;
     const tag = words[at + RECORD.TAG_WORD]!;
     const flags = words[at + RECORD.FLAGS_WORD]!;
-    const start = offset + SLOT_HEADER_BYTES;
+    const originAt = offset + SLOT_HEADER_BYTES;
+    const originBytes = (flags & EGRESS_FLAG.WITH_ORIGIN) === 0 ? 0 : SLOT_HEADER_BYTES + words[originAt >> 2]!;
+    const start = originAt + originBytes;
+    const end = originAt + length;
     const nameBytes = words[at + RECORD.NAME_BYTES_WORD]!;
-    const message = Buffer.allocUnsafe(length - nameBytes);
-    this.#memory.copy(message, 0, start + nameBytes, start + length);
+    const message = this.#copyOf(start + nameBytes, end);
+    const origin = originBytes === 0 ? null : this.#copyOf(originAt, start);
     const serverName =
       nameBytes === 0
         ? ''
@@ -557,15 +574,22 @@ class StreamThread implements ConnectionHost {
     // Released before anything is done with it: should this thread die of it, its successor does not meet it.
     ring.release();
     if (connection !== null && connection.transport !== TRANSPORT.TCP) this.#needsTurn = true;
-    if (connection === null) this.undelivered(place, shard, tag, flags, this.#errno);
-    else connection.send(message, shard, tag, flags, response);
+    const request = tag === 0 ? null : { shard, tag, flags, origin };
+    if (connection === null) this.undelivered(place, request, this.#errno);
+    else connection.send(message, request, response);
+  }
+
+  #copyOf(start: number, end: number): Buffer {
+    const copy = Buffer.allocUnsafe(end - start);
+    this.#memory.copy(copy, 0, start, end);
+    return copy;
   }
 
   reopen({ bytes, record }: SentResponse): void {
     const point = this.#sockets[record[SLOT.SOCKET_WORD]!];
     if (point === undefined || this.#isStopping) return;
     const connection = this.#otherConnectionFor(point, record, 0, '') ?? this.#open(point, record, 0, '');
-    connection?.send(bytes, 0, 0, 0);
+    connection?.send(bytes, null);
   }
 
   /** The connection that the record at word `at` goes over: the one it names, else any to the same place, else a new one. null:

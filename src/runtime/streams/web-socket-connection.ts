@@ -18,7 +18,7 @@ import { FRAME_FAULT } from '../../sip/stream-framing.ts';
 import { CONTENT, contentOf, contentStart } from '../../sip/web-socket-framing.ts';
 import type { CloseReason, ConnectionHost, LiveConnection } from './connection.ts';
 import { type ConnectionIdentity, errnoOf, IdentifiedConnection } from './identified-connection.ts';
-import { SentRequests } from './sent-requests.ts';
+import { type SentRequest, SentRequests } from './sent-requests.ts';
 
 /** How long the other end may take to answer that the WebSocket is closed. */
 const CLOSING_MS = 2000;
@@ -106,14 +106,14 @@ export class WebSocketConnection extends IdentifiedConnection implements LiveCon
     return this.#reason === null && this.#webSocket.readyState === WebSocket.OPEN;
   }
 
-  send(bytes: Buffer, shard: number, tag: number, flags: number): void {
+  send(bytes: Buffer, request: SentRequest | null): void {
     if (this.#isFullFor(bytes.length)) {
-      this.#host.undelivered(this, shard, tag, flags, constants.errno.ENOBUFS);
+      this.#host.undelivered(this, request, constants.errno.ENOBUFS);
       this.#abort('unread');
       return;
     }
     this.#host.counters.count(COUNTER.stream_messages_sent_total);
-    if (tag !== 0) this.#requests.add(shard, tag, flags);
+    if (request !== null) this.#requests.add(request);
     this.#queue(bytes);
   }
 
@@ -279,8 +279,6 @@ export class WebSocketConnection extends IdentifiedConnection implements LiveCon
     this.#pong = null;
     this.#host.closed(this, reason);
     const errno = this.#errno === 0 ? constants.errno.ECONNRESET : this.#errno;
-    this.#requests.end(this.#errno !== 0, (shard, tag, flags) =>
-      this.#host.undelivered(this, shard, tag, flags, errno),
-    );
+    this.#requests.end(this.#errno !== 0, (request) => this.#host.undelivered(this, request, errno));
   }
 }

@@ -106,8 +106,8 @@ describe('5.3.1, a request whose Route has the token', () => {
     expect(requestOf(sent, 'INVITE').to).toEqual(CHICAGO);
   });
 
-  it('is answered 430 if the flow is gone', () => {
-    const proxy = open();
+  it.each(['stateful', 'stateless'] as const)('is answered 430 if the flow is gone, in mode %s', (mode) => {
+    const proxy = mode === 'stateful' ? open() : createElement({ ...BOTH, mode });
     const [path] = pathOf(proxy, WITH_FLOW) as [string];
     const sent = requestOf(proxy.receive(incoming(path), CHICAGO, UDP), 'INVITE');
     responseOf(proxy.undeliver(sent), 430);

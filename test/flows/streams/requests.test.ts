@@ -8,6 +8,8 @@ import { ALICE, BOB, CHICAGO, type ElementOptions } from '../virtual-network.ts'
 import { ALICE_BY_TCP, byTcp, openBoth, TCP, UDP } from './by-stream.ts';
 
 const ABROAD = 'sip:carol@198.51.100.9';
+const ENETUNREACH = 101;
+const ECONNREFUSED = 111;
 const NAMES = {
   hosts: {
     'chicago.example': ['198.51.100.9'],
@@ -150,13 +152,10 @@ describe.each(MODES)('18.1.1 in mode %s: requests of more than 1,300 bytes', (mo
     expect(requestOf(proxy.receive(ofLength(1301), ALICE, UDP), 'INVITE').socket).toBe(UDP);
   });
 
-  it('a retransmission after TCP was refused leaves by UDP, and so do others to there', () => {
+  it('leave by UDP at once if TCP is refused, and others to there go by it from the beginning', () => {
     const proxy = openBoth(mode);
-    const text = ofLength(1301);
-    const moved = requestOf(proxy.receive(text, ALICE, UDP), 'INVITE');
-    const next = proxy.undeliver(moved);
-    const again = mode === 'stateful' ? next : [...next, ...proxy.receive(text, ALICE, UDP)];
-    const byUdp = requestOf(again, 'INVITE');
+    const moved = requestOf(proxy.receive(ofLength(1301), ALICE, UDP), 'INVITE');
+    const byUdp = requestOf(proxy.undeliver(moved), 'INVITE');
     expect([byUdp.socket, byUdp.to]).toEqual([UDP, BOB]);
     expect(valuesOf(byUdp.text, 'Via')[0]).toMatch(/^SIP\/2\.0\/UDP /);
     const other = requestOf(proxy.receive(ofLength(1301, 'z9hG4bK74bfA'), ALICE, UDP), 'INVITE');
@@ -206,5 +205,90 @@ describe('18.1.1 with transactions', () => {
     const ack = requestOf(proxy.receive(replyTo(moved.text, '487 Request Terminated'), BOB, TCP), 'ACK');
     expect([ack.socket, ack.to, uriOf(ack.text)]).toEqual([TCP, BOB, uriOf(moved.text)]);
     expect(fieldsOf(ack.text, 'Content-Length')).toEqual(['0']);
+  });
+});
+
+describe('18.4, 16.9 without transactions', () => {
+  const LONG = { headers: [`X-Long: ${'x'.repeat(1300)}`] };
+  const open = (options: ElementOptions = {}) => openBoth('stateless', options);
+  const tcp = `${ABROAD};transport=tcp`;
+
+  it('a request that goes by UDP after all is the same one: retransmission, branch and body', () => {
+    const proxy = open();
+    const text = request({ ...LONG, body: 'v=0\r\n' });
+    const moved = requestOf(proxy.receive(text, ALICE, UDP), 'INVITE');
+    const byUdp = requestOf(proxy.undeliver(moved), 'INVITE');
+    expect(byUdp.text).toBe(moved.text.replace('SIP/2.0/TCP', 'SIP/2.0/UDP'));
+    expect(requestOf(proxy.receive(text, ALICE, UDP), 'INVITE').text).toBe(byUdp.text);
+    const back = responseOf(proxy.receive(replyTo(byUdp.text), BOB, UDP), 200);
+    expect([back.socket, back.to]).toEqual([UDP, ALICE]);
+    expect(proxy.counters()).toMatchObject({ requests_received_total: 2, invite_requests_total: 2 });
+  });
+
+  it('so does an ACK, which is not answered where that fails, too', () => {
+    const proxy = open({ refuse: ({ socket }) => (socket === UDP ? ENETUNREACH : 0) });
+    const ack = requestOf(proxy.receive(request({ ...LONG, method: 'ACK' }), ALICE, UDP), 'ACK');
+    expect(ack.socket).toBe(TCP);
+    expect(proxy.undeliver(ack)).toEqual([]);
+    expect(proxy.counters().send_errors_total).toBe(2);
+    const well = open();
+    const moved = requestOf(well.receive(request({ ...LONG, method: 'ACK' }), ALICE, UDP), 'ACK');
+    expect(requestOf(well.undeliver(moved), 'ACK')).toMatchObject({ socket: UDP, to: BOB });
+  });
+
+  it('what UDP refuses as well is answered 500, once', () => {
+    const proxy = open({
+      refuse: ({ socket, to }) => (socket === UDP && to.address === BOB.address ? ENETUNREACH : 0),
+    });
+    const moved = requestOf(proxy.receive(request(LONG), ALICE, UDP), 'INVITE');
+    expect(brief(proxy.undeliver(moved))).toEqual(['500 to Alice']);
+  });
+
+  it('what comes back for the second time is answered, whatever it was sent by', () => {
+    const proxy = open({ settings: { maxUdpRequestBytes: 1300 } });
+    const moved = requestOf(proxy.receive(request(LONG), ALICE, UDP), 'INVITE');
+    // Nobody remembers so long that the place takes no TCP.
+    const EAGAIN = 11;
+    const again = requestOf(proxy.undeliver(moved, EAGAIN), 'INVITE');
+    expect(again).toMatchObject({ socket: TCP, text: moved.text });
+    expect(brief(proxy.undeliver(again))).toEqual(['500 to Alice']);
+  });
+
+  it.each(['INVITE', 'OPTIONS', 'CANCEL'])(
+    '%s that finds nobody is answered 500, as a datagram that is refused',
+    (method) => {
+      const proxy = open();
+      const sent = requestOf(proxy.receive(request({ method, uri: tcp }), ALICE, UDP), method);
+      const answer = responseOf(proxy.undeliver(sent), 500);
+      expect([answer.socket, answer.to]).toEqual([UDP, ALICE]);
+      const refusing = open({ refuse: ({ socket }) => (socket === TCP ? ECONNREFUSED : 0) });
+      expect(brief(refusing.receive(request({ method, uri: tcp }), ALICE, UDP))).toEqual(brief([answer]));
+    },
+  );
+
+  it('its answer goes by the connection that it came by, and the ACK to it ends here', () => {
+    const proxy = open();
+    const sent = requestOf(proxy.receive(byTcp({ uri: tcp }), ALICE_BY_TCP, TCP), 'INVITE');
+    const answer = responseOf(proxy.undeliver(sent), 500);
+    expect(answer).toMatchObject({ socket: TCP, connection: ALICE_BY_TCP.connection });
+    const to = valuesOf(answer.text, 'To')[0]!;
+    expect(proxy.receive(byTcp({ method: 'ACK', uri: tcp, to }), ALICE_BY_TCP, TCP)).toEqual([]);
+  });
+
+  it('an ACK that finds nobody is not answered, nor is a response', () => {
+    const proxy = open();
+    const ack = requestOf(proxy.receive(request({ method: 'ACK', uri: tcp }), ALICE, UDP), 'ACK');
+    expect(proxy.undeliver(ack)).toEqual([]);
+    const invite = requestOf(proxy.receive(byTcp({ uri: ABROAD }), ALICE_BY_TCP, TCP), 'INVITE');
+    const ok = responseOf(proxy.receive(replyTo(invite.text), CHICAGO, UDP), 200);
+    expect(proxy.undeliver(ok)).toEqual([]);
+  });
+
+  it('a long request that asked for TCP is not sent by UDP, and says nothing about others', () => {
+    const proxy = open({ nextHops: ['sip:198.51.100.9'] });
+    const sent = requestOf(proxy.receive(request({ ...LONG, uri: tcp }), ALICE, UDP), 'INVITE');
+    expect(brief(proxy.undeliver(sent))).toEqual(['500 to Alice']);
+    const other = request({ ...LONG, via: 'SIP/2.0/UDP 192.0.2.10;branch=z9hG4bKother' });
+    expect(requestOf(proxy.receive(other, ALICE, UDP), 'INVITE')).toMatchObject({ socket: TCP, to: CHICAGO });
   });
 });

@@ -210,6 +210,15 @@ describe('RFC 5626', () => {
     expect(signUp(proxy, '', { contacts: [] }).contacts).toEqual([]);
   });
 
+  it('without transactions, too, a call to a WebSocket that is gone is answered 480, and an ACK not at all', () => {
+    const proxy = open('stateless');
+    signUp(proxy, FLOW, OUTBOUND);
+    expect(brief(proxy.undeliver(call(proxy)))).toEqual(['480 to Alice']);
+    const ack = requestOf(proxy.receive(request({ method: 'ACK' }), ALICE, UDP), 'ACK');
+    expect(ack).toMatchObject({ socket: WS, onlyConnection: true });
+    expect(proxy.undeliver(ack)).toEqual([]);
+  });
+
   it('7, a second flow of the same browser takes over', () => {
     const proxy = openProxy(HOME);
     const second = { ...BROWSER, connection: 0x5002 };

@@ -13,6 +13,7 @@ import {
   type ConnectionHost,
   type SentResponse,
 } from '../../../src/runtime/streams/connection.ts';
+import type { SentRequest } from '../../../src/runtime/streams/sent-requests.ts';
 import { FRAME_FAULT } from '../../../src/sip/stream-framing.ts';
 import { TRANSPORT } from '../../../src/sip/transport.ts';
 import { until } from '../../process/server-process.ts';
@@ -58,8 +59,8 @@ class Host implements ConnectionHost {
     this.dirty.push(connection);
   }
 
-  undelivered(_: unknown, ...fate: number[]): void {
-    this.undeliveredTags.push(fate);
+  undelivered(_: unknown, request: SentRequest | null, errno: number): void {
+    this.undeliveredTags.push(request === null ? [errno] : [request.shard, request.tag, request.flags, errno]);
   }
 
   reopen(response: SentResponse): void {
@@ -208,7 +209,7 @@ describe('what a peer sends', () => {
     expect(connection.isReusable).toBe(false);
     expect(connection.isOpen, 'for the answer').toBe(true);
     peer.send(OK.repeat(1000));
-    connection.send(ANSWER, 0, 0, 0);
+    connection.send(ANSWER, null);
     host.flush();
     expect(await peer.receive('202')).toBe(ANSWER.toString());
     await until('the end of it', () => peer.hasEnded);
@@ -224,7 +225,7 @@ describe('what a peer sends', () => {
     await untilTexts(ASK, ASK);
     await until('the end of reading', () => !connection.isReusable);
     for (const count of [1, 2]) {
-      connection.send(ANSWER, 0, 0, 0);
+      connection.send(ANSWER, null);
       host.flush();
       await until('an answer', () => peer.text === ANSWER.toString().repeat(count));
     }
@@ -246,7 +247,7 @@ describe('what a peer sends', () => {
 describe('what is sent', () => {
   it('leaves in order, in one write', async () => {
     const { host, peer, connection, count } = await accepted();
-    for (const text of ['one', 'two', 'three']) connection.send(Buffer.from(text), 0, 0, 0);
+    for (const text of ['one', 'two', 'three']) connection.send(Buffer.from(text), null);
     expect(host.dirty).toEqual([connection]);
     host.flush();
     expect(await peer.receive('three')).toBe('onetwothree');
@@ -258,7 +259,7 @@ describe('what is sent', () => {
     peer.socket.pause();
     let tag = 0;
     while (connection.isOpen && tag < 10_000) {
-      connection.send(Buffer.alloc(16_384), 3, ++tag, 9);
+      connection.send(Buffer.alloc(16_384), { shard: 3, tag: ++tag, flags: 9, origin: null });
       host.flush();
     }
     await untilReason('unread');
@@ -272,7 +273,7 @@ describe('what is sent', () => {
 
   it('is told of what has left and was followed by a reset (18.4)', async () => {
     const { host, peer, connection, pass, untilReason } = await accepted();
-    connection.send(ANSWER, 0, 1, 0);
+    connection.send(ANSWER, { shard: 0, tag: 1, flags: 0, origin: null });
     host.flush();
     await peer.receive('202');
     pass(1);
@@ -284,7 +285,7 @@ describe('what is sent', () => {
   it('is told of nothing once the peer has said something, or if it closes in order', async () => {
     for (const isReset of [true, false]) {
       const { host, peer, connection, count, pass, untilReason } = await accepted();
-      connection.send(ANSWER, 0, 1, 0);
+      connection.send(ANSWER, { shard: 0, tag: 1, flags: 0, origin: null });
       host.flush();
       await peer.receive('202');
       if (isReset) {
@@ -318,7 +319,7 @@ describe('a connection that nobody uses', () => {
     peer.send(OK);
     await untilTexts(OK);
     pass(3899);
-    connection.send(ANSWER, 0, 0, 0);
+    connection.send(ANSWER, null);
     host.flush();
     pass(3899);
     expect(connection.isOpen).toBe(true);
@@ -364,9 +365,9 @@ describe('a peer that closes', () => {
       return world;
     }
 
-    const response = (text: string): [Buffer, number, number, number, SentResponse] => {
+    const response = (text: string): [Buffer, null, SentResponse] => {
       const bytes = Buffer.from(`SIP/2.0 ${text}\r\nl: 0\r\n\r\n`);
-      return [bytes, 0, 0, 0, { bytes, record: new Int32Array(16) }];
+      return [bytes, null, { bytes, record: new Int32Array(16) }];
     };
 
     it('gets all responses this way, and then the end', async () => {
@@ -460,7 +461,7 @@ describe('a connection that is opened', () => {
   it('and gets no answer is given up, and what waited is told', async () => {
     const host = new Host({});
     const connection = opening(new Socket(), host);
-    connection.send(ANSWER, 1, 5, 6);
+    connection.send(ANSWER, { shard: 1, tag: 5, flags: 6, origin: null });
     connection.sweep(host.clockMs + 4999);
     expect(connection.isOpen).toBe(true);
     connection.sweep(host.clockMs + 5000);
@@ -477,7 +478,7 @@ describe('a connection that is opened', () => {
     opened.push(server, { close: () => socket.destroy() });
     const host = new Host({});
     const connection = opening(socket, host);
-    connection.send(ANSWER, 0, 0, 0);
+    connection.send(ANSWER, null);
     host.flush();
     const peer = new TcpPeer((await connected)[0]);
     opened.push(peer);

@@ -2,7 +2,7 @@
 
 import { afterEach, describe, expect, it } from 'vitest';
 import { endServers, ServerProcess, until } from '../../process/server-process.ts';
-import { headerOf, optionsRequest } from '../../process/sip-texts.ts';
+import { bodyOf, headerOf, okTo, optionsRequest } from '../../process/sip-texts.ts';
 import { UdpPeer } from '../../process/udp-peer.ts';
 import { TcpPeer } from './tcp-peer.ts';
 
@@ -153,6 +153,56 @@ describe('a message whose end cannot be known is answered, and its connection cl
     await another.receive('SIP/2.0 200');
   });
 });
+
+describe.each(INTAKES)(
+  '18.1.1, 18.4 in stateless mode, intake at $intake: a request that cannot be delivered',
+  ({ flags }) => {
+    const startStateless = async () => {
+      const { server, port } = await start('--mode', 'stateless', '--trusted', '127.0.0.0/8', ...flags);
+      const [caller, callee] = [await UdpPeer.open(), await UdpPeer.open()];
+      open.push(caller, callee);
+      const call = (callId: string, bytes: number, params = '') =>
+        caller.send(
+          optionsRequest({
+            uri: `sip:bob@${callee.hostPort}${params}`,
+            callId,
+            sentBy: caller.hostPort,
+            body: Buffer.alloc(bytes, 'x'),
+          }),
+          port,
+        );
+      return { server, caller, callee, call };
+    };
+
+    it('for being long goes by UDP where nobody takes TCP, the first time, too', async () => {
+      const { caller, callee, call, server } = await startStateless();
+      callee.onArrival = ({ datagram, from }) => void callee.send(okTo(datagram), from.port);
+      // A jumbo slot, and ordinary ones.
+      for (const [n, bytes] of [1400, 2000, 30_000, 1500].entries()) {
+        await call(`long-${n}`, bytes);
+        const { datagram } = await callee.receive(`long-${n}\r`);
+        expect(headerOf(datagram, 'Via')).toMatch(/^SIP\/2\.0\/UDP /);
+        expect(bodyOf(datagram)).toEqual(Buffer.alloc(bytes, 'x'));
+        await caller.receive(`long-${n}\r`);
+      }
+      // TCP is tried once by each shard that has one of them.
+      const { stream_opened_total: opened, stream_undelivered_total: undelivered } = await server.counters();
+      expect(opened).toBeLessThanOrEqual(2);
+      expect(undelivered).toBe(opened);
+      expect(callee.arrivals).toHaveLength(4);
+    });
+
+    it('by TCP as it asks for is answered 500', async () => {
+      const { caller, call, callee } = await startStateless();
+      for (const [n, bytes] of [0, 3000, 60_000].entries()) {
+        await call(`refused-${n}`, bytes, ';transport=tcp');
+        const { datagram } = await caller.receive(`refused-${n}\r`);
+        expect(datagram.toString('latin1')).toMatch(/^SIP\/2\.0 500 Next Hop Unreachable\r\n/);
+      }
+      expect(callee.arrivals).toEqual([]);
+    });
+  },
+);
 
 describe('the thread of the streams', () => {
   it('that crashes is started again: connections are lost, new ones are served, nobody else notices', async () => {

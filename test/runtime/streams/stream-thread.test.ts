@@ -5,7 +5,14 @@ import { connect } from 'node:net';
 import { constants } from 'node:os';
 import { afterEach, describe, expect, it } from 'vitest';
 import { parseCidr } from '../../../src/config/cidr.ts';
-import { EGRESS_FLAG, MAX_DATAGRAM_BYTES } from '../../../src/memory/layout.ts';
+import {
+  EGRESS_FLAG,
+  MAX_DATAGRAM_BYTES,
+  RETURNED,
+  SLOT,
+  SLOT_HEADER_BYTES,
+  slotOffset,
+} from '../../../src/memory/layout.ts';
 import { buildBanTable } from '../../../src/runtime/bans/ban-table.ts';
 import { until } from '../../process/server-process.ts';
 import { freeTcpPort } from '../../process/tcp-port.ts';
@@ -213,6 +220,55 @@ describe('what shards send', () => {
     expect(await world.fate(1)).toEqual({ shard: 0, tag: 6, mark: 0, errno: ENOTCONN });
     await until('all are counted', () => world.count('stream_undelivered_total') === 2);
     expect(world.count('stream_closed_unconnected_total')).toBe(1);
+  });
+
+  it('and cannot be delivered comes back as it was received where the shard has it no more', async () => {
+    const world = new StreamWorld(['tcp:127.0.0.1:0'], {}, {}, undefined, {}, true);
+    const port = await freeTcpPort();
+    const { MOVED, ONLY_CONNECTION } = EGRESS_FLAG;
+    const slot = (number: number, text: string, fault = 0) => {
+      const { bytes, words, map } = world.arena;
+      const offset = slotOffset(map, number);
+      words.fill(0, offset >> 2, (offset + SLOT_HEADER_BYTES) >> 2);
+      bytes.set(Buffer.from(text), offset + SLOT_HEADER_BYTES);
+      words[(offset >> 2) + SLOT.LENGTH_WORD] = text.length;
+      words[(offset >> 2) + SLOT.FAMILY_WORD] = 4;
+      words[(offset >> 2) + SLOT.PORT_WORD] = 4000 + number;
+      words[(offset >> 2) + SLOT.FAULT_WORD] = fault;
+      return number + 1;
+    };
+    world.put('moved as sent', { port, tag: slot(3, 'moved'), flags: MOVED }, 1);
+    // Another has the slot long since.
+    slot(3, 'overwritten');
+    world.put('moved again', { port, tag: slot(4, 'twice', RETURNED.MOVED), flags: MOVED });
+    world.put('refused', { port, tag: slot(5, 'plain') });
+    world.put('by a flow', { port, tag: slot(6, 'flow'), connection: 99, flags: ONLY_CONNECTION });
+    world.put('a response', { port });
+    const expected = {
+      moved: RETURNED.MOVED,
+      twice: RETURNED.UNDELIVERED,
+      plain: RETURNED.UNDELIVERED,
+      flow: RETURNED.FLOW,
+    };
+    for (const [n, [text, fault]] of Object.entries(expected).entries()) {
+      expect(await world.receive(text)).toMatchObject({ text, fault, port: 4003 + n });
+    }
+    // And with each what has become of it; nobody asks about the response.
+    expect(world.fates.map(({ tag }) => tag).sort()).toEqual([4, 5, 6, 7]);
+    expect(world.messages).toHaveLength(4);
+  });
+
+  it('leaves without what was received', async () => {
+    const world = new StreamWorld(['tcp:127.0.0.1:0'], {}, {}, undefined, {}, true);
+    const there = await listener();
+    const { bytes, words, map } = world.arena;
+    const offset = slotOffset(map, 7);
+    bytes.set(Buffer.from('as received'), offset + SLOT_HEADER_BYTES);
+    words[(offset >> 2) + SLOT.LENGTH_WORD] = 'as received'.length;
+    world.put('one;', { port: there.port, tag: 8 });
+    world.put('two;', { port: there.port });
+    await (await there.peer()).receive('two;');
+    expect(there.peers[0]!.text).toBe('one;two;');
   });
 
   it('is refused at once where it is longer than any message', () => {

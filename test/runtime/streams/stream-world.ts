@@ -80,6 +80,7 @@ export class StreamWorld {
     tls: Partial<StreamTask['tls']> = {},
     material: StreamTask['material'] = { certificates: [], authorities: null },
     webSocket: Partial<StreamTask['webSocket']> = {},
+    isStateless = false,
   ) {
     const sockets = listen.map((text, index) => {
       const address = parseListenAddress(text);
@@ -103,7 +104,8 @@ export class StreamWorld {
     };
     this.#ring = new MessageConsumer(this.arena.words, streamInboundOffset(this.arena.map));
     this.#egress = [0, 1].map(
-      (shard) => new StreamEgress({ arena: this.arena, shard, sockets, wakeFd: this.#task.wakeFd }),
+      (shard) =>
+        new StreamEgress({ arena: this.arena, shard, sockets, wakeFd: this.#task.wakeFd, tagsAreSlots: isStateless }),
     );
     this.#watch = watch(this.#task.intakeFd, () => this.take());
     this.take();
