@@ -81,8 +81,8 @@ export const SLOT = {
   FAULT_WORD: 15,
 } as const;
 
-/** Of a request that a stateless shard has sent over a stream, that could not be delivered, and that is back as it was received; all
- *  are above FRAME_FAULT. MOVED: it went by TCP for its length alone, and may go by UDP. FLOW: the connection it had to go by is
+/** Of a request that a shard has sent over a stream without a transaction, that could not be delivered, and that is back as it was
+ *  received; all are above FRAME_FAULT. MOVED: it went by TCP for its length alone, and may go by UDP. FLOW: the connection it had to go by is
  *  gone. UNDELIVERED: any other. */
 export const RETURNED = { MOVED: 0x100, FLOW: 0x101, UNDELIVERED: 0x102 } as const;
 

@@ -458,8 +458,8 @@ export class Element {
     const tag = words[slotWord + UNDELIVERED.TAG_WORD]!;
     const flags = words[slotWord + UNDELIVERED.FLAGS_WORD]!;
     const errno = words[slotWord + UNDELIVERED.ERRNO_WORD]!;
-    // Without transactions this is how a request that is too long for UDP goes by UDP all the same: it follows as it was received.
-    const isTooLong = this.#layer === null && errno !== EAGAIN && (flags & EGRESS_FLAG.MOVED) !== 0;
+    // Without a transaction this is how a request that is too long for UDP goes by UDP all the same: it follows as it was received.
+    const isTooLong = (tag & CLIENT_TAG) === 0 && errno !== EAGAIN && (flags & EGRESS_FLAG.MOVED) !== 0;
     if (isTooLong) this.#withoutTcp.note(words, slotWord + UNDELIVERED.PLACE_WORD);
     if ((tag & CLIENT_TAG) === 0 || this.#layer === null || this.#undeliveredCount === MAX_UNDELIVERED) return;
     const cookie = this.#layer.cookieOf(tag);
@@ -475,8 +475,8 @@ export class Element {
     this.#undelivered[at + 2] = cookie;
   }
 
-  /** A request that a stateless proxy has sent over a stream, and that could not be delivered, is back as it was received; RETURNED of
-   *  layout.ts says why. One that went by TCP for its length alone goes by UDP (18.1.1), as if it had been sent again: the place was
+  /** A request that was sent over a stream without a transaction, and that could not be delivered, is back as it was received; RETURNED
+   *  of layout.ts says why. One that went by TCP for its length alone goes by UDP (18.1.1), as if it had been sent again: the place was
    *  noted a moment ago. Others are answered as what the kernel refuses is; nobody answers an ACK. Cold. */
   #serveReturned(slot: number, slotWord: number, why: number, mayPark: boolean, mayAsk: boolean): boolean {
     if (this.#trace !== null) this.#trace.received(this.#request.index, slotWord, false, this.#outbound);

@@ -244,7 +244,7 @@ class Shard {
             shard: task.shard,
             sockets: task.sockets,
             wakeFd: task.streamFd,
-            tagsAreSlots: task.config.mode === 'stateless',
+            isStateless: task.config.mode === 'stateless',
           });
     this.#rejectAbove = rejectMarkOf(map.slotCount, task.config.limits.rejectMark);
     this.#resolver = new Resolver({

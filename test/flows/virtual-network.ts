@@ -28,6 +28,7 @@ import type { TransactionPage, TransactionQuestion } from '../../src/roles/proxy
 import { boundSocketOf } from '../../src/runtime/bound-socket.ts';
 import { openAuth, shareAuth } from '../../src/runtime/shared-auth.ts';
 import { returnedAs } from '../../src/runtime/streams/sent-requests.ts';
+import { hasOrigin } from '../../src/runtime/streams/stream-egress.ts';
 import { defaultPortOf, TRANSPORT } from '../../src/sip/transport.ts';
 import { smallLocation } from '../location/small-location.ts';
 import { plainElement } from '../roles/plain-element.ts';
@@ -266,8 +267,8 @@ function originOf({ map, words, bytes }: Arena, slot: number): Uint8Array {
   return bytes.slice(offset, offset + SLOT_HEADER_BYTES + words[(offset >> 2) + SLOT.LENGTH_WORD]!);
 }
 
-/** `tagsAreSlots`: as of StreamEgress. */
-function readEgress(arena: Arena, count: number, isStream: (socket: number) => boolean, tagsAreSlots: boolean): Sent[] {
+/** `isStateless`: as of StreamEgress. */
+function readEgress(arena: Arena, count: number, isStream: (socket: number) => boolean, isStateless: boolean): Sent[] {
   return Array.from({ length: count }, (_, entry) => {
     const word = (arena.map.egress + entry * EGRESS_STRIDE_BYTES) >> 2;
     assert(word * 4 < arena.map.egress + EGRESS_BYTES, 'an entry beyond the egress table');
@@ -285,7 +286,7 @@ function readEgress(arena: Arena, count: number, isStream: (socket: number) => b
     const familyAt = word + EGRESS.FAMILY_WORD;
     const place = arena.words.slice(familyAt, familyAt + 6);
     const tag = arena.words[word + EGRESS.TAG_WORD]!;
-    const origin = tagsAreSlots && tag !== 0 ? originOf(arena, tag - 1) : null;
+    const origin = hasOrigin(tag, flags, isStateless) ? originOf(arena, tag - 1) : null;
     CLAIMS.set(bytes, { tag, flags, place, origin });
     const stream = {
       connection: arena.words[word + EGRESS.CONNECTION_WORD]!,

@@ -424,7 +424,9 @@ export class StatefulProxy {
     if (outcome === OUTCOME.FORKED && this.#parts.located.sipCount === 1) outcome = routing.followBest(request);
     if (outcome === OUTCOME.PENDING) return SERVED.PENDING;
     if (outcome === OUTCOME.FORWARDED) {
-      forwarding.forward(request, destination, routing.socket, routing.strictUri, high, low, WHOLE_BREADTH, 0, 0);
+      // Comes back if it is too long for UDP and finds no TCP (18.1.1); nobody answers it.
+      const tag = request.slot + 1;
+      forwarding.forward(request, destination, routing.socket, routing.strictUri, high, low, WHOLE_BREADTH, tag, 0);
       counters.count(COUNTER.requests_forwarded_total);
       return SERVED.DONE;
     }

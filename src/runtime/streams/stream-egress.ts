@@ -19,6 +19,7 @@ import {
 } from '../../memory/layout.ts';
 import { MessageProducer } from '../../memory/message-ring.ts';
 import type { BoundSocket } from '../../roles/bound-socket.ts';
+import { CLIENT_TAG } from '../../roles/proxy/branches.ts';
 import { ROUTE_WORDS } from '../../sip/outbound.ts';
 import { TRANSPORT } from '../../sip/transport.ts';
 import { signal } from '../udp-socket.ts';
@@ -33,9 +34,9 @@ export interface StreamEgressParts {
   readonly sockets: readonly BoundSocket[];
   /** Wakes the thread of the streams. */
   readonly wakeFd: number;
-  /** Tags are numbers of slots + 1, of the requests as they were received, which go along: without transactions nobody has them by the
-   *  time that one comes back. */
-  readonly tagsAreSlots: boolean;
+  /** Without transactions nobody has a request any more by the time that it comes back: its origin goes along. With them only that of
+   *  what was moved and has no transaction, such as the ACK to a 2xx. */
+  readonly isStateless: boolean;
 }
 
 export class StreamEgress {
@@ -44,14 +45,14 @@ export class StreamEgress {
   readonly #entries: number;
   readonly #isStream = new Uint8Array(MAX_SOCKETS);
   readonly #wakeFd: number;
-  readonly #tagsAreSlots: boolean;
+  readonly #isStateless: boolean;
   /** Of the last flush: messages that went over streams, and those that did not because there was no room, or they are too long. */
   taken = 0;
   failed = 0;
 
-  constructor({ arena, shard, sockets, wakeFd, tagsAreSlots }: StreamEgressParts) {
+  constructor({ arena, shard, sockets, wakeFd, isStateless }: StreamEgressParts) {
     this.#arena = arena;
-    this.#tagsAreSlots = tagsAreSlots;
+    this.#isStateless = isStateless;
     this.#ring = new MessageProducer(arena.words, streamOutboundOffset(arena.map, shard));
     this.#entries = (arena.map.egress + shard * EGRESS_BYTES) >> 2;
     this.#wakeFd = wakeFd;
@@ -84,10 +85,11 @@ export class StreamEgress {
     let length = 0;
     for (let i = 0; i < pieces; i++) length += words[spans + 2 * i + 1]!;
     this.taken++;
-    const nameBytes = (words[entry + EGRESS.FLAGS_WORD]! & EGRESS_FLAG.NAMED) === 0 ? 0 : words[spans + 1]!;
+    const flags = words[entry + EGRESS.FLAGS_WORD]!;
+    const nameBytes = (flags & EGRESS_FLAG.NAMED) === 0 ? 0 : words[spans + 1]!;
     const isTooLong = length - nameBytes > MAX_DATAGRAM_BYTES || nameBytes > MAX_NAME_BYTES;
     const tag = words[entry + EGRESS.TAG_WORD]!;
-    const origin = this.#tagsAreSlots && tag !== 0 ? slotOffset(this.#arena.map, tag - 1) : 0;
+    const origin = hasOrigin(tag, flags, this.#isStateless) ? slotOffset(this.#arena.map, tag - 1) : 0;
     const originBytes = origin === 0 ? 0 : SLOT_HEADER_BYTES + words[(origin >> 2) + SLOT.LENGTH_WORD]!;
     const offset = isTooLong ? -1 : this.#ring.claim(originBytes + length);
     if (offset === -1) {
@@ -100,8 +102,7 @@ export class StreamEgress {
     for (let i = 0; i < ROUTE_WORDS; i++) words[record + SLOT.SOCKET_WORD + i] = words[entry + EGRESS.SOCKET_WORD + i]!;
     words[record + RECORD.TAG_WORD] = tag;
     words[record + RECORD.NAME_BYTES_WORD] = nameBytes;
-    words[record + RECORD.FLAGS_WORD] =
-      words[entry + EGRESS.FLAGS_WORD]! | (origin === 0 ? 0 : EGRESS_FLAG.WITH_ORIGIN);
+    words[record + RECORD.FLAGS_WORD] = flags | (origin === 0 ? 0 : EGRESS_FLAG.WITH_ORIGIN);
     let at = offset + SLOT_HEADER_BYTES;
     if (origin !== 0) bytes.copyWithin(at, origin, origin + originBytes);
     at += originBytes;
@@ -117,4 +118,10 @@ export class StreamEgress {
     words[entry + EGRESS.RESULT_WORD] = 0;
     words[entry + EGRESS.SOCKET_WORD]! |= ELSEWHERE;
   }
+}
+
+/** Whether the slot of a request goes along with what was made of it: `tag` and `flags` are of its egress entry. */
+export function hasOrigin(tag: number, flags: number, isStateless: boolean): boolean {
+  const isSlot = tag !== 0 && (tag & CLIENT_TAG) === 0;
+  return isSlot && (isStateless || (flags & EGRESS_FLAG.MOVED) !== 0);
 }

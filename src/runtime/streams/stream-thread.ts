@@ -281,7 +281,7 @@ class StreamThread implements ConnectionHost {
     this.#publishSoon();
   }
 
-  /** To a stateless shard, behind what has become of it. Cold. */
+  /** To the shard that has it no more, behind what has become of it. Cold. */
   #returnOrigin({ shard, flags }: SentRequest, origin: Buffer): void {
     const offset = this.#inbound.claim(origin.length - SLOT_HEADER_BYTES);
     if (offset === -1) return;

@@ -195,6 +195,33 @@ describe('18.1.1 with transactions', () => {
     expect(brief(proxy.undeliver(sent))).toEqual(['500 to Alice']);
   });
 
+  it.each(['ACK', 'CANCEL'])(
+    '%s that has none goes by UDP, too, where nobody takes TCP, and is sent once',
+    (method) => {
+      const proxy = openBoth('stateful');
+      const text = request({
+        method,
+        via: 'SIP/2.0/UDP 192.0.2.10;branch=z9hG4bKloose',
+        to: '<sip:bob@example.org>;tag=9',
+        headers: [`X-Long: ${'x'.repeat(1300)}`],
+      });
+      const moved = requestOf(proxy.receive(text, ALICE, UDP), method);
+      expect(moved.socket).toBe(TCP);
+      const byUdp = requestOf(proxy.undeliver(moved), method);
+      expect([byUdp.socket, byUdp.to]).toEqual([UDP, BOB]);
+      expect(byUdp.text).toBe(moved.text.replace('SIP/2.0/TCP', 'SIP/2.0/UDP'));
+      expect(requestOf(proxy.receive(text, ALICE, UDP), method).socket).toBe(UDP);
+      expect(proxy.undeliver(byUdp)).toEqual([]);
+    },
+  );
+
+  it('an ACK that asked for TCP is lost where nobody takes it, and says nothing about others', () => {
+    const proxy = openBoth('stateful');
+    const ack = request({ method: 'ACK', uri: `${ABROAD};transport=tcp`, headers: [`X-Long: ${'x'.repeat(1300)}`] });
+    expect(proxy.undeliver(requestOf(proxy.receive(ack, ALICE, UDP), 'ACK'))).toEqual([]);
+    expect(requestOf(proxy.receive(long(ABROAD), ALICE, UDP), 'INVITE').socket).toBe(TCP);
+  });
+
   it('ACK and CANCEL go the way of their INVITE', () => {
     const proxy = openBoth('stateful');
     const moved = requestOf(proxy.receive(long(), ALICE, UDP), 'INVITE');

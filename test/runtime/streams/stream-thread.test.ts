@@ -13,6 +13,7 @@ import {
   SLOT_HEADER_BYTES,
   slotOffset,
 } from '../../../src/memory/layout.ts';
+import { CLIENT_TAG } from '../../../src/roles/proxy/branches.ts';
 import { buildBanTable } from '../../../src/runtime/bans/ban-table.ts';
 import { until } from '../../process/server-process.ts';
 import { freeTcpPort } from '../../process/tcp-port.ts';
@@ -256,6 +257,26 @@ describe('what shards send', () => {
     // And with each what has become of it; nobody asks about the response.
     expect(world.fates.map(({ tag }) => tag).sort()).toEqual([4, 5, 6, 7]);
     expect(world.messages).toHaveLength(4);
+  });
+
+  it('comes back as it was received with transactions, too, if it was moved and has none', async () => {
+    const world = new StreamWorld(['tcp:127.0.0.1:0'], {}, {}, undefined, {}, false);
+    const port = await freeTcpPort();
+    const { MOVED } = EGRESS_FLAG;
+    for (const [n, text] of ['asked for TCP', 'moved'].entries()) {
+      const { bytes, words, map } = world.arena;
+      const offset = slotOffset(map, n);
+      words.fill(0, offset >> 2, (offset + SLOT_HEADER_BYTES) >> 2);
+      bytes.set(Buffer.from(text), offset + SLOT_HEADER_BYTES);
+      words[(offset >> 2) + SLOT.LENGTH_WORD] = text.length;
+      words[(offset >> 2) + SLOT.FAMILY_WORD] = 4;
+    }
+    world.put('asked for TCP, as sent', { port, tag: 1 });
+    world.put('a client transaction', { port, tag: CLIENT_TAG | 2, flags: MOVED });
+    world.put('moved, as sent', { port, tag: 2, flags: MOVED });
+    expect(await world.receive('moved')).toMatchObject({ text: 'moved', fault: RETURNED.MOVED });
+    expect(world.messages).toHaveLength(1);
+    expect(world.fates.map(({ tag }) => tag)).toEqual([1, CLIENT_TAG | 2, 2]);
   });
 
   it('leaves without what was received', async () => {

@@ -104,8 +104,7 @@ export class StreamWorld {
     };
     this.#ring = new MessageConsumer(this.arena.words, streamInboundOffset(this.arena.map));
     this.#egress = [0, 1].map(
-      (shard) =>
-        new StreamEgress({ arena: this.arena, shard, sockets, wakeFd: this.#task.wakeFd, tagsAreSlots: isStateless }),
+      (shard) => new StreamEgress({ arena: this.arena, shard, sockets, wakeFd: this.#task.wakeFd, isStateless }),
     );
     this.#watch = watch(this.#task.intakeFd, () => this.take());
     this.take();
