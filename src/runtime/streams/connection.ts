@@ -3,6 +3,7 @@
  *
  *  Its life: opened or accepted → open → closing (nothing more is read or sent, what waits is flushed) → closed. While the
  *  shards are behind it is not read, so that TCP holds the peer back; a peer that does not read what it is sent is cut off.
+ *  A peer that has gone meanwhile is heard out before the connection counts as closed.
  *  After a fault in the framing the shard may answer once, and what still comes is thrown away, since a close with bytes
  *  unread would reach the peer as a reset, before the answer. */
 
@@ -148,6 +149,9 @@ export class Connection extends IdentifiedConnection implements LiveConnection {
   /** What follows is no SIP, but the answers to what came before it are still awaited. */
   #isOwingAnswers = false;
   #isHalfClosed = false;
+  /** The peer has ended, or the connection is gone, and a message that came before waits for room. */
+  #isEndDue = false;
+  #isCloseDue = false;
   /** When the peer that has closed its half is sent a line end again, and how long that is after the last. */
   #probeAtMs = 0;
   #probeMs = 0;
@@ -183,7 +187,7 @@ export class Connection extends IdentifiedConnection implements LiveConnection {
   }
 
   get isOpen(): boolean {
-    return this.#reason === null && !this.#socket.destroyed;
+    return this.#reason === null && !this.#isEndDue && !this.#socket.destroyed;
   }
 
   get isHalfClosed(): boolean {
@@ -246,20 +250,26 @@ export class Connection extends IdentifiedConnection implements LiveConnection {
     this.#socket.resume();
     // One that is not there yet first sends what waits.
     if (!this.#isConnecting) this.#socket.end();
+    if (this.#isCloseDue) this.#onClose();
   }
 
   ban(): void {
     this.#abort('banned');
+    if (this.#isCloseDue) this.#onClose();
   }
 
   readOn(): void {
-    if (this.#kept === null || this.#isDiscarding || this.#socket.destroyed) return;
+    if (this.#kept === null || this.#isDiscarding || (this.#socket.destroyed && !this.#isCloseDue)) return;
     this.#takeKept();
-    if (this.#refusedBytes === 0) this.#socket.resume();
+    if (this.#refusedBytes > 0) return;
+    if (this.#isCloseDue) this.#onClose();
+    else if (this.#isEndDue) this.#onEnd();
+    else this.#socket.resume();
   }
 
   sweep(nowMs: number): void {
     const { settings } = this.#host;
+    if (this.#isCloseDue) return;
     if (this.#socket.writableLength + this.#outputBytes === 0) this.#requests.noteSent();
     if (this.#deadlineMs !== 0) {
       if (this.#isHalfClosed && this.#reason === null && nowMs >= this.#probeAtMs) {
@@ -415,6 +425,8 @@ export class Connection extends IdentifiedConnection implements LiveConnection {
   /** The peer sends no more. It may still read what it has asked for, or be gone altogether: a line end, which means nothing between
    *  messages (RFC 3261 7.5), is then answered by a reset. */
   #onEnd(): void {
+    this.#isEndDue = this.#isUnheard;
+    if (this.#isEndDue) return;
     const isAnswering = this.#unansweredCount > 0 && (this.#isOwingAnswers || !this.#isDiscarding);
     // Of TLS both halves close together.
     if (this.#reason !== null || !isAnswering || !this.#socket.allowHalfOpen) {
@@ -437,10 +449,21 @@ export class Connection extends IdentifiedConnection implements LiveConnection {
     this.#socket.destroy();
   }
 
+  /** A whole message waits for room, and nothing speaks against it. */
+  get #isUnheard(): boolean {
+    return this.#refusedBytes > 0 && this.#reason === null && !this.#isDiscarding;
+  }
+
   #onClose(): void {
+    this.#isCloseDue = this.#isUnheard;
+    // Whoever asked it to read on before this was in vain.
+    if (this.#isCloseDue) this.#takeKept();
+    if (this.#isUnheard) return;
+    this.#isCloseDue = false;
     // Its peer reads no more either. That comes without an error where nobody reads.
     const isGone = this.#isHalfClosed && (this.#reason === null || this.#errno !== 0);
-    const reason = this.#reason ?? (this.#isConnecting ? 'unconnected' : isGone ? 'peer' : 'error');
+    const isLeft = isGone || this.#isEndDue;
+    const reason = this.#reason ?? (this.#isConnecting ? 'unconnected' : isLeft ? 'peer' : 'error');
     this.#reason = reason;
     this.#kept = null;
     this.#output.length = 0;

@@ -2,8 +2,8 @@
  *  waits for a peer. Hot: once per message read or written.
  *
  *  A client of its kind is reached by it alone, so nobody looks for it by its address, and nothing takes its place once it is gone.
- *  While the shards are behind it is not read, so that TCP holds the peer back; a peer that does not read what it is sent is cut
- *  off, and so is one that answers no ping.
+ *  While the shards are behind it is not read, so that TCP holds the peer back, and a peer that has gone meanwhile is heard out before
+ *  the WebSocket counts as closed; a peer that does not read what it is sent is cut off, and so is one that answers no ping.
  *
  *  A message that is too long ends it by 1009 (RFC 6455 7.4.1), where a stream of TCP is answered 413 first: a frame says how long
  *  it is before any of it has come, so that there is no request yet to answer, and none is waited for. */
@@ -55,6 +55,8 @@ export class WebSocketConnection extends IdentifiedConnection implements LiveCon
   #isText = true;
   #errno = 0;
   #reason: CloseReason | null = null;
+  /** It is gone, and a message that came before waits for room. */
+  #isCloseDue = false;
   #hasSpoken = false;
   /** Of the latest ping that was not answered (5.5.3: there need not be a pong for those before it); null: all were. */
   #pong: Buffer | null = null;
@@ -140,23 +142,32 @@ export class WebSocketConnection extends IdentifiedConnection implements LiveCon
     this.#noteClosing(reason);
     this.#webSocket.resume();
     this.#webSocket.close(CLOSE_CODES[reason] ?? NORMAL_CLOSURE);
+    if (this.#isCloseDue) this.#onClose();
   }
 
   ban(): void {
     this.#abort('banned');
+    if (this.#isCloseDue) this.#onClose();
   }
 
   readOn(): void {
-    if (this.#reason !== null) return;
+    if (this.#reason !== null || !this.#takeRefused()) return;
+    if (this.#isCloseDue) this.#onClose();
+    else this.#webSocket.resume();
+  }
+
+  /** False: there is still no room for all of it. */
+  #takeRefused(): boolean {
     while (this.#refused.length > 0) {
-      if (!this.#deliver(this.#refused[0]!)) return;
+      if (!this.#deliver(this.#refused[0]!)) return false;
       this.#refused.shift();
     }
-    this.#webSocket.resume();
+    return true;
   }
 
   sweep(nowMs: number): void {
     const { settings } = this.#host;
+    if (this.#isCloseDue) return;
     if (this.#socket.writableLength + this.#outputBytes === 0) this.#requests.noteSent();
     if (this.#deadlineMs !== 0) {
       if (nowMs >= this.#deadlineMs) this.#webSocket.terminate();
@@ -272,6 +283,8 @@ export class WebSocketConnection extends IdentifiedConnection implements LiveCon
   }
 
   #onClose(): void {
+    this.#isCloseDue = this.#reason === null && !this.#takeRefused();
+    if (this.#isCloseDue) return;
     const reason = this.#reason ?? (this.#errno === 0 ? 'peer' : 'error');
     this.#reason = reason;
     this.#refused.length = this.#output.length = 0;

@@ -85,10 +85,10 @@ afterEach(() => {
   for (const one of opened.splice(0)) one.close();
 });
 
-/** An accepted connection and its peer. */
-async function accepted(settings: Partial<typeof SETTINGS> = {}) {
+/** An accepted connection and its peer. Without `allowHalfOpen` as by TLS. */
+async function accepted(settings: Partial<typeof SETTINGS> = {}, allowHalfOpen = true) {
   const host = new Host(settings);
-  const server = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1');
+  const server = createServer({ allowHalfOpen }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const [[socket], peer] = await Promise.all([
     once(server, 'connection') as Promise<[Socket]>,
@@ -153,6 +153,43 @@ describe('what a peer sends', () => {
     connection.readOn();
     await untilTexts(first!, second!);
     expect(socket.isPaused()).toBe(false);
+  });
+
+  describe.each([
+    { how: 'ends', reason: 'peer', leave: (peer: TcpPeer) => void peer.socket.end() },
+    { how: 'resets it', reason: 'error', leave: (peer: TcpPeer) => void (peer.socket as Socket).resetAndDestroy() },
+  ] as const)('while there is no room, and then $how', ({ reason, leave }) => {
+    async function left() {
+      const { host, socket, peer, count, ...more } = await accepted({}, false);
+      host.hasRoom = false;
+      peer.send(ASK + OK + OK.slice(0, 9));
+      await until('it stalls', () => count('stream_stalls_total') === 1);
+      leave(peer);
+      await until('it is gone', () => socket.closed);
+      expect(host.texts).toEqual([]);
+      return { host, socket, peer, count, ...more };
+    }
+
+    it('is heard out', async () => {
+      const { host, connection, pass } = await left();
+      expect([connection.isOpen, connection.isReusable]).toEqual([false, false]);
+      connection.readOn();
+      pass(5000);
+      expect([host.texts, host.reason]).toEqual([[], null]);
+      host.hasRoom = true;
+      connection.readOn();
+      expect([host.texts, host.reason]).toEqual([[ASK, OK], reason]);
+    });
+
+    it.each(['banned', 'stop'] as const)('is not, once it is %s', async (end) => {
+      const { host, connection } = await left();
+      if (end === 'banned') connection.ban();
+      else connection.close(end);
+      expect(host.reason).toBe(end);
+      host.hasRoom = true;
+      connection.readOn();
+      expect(host.texts).toEqual([]);
+    });
   });
 
   it('keep-alives are answered by one line end each', async () => {

@@ -497,6 +497,26 @@ describe('while the shards are behind', () => {
       Array.from({ length: count }, (_, n) => String(n)),
     );
   });
+
+  it('a client that leaves is heard all the same', async () => {
+    const streams = world();
+    streams.isTaking = false;
+    const filling = await client(streams);
+    for (let n = 0; n < 400; n++) filling.send(message('x'.repeat(20_000)));
+    await until('it stalls', () => streams.count('stream_stalls_total') > 0);
+    const leaving = await client(streams);
+    await new Promise<void>((resolve) => {
+      leaving.socket.send(message(`the last word ${'x'.repeat(20_000)}`), () => resolve());
+    });
+    leaving.close();
+    await leaving.untilClosed();
+    streams.isTaking = true;
+    streams.take();
+    await until('it is there', () => {
+      streams.take();
+      return streams.messages.some(({ text }) => text.includes('the last word'));
+    });
+  });
 });
 
 describe('IPv6', () => {

@@ -106,6 +106,22 @@ describe('who connects', () => {
     expect(streams.count('stream_tls_handshakes_total')).toBe(1);
   });
 
+  it('while the shards are behind, and leaves at once, is heard all the same', async () => {
+    const streams = world();
+    streams.isTaking = false;
+    const filling = await client(streams.port);
+    for (let i = 0; i < 300; i++) filling.send(message('x'.repeat(40_000)));
+    await until('it stalls', () => streams.count('stream_stalls_total') > 0);
+    const leaving = await client(streams.port);
+    leaving.send(message(`the last word ${'x'.repeat(40_000)}`));
+    leaving.socket.end();
+    await leaving.untilClosed();
+    streams.isTaking = true;
+    streams.take();
+    await streams.receive('the last word');
+    await streams.untilCount('stream_closed_peer_total', 1);
+  });
+
   it.each([
     { servername: 'one.example', name: 'one.example' },
     { servername: 'ONE.example', name: 'one.example' },
