@@ -619,7 +619,7 @@ const settings = z.strictObject({
     reload: 'live',
   }),
   redirects: about(z.enum(['pass', 'recurse']).default('pass'), {
-    help: 'What becomes of 3xx responses: passed back to the caller, or their contacts tried in his stead (RFC 3261 16.7 step 4). In stateful mode.',
+    help: 'What becomes of 3xx responses: passed back to the caller, or, to requests for users of ours, their contacts tried in his stead (RFC 3261 16.7 step 4). In stateful mode.',
     reload: 'live',
   }),
   recordRoute: methodList(['INVITE', 'SUBSCRIBE', 'REFER', 'NOTIFY'], {

@@ -321,6 +321,14 @@ export class RequestRouting {
     return this.#parts.own.domainOf(uri, isMaddrStripped ? -1 : uri.port, transport, slotWord);
   }
 
+  /** 16.5: whether this server is responsible for the Request-URI: for others nobody but its own server may name another target. A
+   *  telephone number goes where we say. Cold. */
+  isResponsibleFor(request: ReceivedRequest): boolean {
+    if (isPredetermined(request)) return false;
+    if (request.uri.scheme === SCHEME.TEL || this.domainOf(request) !== FOREIGN) return true;
+    return this.#parts.services.isOpen && this.#locateUser(request);
+  }
+
   #makeStrict(request: ReceivedRequest, uri: UriView): void {
     if (uri.isLoose) return;
     this.strictUri = uri;

@@ -163,11 +163,13 @@ export class Targets {
     );
   }
 
-  /** 16.7 step 4: puts the contacts of a 3xx into the target set, none that was there before. True: there are new ones. */
+  /** 16.7 step 4: puts the contacts of a 3xx into the target set, none that was there before, if the Request-URI is ours to answer for
+   *  (16.5). True: there are new ones. */
   addContacts(server: number, index: MessageIndex): boolean {
-    const { arena, counters } = this.#parts;
+    const { arena, branches, routing, counters } = this.#parts;
     // 305 names a proxy and not a target, 380 describes a service in its body.
     if (index.statusCode === 305 || index.statusCode === 380) return false;
+    if (!branches.read(server) || !routing.isResponsibleFor(branches.kept)) return false;
     const { bytes } = arena;
     const context = this.contextOf(server);
     if (context.isClosed) return false;

@@ -69,6 +69,19 @@ describe.each(MODES)('in mode %s', (mode) => {
 });
 
 describe('in mode stateful', () => {
+  it('a 3xx of who has registered is followed, and of nobody else (16.5)', () => {
+    const proxy = openProxy({ ...OPEN, settings: { redirects: 'recurse' }, trusted: ['0.0.0.0/0'] });
+    signUp(proxy, [`<${contactAt('ben', BEN)}>`], { user: 'ben', domain: 'example.org' }, BEN);
+    const redirected = (uri: string) => {
+      const via = `SIP/2.0/UDP ${viaOf(ANN)}`;
+      const sent = requestOf(proxy.receive(request({ method: 'OPTIONS', uri, via, callId: uri }), ANN), 'OPTIONS');
+      const moved = { ownContact: null, headers: [`Contact: <${contactAt('eve', STRANGER)}>`] } as const;
+      return brief(proxy.receive(replyOf(BEN, sent.text, '302 Moved Temporarily', moved), BEN));
+    };
+    expect(redirected('sip:ben@example.org')).toEqual([`OPTIONS to ${STRANGER.address}:${STRANGER.port}`]);
+    expect(redirected(contactAt('ben', BEN))).toEqual([`302 to ${ANN.address}:${ANN.port}`]);
+  });
+
   it('a whole call of two who have registered', () => {
     const proxy = openProxy(OPEN);
     signUp(proxy, [`<${contactAt('ann', ANN)}>`], { user: 'ann', domain: 'example.org' }, ANN);

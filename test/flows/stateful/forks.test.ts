@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { fieldsOf, uriOf } from '../messages.ts';
-import { BOB, CHICAGO } from '../virtual-network.ts';
+import { BOB, CHICAGO, PROXY } from '../virtual-network.ts';
 import { brief, CAROL, Call, type Contact, DAVE, EVE, forkTo, responseOf, timeline, uriAt } from './call.ts';
 
 const ALL = [BOB, CAROL, DAVE, EVE];
@@ -372,6 +372,25 @@ describe('16.7 step 4, a 3xx that is followed', () => {
     const invites = sent.filter(({ text }) => text.startsWith('INVITE '));
     expect(invites.length).toBeGreaterThan(1);
     expect(invites.length).toBeLessThanOrEqual(60);
+  });
+
+  it.each([
+    ['of another domain', uriAt(BOB), []],
+    ['of another domain by way of our Route', uriAt(BOB), [`<sip:${PROXY.address}:${PROXY.port};lr>`]],
+    ['of ours whose maddr is elsewhere', `sip:bob@biloxi.example:${BOB.port};maddr=${BOB.address}`, []],
+  ])('not for a Request-URI %s (16.5)', (_, uri, route) => {
+    const call = new Call({ settings: { redirects: 'recurse' }, request: { uri, route } });
+    expect(brief(call.first)).toEqual(['100 to Alice', 'INVITE to Bob']);
+    const sent = moved(call, BOB, `<${uriAt(CAROL)}>`);
+    expect(brief(sent)).toEqual(['302 to Alice', 'ACK to Bob']);
+    expect(fieldsOf(responseOf(sent, 302).text, 'Contact')).toEqual([`<${uriAt(CAROL)}>`]);
+    end(call, 302);
+  });
+
+  it('for a telephone number, which goes where we say', () => {
+    const call = new Call({ settings: { redirects: 'recurse' }, request: { uri: 'tel:+15550100' } });
+    expect(brief(moved(call, BOB, `<${uriAt(CAROL)}>`))).toEqual(['ACK to Bob', 'INVITE to Carol']);
+    call.reply(CAROL, '200 OK');
   });
 
   it('works for other methods, too', () => {
