@@ -623,7 +623,7 @@ const settings = z.strictObject({
     reload: 'live',
   }),
   recordRoute: methodList(['INVITE', 'SUBSCRIBE', 'REFER', 'NOTIFY'], {
-    help: 'Requests that get a Record-Route when they may begin a dialog, so that the rest of the dialog comes through here too; an empty list: none. In stateful mode.',
+    help: 'Requests that get a Record-Route, so that the rest of the dialog comes through here too; an empty list: none. In stateful mode.',
     accepted: 'a list of methods in capitals, such as [INVITE, SUBSCRIBE]',
   }),
   maxUdpRequestBytes: about(z.union([z.literal('off'), z.int().min(512).max(65_507)]).default(1300), {

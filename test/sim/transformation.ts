@@ -75,8 +75,7 @@ function faultOfBreadth(world: World, before: Message, after: Message): string |
 }
 
 function faultOfRecordRoute(world: World, before: Message, after: Message): string | null {
-  const isForming = before.toTag === '' || before.method === 'NOTIFY';
-  const isWanted = isForming && (world.config.recordRoute as readonly string[]).includes(before.method);
+  const isWanted = (world.config.recordRoute as readonly string[]).includes(before.method);
   const added = after.values('Record-Route').length - before.values('Record-Route').length;
   if (added !== (isWanted ? 1 : 0)) return 'not the Record-Routes that there should be';
   return !isWanted || after.lines.find((line) => isNamed(line, 'Record-Route')) === OUR_RECORD_ROUTE

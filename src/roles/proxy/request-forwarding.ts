@@ -226,12 +226,12 @@ export class RequestForwarding {
     this.#edits.insert(at, from, outbound.cursor);
   }
 
-  /** Step 4: for requests that form a dialog. A NOTIFY may form one although its To has the subscriber's tag (RFC 6665
-   *  4.3). */
+  /** Step 4: for requests of methods that form a dialog. Within one it changes nobody's route set (12.2.1.1), but who has lost his
+   *  dialogs finds it there; and a NOTIFY may form one although its To has the subscriber's tag (RFC 6665 4.3). */
   #recordRouteOf(request: ReceivedRequest): number {
     const { method } = request.index;
     if (((this.#recordRouted >>> method) & 1) === 0 || method === METHODS.OTHER) return EXTRA.NONE;
-    if (request.isPassedOn || (request.to.tagStart !== -1 && method !== METHODS.NOTIFY)) return EXTRA.NONE;
+    if (request.isPassedOn) return EXTRA.NONE;
     return request.uri.scheme === SCHEME.SIPS ? EXTRA.RECORD_ROUTE | EXTRA.SIPS : EXTRA.RECORD_ROUTE;
   }
 

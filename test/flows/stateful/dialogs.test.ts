@@ -3,7 +3,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { fieldsOf, message, type RequestParts, request, statusOf, uriOf, valuesOf } from '../messages.ts';
-import { ALICE, BOB, type Endpoint, type Sent, type VirtualElement } from '../virtual-network.ts';
+import { ALICE, BOB, type Endpoint, PROXY, type Sent, type VirtualElement } from '../virtual-network.ts';
 import { brief, Call, openProxy, replyOf, requestOf, responseOf, timeline } from './call.ts';
 
 const OUR_ROUTE = '<sip:192.0.2.254:5060;lr>';
@@ -174,8 +174,8 @@ describe('RFC 3665 3.7, re-INVITE', () => {
   it.each(['alice', 'bob'] as const)('from %s, with its ACK', (who) => {
     const ends = establish();
     const { there } = ends[who].ask('INVITE', { headers: ['Contact: <sip:new@192.0.2.99>'] });
-    // A Record-Route would change nothing within a dialog (12.2.1.1).
-    expect(valuesOf(there.text, 'Record-Route')).toEqual([]);
+    // It changes nothing within the dialog (12.2.1.1), but is there for who has lost it (16.6 step 4).
+    expect(valuesOf(there.text, 'Record-Route')).toEqual([`<sip:${PROXY.address}:${PROXY.port};lr>`]);
     const ack = ends[who].send(ends[who].request('ACK'));
     expect(brief(ack)).toEqual([`ACK to ${who === 'alice' ? 'Bob' : 'Alice'}`]);
   });

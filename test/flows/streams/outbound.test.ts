@@ -85,6 +85,12 @@ describe('5.3.1, a request whose Route has the token', () => {
     const [callee, caller] = fieldsOf(sent.text, 'Record-Route') as [string, string];
     expect(callee).toBe(`<sip:${userOf(path)}@192.0.2.254:5060;transport=tcp;lr>`);
     expect(caller).toBe('<sip:192.0.2.254:5060;lr>');
+    // So does a re-INVITE along that route.
+    const within = { route: [caller, callee], to: '<sip:bob@chicago.example>;tag=9' };
+    const again = incoming('', { ...within, via: 'SIP/2.0/UDP 198.51.100.9;branch=z9hG4bKre' });
+    const there = requestOf(proxy.receive(again, CHICAGO, UDP), 'INVITE');
+    expect([there.connection, there.onlyConnection]).toEqual([PHONE.connection, true]);
+    expect(fieldsOf(there.text, 'Record-Route')).toEqual([callee, caller]);
   });
 
   it.each([
