@@ -30,6 +30,7 @@ import { parseVia } from '../sip/via.ts';
 import { AnswerLog, type AnswerLogPort } from './answer-log.ts';
 import { ACCESS } from './authentication.ts';
 import { type BoundSocket, inOneShape } from './bound-socket.ts';
+import { isUndecodable } from './content-encoding.ts';
 import { Destination } from './destination.ts';
 import { FlowTokens } from './flow-tokens.ts';
 import { LocatedUser } from './located-user.ts';
@@ -567,7 +568,7 @@ export class Element {
     return !isWaiting;
   }
 
-  /** An OPTIONS to us (section 11.2): 200 with what we can do, or 420 if it requires what we cannot (8.2.2.3). */
+  /** An OPTIONS to us (section 11.2): 200 with what we can do, 420 if it requires what we cannot (8.2.2.3), or 415 (8.2.3). */
   #answerForOurselves({ responder }: Snapshot): void {
     const request = this.#request;
     if (request.index.find(this.#arena.bytes, HEADER_ID.REQUIRE) !== -1) {
@@ -576,7 +577,8 @@ export class Element {
       return;
     }
     this.#counters.count(COUNTER.requests_answered_total);
-    responder.describe(request);
+    if (isUndecodable(this.#arena.bytes, request.index)) responder.reject(request, REJECT.contentEncoding);
+    else responder.describe(request);
   }
 
   /** Without a Via nobody can tell what an answer belongs to; with a broken one it can, and the datagram has a source. */

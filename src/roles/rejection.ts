@@ -53,6 +53,12 @@ export const REJECT = {
   malformedVia: malformed('Malformed Via Header'),
   malformedRoute: malformed('Malformed Route Header'),
   malformedProxyRequire: malformed('Malformed Proxy-Require Header'),
+  contentEncoding: rejection(
+    415,
+    'Unsupported Media Type',
+    COUNTER.requests_answered_total,
+    'Accept-Encoding: identity\r\n',
+  ),
   uriScheme: rejection(416, 'Unsupported URI Scheme', COUNTER.requests_answered_total),
   badExtension: rejection(420, 'Bad Extension', COUNTER.requests_answered_total),
   loopDetected: rejection(482, 'Loop Detected', COUNTER.loops_detected_total),

@@ -27,6 +27,7 @@ import { equalUris } from '../../sip/uri-equality.ts';
 import { RPORT_ABSENT } from '../../sip/via.ts';
 import type { Authentication } from '../authentication.ts';
 import type { BoundSocket } from '../bound-socket.ts';
+import { isUndecodable } from '../content-encoding.ts';
 import { FOREIGN, type OwnAddresses } from '../own-addresses.ts';
 import { USER, type Users } from '../proxy/users.ts';
 import type { ReceivedRequest } from '../received-request.ts';
@@ -156,6 +157,7 @@ export class Registrar {
     const refusal = this.#checkAddress(request, domain);
     if (refusal !== null || length < 0) return refusal ?? REJECT.wrongDomain;
     outbound.putWritten(aorEnd);
+    if (isUndecodable(bytes, index)) return REJECT.contentEncoding;
 
     this.#nowMs = this.#parts.wallMs();
     const path = index.find(bytes, HEADER_ID.PATH);
