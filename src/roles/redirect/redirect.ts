@@ -7,13 +7,22 @@ import type { Arena } from '../../memory/arena.ts';
 import type { Outbound } from '../../sip/outbound.ts';
 import { equalUris } from '../../sip/uri-equality.ts';
 import type { LocatedUser } from '../located-user.ts';
+import { unsupportedOf } from '../option-tags.ts';
 import type { FixedContact } from '../proxy/users.ts';
 import type { ReceivedRequest } from '../received-request.ts';
 import { putBinding, putFixedContact } from '../registrar/binding-list.ts';
+import { REJECT } from '../rejection.ts';
 import type { Responder } from '../responder.ts';
 
 const MOVED_TEMPORARILY = ascii('SIP/2.0 302 Moved Temporarily\r\n');
 const CONTACT_BYTES = ascii('Contact: <').length;
+/** Registered option-tags: of what the parties do with each other, or proxies on the way. Where somebody is can be said all the same.
+ *  Others may change what a request means (8.2.2.3). */
+const KNOWN_TAGS = [
+  '100rel 199 answermode early-session eventlist explicitsub from-change geolocation-http geolocation-sip gruu histinfo ice join',
+  'multiple-refer norefersub nosub outbound path policy precondition pref privacy recipient-list-invite recipient-list-message',
+  'recipient-list-subscribe record-aware replaces resource-priority sdp-anat sec-agree siprec tdialog timer trickle-ice uui',
+].flatMap((line) => line.split(' ').map(ascii));
 /** Above any q. */
 const ABOVE_ALL = 1001;
 
@@ -30,10 +39,15 @@ export class Redirect {
     this.#located = located;
   }
 
-  /** Answers 302 with the bindings that `located` found and the fixed contacts, the highest q first. False: there is none to
-   *  go to, and nothing was sent. */
+  /** Answers 302 with the bindings that `located` found and the fixed contacts, the highest q first; or 420, if something is required that
+   *  nobody knows. False: there is none to go to, and nothing was sent. */
   redirect(request: ReceivedRequest, fixed: readonly FixedContact[]): boolean {
     const outbound = this.#outbound;
+    const unsupported = unsupportedOf(this.#arena.bytes, request.index, KNOWN_TAGS);
+    if (unsupported !== null) {
+      this.#responder.respond(request, REJECT.badExtension.statusLine, unsupported);
+      return true;
+    }
     this.#responder.begin(request, MOVED_TEMPORARILY);
     const from = outbound.cursor;
     for (let q = this.#nextQ(ABOVE_ALL, fixed); q >= 0; q = this.#nextQ(q, fixed)) this.#putAll(request, q, fixed);

@@ -28,6 +28,7 @@ import { RPORT_ABSENT } from '../../sip/via.ts';
 import type { Authentication } from '../authentication.ts';
 import type { BoundSocket } from '../bound-socket.ts';
 import { isUndecodable } from '../content-encoding.ts';
+import { unsupportedOf } from '../option-tags.ts';
 import { FOREIGN, type OwnAddresses } from '../own-addresses.ts';
 import { USER, type Users } from '../proxy/users.ts';
 import type { ReceivedRequest } from '../received-request.ts';
@@ -66,10 +67,8 @@ const OK = ascii('SIP/2.0 200 OK\r\n');
 const SUPPORTED_TAGS = ['path', 'outbound'].map(ascii);
 const PATH_TAG = ascii('path');
 const OUTBOUND_TAG = ascii('outbound');
-const UNSUPPORTED = ascii('Unsupported: ');
-const UNSUPPORTED_PATH = ascii('Unsupported: path\r\n');
 const COMMA = ascii(', ');
-const CRLF = ascii('\r\n');
+const UNSUPPORTED_PATH = ascii('Unsupported: path\r\n');
 const OB = ascii('ob');
 const NO_HEADERS = ascii('');
 /** Longer ones are cut: it is for people who look at a list. */
@@ -115,10 +114,7 @@ export class Registrar {
   /** Step 2. False: answered 420. */
   checkRequire(request: ReceivedRequest): boolean {
     const { arena, responder, counters } = this.#parts;
-    const { index } = request;
-    const first = index.find(arena.bytes, HEADER_ID.REQUIRE);
-    if (first === -1) return true;
-    const unsupported = this.#unsupportedOf(index, first);
+    const unsupported = unsupportedOf(arena.bytes, request.index, SUPPORTED_TAGS);
     if (unsupported === null) return true;
     counters.count(REJECT.badExtension.counter);
     responder.respond(request, REJECT.badExtension.statusLine, unsupported);
@@ -511,22 +507,6 @@ export class Registrar {
         if (isWord(bytes, token.start, token.end, tag)) return true;
     }
     return false;
-  }
-
-  /** The Unsupported line (20.40), null if all is supported. Cold. */
-  #unsupportedOf(index: MessageIndex, first: number): Uint8Array | null {
-    const { bytes } = this.#parts.arena;
-    const token = this.#token;
-    const unsupported: Uint8Array[] = [];
-    for (let header = first; header !== -1; header = index.next(header)) {
-      token.begin(index.valueStart(header));
-      while (nextToken(bytes, index.valueEnd(header), token)) {
-        const { start, end } = token;
-        if (SUPPORTED_TAGS.some((tag) => isWord(bytes, start, end, tag))) continue;
-        unsupported.push(unsupported.length === 0 ? UNSUPPORTED : COMMA, bytes.slice(start, end));
-      }
-    }
-    return unsupported.length === 0 ? null : Uint8Array.from([...unsupported, CRLF].flatMap((part) => [...part]));
   }
 }
 
