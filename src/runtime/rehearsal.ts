@@ -121,7 +121,7 @@ class Stage {
   #openTrace({ trace: { sample, messageBytes }, hep }: Config, counters: Counters): CallTrace {
     const memory = createTrace({ shardCount: 1, ringBytes: MIN_RING_BYTES, messageBytes });
     new FilterBoard(memory).keep(sample, hep.to === 'off' ? 0 : hep.sample);
-    return new CallTrace(memory, this.#arena, 0, counters);
+    return new CallTrace(memory, this.#arena, 0, counters, [SOCKET]);
   }
 
   /** A duty cycle over what the last one brought, or over something new. */

@@ -233,7 +233,10 @@ class Shard {
     this.#returns = new RingProducer(words, returnRingOffset(map, task.shard), map.ringCapacity);
     this.#counters = new Counters(arena, task.shard);
     this.#histograms = new Histograms(arena, task.shard);
-    this.#trace = task.trace === null ? null : new CallTrace(openTrace(task.trace), arena, task.shard, this.#counters);
+    this.#trace =
+      task.trace === null
+        ? null
+        : new CallTrace(openTrace(task.trace), arena, task.shard, this.#counters, task.sockets);
     this.#intake = this.#openIntake(task.intake);
     this.#nap = new Nap(task.intake?.napUs ?? 0);
     this.#streams =

@@ -51,6 +51,47 @@ function call(element: VirtualElement, callId: string): void {
   element.receive(replyTo(forwarded!.text), BOB);
 }
 
+describe('what goes by a connection', () => {
+  const by = (mode: 'stateful' | 'stateless'): Traced => {
+    const config = configSchema.parse({ trace: { sample: 1 } });
+    const listen = ['192.0.2.254:5060', 'ws:192.0.2.254:80'];
+    const service = new TraceService(config, 1, {
+      sockets: ['udp', 'tcp', 'ws'].map((transport) => ({
+        ...{ transport, family: 4, address: PROXY.address, isWildcard: false },
+        port: transport === 'ws' ? 80 : 5060,
+      })),
+      localAddresses: [],
+      maskHeaders: config.trace.maskHeaders,
+    });
+    return { element: createElement({ mode, listen, trace: service.buffer }), trace: service };
+  };
+
+  it.each(['stateful', 'stateless'] as const)(
+    'goes to where that comes from, whatever port its Via has, in mode %s',
+    async (mode) => {
+      for (const [transport, socket] of [
+        ['TCP', 1],
+        ['WS', 2],
+      ] as const) {
+        const { element, trace } = by(mode);
+        const via = `SIP/2.0/${transport} 192.0.2.10;branch=z9hG4bKfar`;
+        const from = { address: '192.0.2.10', port: 50_001, connection: -7 };
+        const parts = { method: 'OPTIONS', uri: 'sip:192.0.2.254', cseq: '1 OPTIONS', via };
+        element.receive(request(parts), from, socket);
+        expect(await linesOf(trace)).toEqual(['in 192.0.2.10:50001 OPTIONS', 'out 192.0.2.10:50001 200 OPTIONS']);
+      }
+    },
+  );
+
+  it('and a datagram to the port of its Via, though its scope may look like a connection', async () => {
+    const { element, trace } = by('stateless');
+    const parts = { method: 'OPTIONS', uri: 'sip:192.0.2.254', cseq: '1 OPTIONS' };
+    const via = 'SIP/2.0/UDP 192.0.2.10:5090;branch=z9hG4bKnear';
+    element.receive(request({ ...parts, via }), { address: '192.0.2.10', port: 50_002, connection: 3 }, 0);
+    expect(await linesOf(trace)).toEqual(['in 192.0.2.10:50002 OPTIONS', 'out 192.0.2.10:5090 200 OPTIONS']);
+  });
+});
+
 describe('a call through the stateful proxy', () => {
   it('is kept with both sides of it', async () => {
     const { element, trace } = traced();

@@ -355,7 +355,7 @@ function bindElement(
   const lookUps = slowLookUps(fakeResolver(hosts, usual), slowHosts);
   const location = smallLocation(arena, locationCapacity);
   const counters = new Counters(arena, 0);
-  const trace = traceMemory === null ? null : new CallTrace(openTrace(traceMemory), arena, 0, counters);
+  const trace = traceMemory === null ? null : new CallTrace(openTrace(traceMemory), arena, 0, counters, sockets);
   const element = plainElement(arena, 0, {
     location,
     auth: openAuth(shared),

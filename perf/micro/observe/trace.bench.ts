@@ -12,6 +12,7 @@ import { TraceRingReader } from '../../../src/observe/trace/trace-ring.ts';
 import { MessageIndex } from '../../../src/sip/message-index.ts';
 import { Outbound, TRACE_MARK } from '../../../src/sip/outbound.ts';
 import { parseMessage } from '../../../src/sip/parse-message.ts';
+import { TRANSPORT } from '../../../src/sip/transport.ts';
 import { medianCpuNs } from '../cpu-time.ts';
 import { createMessageArena, MESSAGES, placeCopies } from '../sip/messages.ts';
 
@@ -21,7 +22,10 @@ const CYCLES = isQuick ? 10 : 10_000;
 const arena = createMessageArena();
 const memory = createTrace({ shardCount: 1, ringBytes: 2 ** 21, messageBytes: 4096 });
 const board = new FilterBoard(memory);
-const trace = new CallTrace(memory, arena, 0, new Counters(arena, 0));
+const trace = new CallTrace(memory, arena, 0, new Counters(arena, 0), [
+  { socket: 0, transport: TRANSPORT.UDP },
+  { socket: 1, transport: TRANSPORT.TCP },
+]);
 const outbound = new Outbound(arena, 0, () => undefined);
 
 const { slots, starts, ends } = placeCopies(arena, MESSAGES['INVITE with SDP']!);

@@ -6,11 +6,12 @@
  *  far: the intake counts them. */
 
 import type { Arena } from '../../memory/arena.ts';
-import { EGRESS, SLOT, SLOT_HEADER_BYTES } from '../../memory/layout.ts';
+import { EGRESS, MAX_SOCKETS, SLOT, SLOT_HEADER_BYTES } from '../../memory/layout.ts';
 import { HEADER_ID } from '../../sip/header-table.ts';
 import type { MessageIndex } from '../../sip/message-index.ts';
 import { type Outbound, TRACE_MARK } from '../../sip/outbound.ts';
 import { findCallId, foundCallIdEnd } from '../../sip/scan.ts';
+import { TRANSPORT } from '../../sip/transport.ts';
 import { COUNTER, type Counters } from '../counters.ts';
 import { FilterCopy, hashTracedCallId } from './trace-filters.ts';
 import { FLAG, RECORD, RECORD_HEADER_BYTES, ringWord, TRACE_RING, type TraceMemory } from './trace-layout.ts';
@@ -18,6 +19,8 @@ import { TraceRingWriter } from './trace-ring.ts';
 
 /** Words from the socket to the scope, alike in slots, egress entries and records. */
 const PLACE_WORDS = 12;
+/** Connections whose ports are known at once, a power of two: the numbers of those that live are mostly next to each other. */
+const PORTS = 4096;
 const LF = 0x0a;
 
 export class CallTrace {
@@ -29,10 +32,20 @@ export class CallTrace {
   readonly #doubles: Float64Array<SharedArrayBuffer>;
   readonly #messageBytes: number;
   readonly #exportedWord: number;
+  /** 1 for the index of a stream socket. */
+  readonly #isStream = new Uint8Array(MAX_SOCKETS);
+  /** Connections by the low bits of their numbers: a number, and the port at the other end. null: there are no streams. */
+  readonly #ports: Int32Array | null;
   /** The clock of the slots' receive time, µs, all bits of it. The shard sets it once a cycle, and before each flush. */
   nowUs = 0;
 
-  constructor(memory: TraceMemory, arena: Arena, shard: number, counters: Counters) {
+  constructor(
+    memory: TraceMemory,
+    arena: Arena,
+    shard: number,
+    counters: Counters,
+    sockets: readonly { readonly socket: number; readonly transport: number }[],
+  ) {
     this.#arena = arena;
     this.#counters = counters;
     this.#ring = new TraceRingWriter(memory, shard);
@@ -41,12 +54,15 @@ export class CallTrace {
     this.#doubles = memory.doubles;
     this.#messageBytes = memory.map.messageBytes;
     this.#exportedWord = ringWord(memory.map, shard) + TRACE_RING.EXPORTED_WORD;
+    for (const { socket, transport } of sockets) this.#isStream[socket] = Number(transport !== TRANSPORT.UDP);
+    this.#ports = this.#isStream.includes(1) ? new Int32Array(2 * PORTS) : null;
   }
 
   /** A message is about to be served: keeps it, if it is one to keep and `isNew`, and has what it brings about marked. */
   received(index: MessageIndex, slotWord: number, isNew: boolean, outbound: Outbound): void {
     const filters = this.#filters;
     filters.refresh();
+    if (this.#arena.words[slotWord + SLOT.CONNECTION_WORD] !== 0) this.#noteConnection(slotWord);
     const header = index.first[HEADER_ID.CALL_ID]!;
     const hash =
       header === -1 ? 0 : hashTracedCallId(this.#arena.words, index.valueStart(header), index.valueEnd(header));
@@ -81,7 +97,16 @@ export class CallTrace {
     this.#ring.copy(words, bytes, start, start + kept, record + RECORD_HEADER_BYTES);
     const agoUs = ((this.nowUs | 0) - words[slotWord + SLOT.TIME_WORD]!) | 0;
     this.#words[(record >> 2) + RECORD.ERROR_WORD] = 0;
-    this.#finish(record, length, kept, hash, bits, slotWord + SLOT.SOCKET_WORD, agoUs);
+    this.#finish(
+      record,
+      length,
+      kept,
+      hash,
+      bits,
+      slotWord + SLOT.SOCKET_WORD,
+      words[slotWord + SLOT.PORT_WORD]!,
+      agoUs,
+    );
   }
 
   /** `isWanted`: that its call is to be kept was decided before. */
@@ -101,7 +126,41 @@ export class CallTrace {
       at = this.#ring.copy(words, bytes, start, start + Math.min(words[span + 1]!, end - at), at);
     }
     this.#words[(record >> 2) + RECORD.ERROR_WORD] = words[entryWord + EGRESS.RESULT_WORD]!;
-    this.#finish(record, length, kept, hash, bits | FLAG.IS_SENT, entryWord + EGRESS.SOCKET_WORD, 0);
+    this.#finish(
+      record,
+      length,
+      kept,
+      hash,
+      bits | FLAG.IS_SENT,
+      entryWord + EGRESS.SOCKET_WORD,
+      this.#portOf(entryWord),
+      0,
+    );
+  }
+
+  #noteConnection(slotWord: number): void {
+    const { words } = this.#arena;
+    const ports = this.#ports;
+    if (ports === null || this.#isStream[words[slotWord + SLOT.SOCKET_WORD]!] === 0) return;
+    const number = words[slotWord + SLOT.CONNECTION_WORD]!;
+    const at = (number & (PORTS - 1)) << 1;
+    ports[at] = number;
+    ports[at + 1] = words[slotWord + SLOT.PORT_WORD]!;
+  }
+
+  /** Where a message goes to. The entry of a response by a stream has the port of the Via, for a connection that has to be opened (RFC
+   *  3261 18.2.2); it goes by that of the request, whose other end is told by what came by it. */
+  #portOf(entryWord: number): number {
+    const { words } = this.#arena;
+    const ports = this.#ports;
+    const number = words[entryWord + EGRESS.CONNECTION_WORD]!;
+    const at = (number & (PORTS - 1)) << 1;
+    const isKnown =
+      ports !== null &&
+      number !== 0 &&
+      ports[at] === number &&
+      this.#isStream[words[entryWord + EGRESS.SOCKET_WORD]!] === 1;
+    return isKnown ? ports[at + 1]! : words[entryWord + EGRESS.PORT_WORD]!;
   }
 
   #finish(
@@ -111,6 +170,7 @@ export class CallTrace {
     hash: number,
     flags: number,
     placeWord: number,
+    port: number,
     agoUs: number,
   ): void {
     const words = this.#words;
@@ -125,6 +185,7 @@ export class CallTrace {
     for (let i = 0; i < PLACE_WORDS; i++) {
       words[header + RECORD.SOCKET_WORD + i] = this.#arena.words[placeWord + i]!;
     }
+    words[header + RECORD.PORT_WORD] = port;
     this.#doubles[record / 8 + RECORD.TIME_DOUBLE] = this.nowUs - agoUs;
     this.#ring.publish();
     this.#counters.count(COUNTER.traced_messages_total);

@@ -10,11 +10,16 @@ import { createTrace } from '../../../src/observe/trace/trace-layout.ts';
 import { MessageIndex } from '../../../src/sip/message-index.ts';
 import { Outbound, TRACE_MARK } from '../../../src/sip/outbound.ts';
 import { parseMessage } from '../../../src/sip/parse-message.ts';
+import { TRANSPORT } from '../../../src/sip/transport.ts';
 import { request } from '../../flows/messages.ts';
 
 const CALLS = 16;
 const ROUNDS = 3;
 const CYCLES = 4000;
+const POINTS = [
+  { socket: 0, transport: TRANSPORT.UDP },
+  { socket: 1, transport: TRANSPORT.WS },
+];
 /** V8 at work on the code itself. */
 const MAX_BYTES_PER_MESSAGE = 2;
 
@@ -23,6 +28,7 @@ interface Call {
   readonly slotWord: number;
 }
 
+/** Every other one came by a connection. */
 function placeCall(arena: Arena, i: number): Call {
   const offset = slotOffset(arena.map, i);
   const start = offset + SLOT_HEADER_BYTES;
@@ -30,6 +36,8 @@ function placeCall(arena: Arena, i: number): Call {
   arena.bytes.set(Buffer.from(text, 'latin1'), start);
   arena.words[(offset >> 2) + SLOT.LENGTH_WORD] = text.length;
   arena.words[(offset >> 2) + SLOT.FAMILY_WORD] = 4;
+  arena.words[(offset >> 2) + SLOT.SOCKET_WORD] = i & 1;
+  arena.words[(offset >> 2) + SLOT.CONNECTION_WORD] = (i & 1) * -i;
   const index = new MessageIndex();
   parseMessage(arena.bytes, arena.words, start, start + text.length, index);
   return { index, slotWord: offset >> 2 };
@@ -38,11 +46,12 @@ function placeCall(arena: Arena, i: number): Call {
 /** Of garbage, for each message that came or left; the lowest of a few rounds. */
 function bytesPerMessage(sample: number, filters: readonly TraceFilter[], byTimers: boolean): number {
   const arena = createArena({ shardCount: 1, slotCount: 128, jumboCount: 1 });
+  const { words } = arena;
   const memory = createTrace({ shardCount: 1, ringBytes: 2 ** 18, messageBytes: 4096 });
   const board = new FilterBoard(memory);
   board.keep(sample, sample);
   for (const [place, filter] of filters.entries()) board.set(place, filter);
-  const trace = new CallTrace(memory, arena, 0, new Counters(arena, 0));
+  const trace = new CallTrace(memory, arena, 0, new Counters(arena, 0), POINTS);
   const outbound = new Outbound(arena, 0, () => undefined);
   const calls = Array.from({ length: CALLS }, (_, i) => placeCall(arena, i));
   const work = () => {
@@ -53,7 +62,8 @@ function bytesPerMessage(sample: number, filters: readonly TraceFilter[], byTime
         if (byTimers) outbound.traceMark = TRACE_MARK.FIND;
         outbound.begin();
         outbound.keep(index.start, index.end);
-        outbound.to(0, 4, 5060, 1, 0, 0, 0, 0);
+        const socket = words[slotWord + SLOT.SOCKET_WORD]!;
+        outbound.to(socket, 4, 5060, 1, 0, 0, 0, words[slotWord + SLOT.CONNECTION_WORD]!);
         outbound.commit(0);
       }
       trace.sent(outbound);

@@ -18,6 +18,7 @@ export class WebSocketPeer {
   readonly messages: { readonly text: string; readonly isBinary: boolean }[] = [];
   ending: Ending | null = null;
   pings = 0;
+  #localPort = 0;
 
   private constructor(socket: WebSocket) {
     this.socket = socket;
@@ -32,8 +33,14 @@ export class WebSocketPeer {
   static async connect(url: string, options: ClientOptions | ClientRequestArgs = {}): Promise<WebSocketPeer> {
     const socket = new WebSocket(url, 'sip', options);
     const peer = new WebSocketPeer(socket);
-    await once(socket, 'open');
+    const upgraded = once(socket, 'upgrade') as Promise<[IncomingMessage]>;
+    await Promise.all([upgraded, once(socket, 'open')]);
+    peer.#localPort = (await upgraded)[0].socket.localPort!;
     return peer;
+  }
+
+  get localPort(): number {
+    return this.#localPort;
   }
 
   /** All that came, latin1. */
