@@ -18,6 +18,8 @@ import { until } from '../process/server-process.ts';
 import { optionsRequest } from '../process/sip-texts.ts';
 import { freeTcpPort } from '../process/tcp-port.ts';
 import { freePort, UdpPeer } from '../process/udp-peer.ts';
+import { WebSocketPeer } from '../runtime/streams/web-socket-peer.ts';
+import { Authority } from '../runtime/tls/authority.ts';
 import { type RunningCommand, startCommand } from './command.ts';
 
 let directory = '';
@@ -146,6 +148,40 @@ function callTo(bob: UdpPeer, method: string): Buffer {
   );
 }
 
+/** REGISTER of a browser, with a flow (RFC 7118 5.4). */
+function registerBySocket(by: 'ws' | 'wss', cseq: number, user = 'bob'): string {
+  const contact = `<sip:${user}@df7jal23ls0d.invalid;transport=ws;ob>`;
+  return [
+    'REGISTER sip:example.org SIP/2.0',
+    `Via: SIP/2.0/${by.toUpperCase()} df7jal23ls0d.invalid;branch=z9hG4bK${user}${cseq}`,
+    'Max-Forwards: 70',
+    `From: <sip:${user}@example.org>;tag=1`,
+    `To: <sip:${user}@example.org>`,
+    `Call-ID: registration-of-${user}`,
+    `CSeq: ${cseq} REGISTER`,
+    'Supported: path, outbound',
+    `Contact: ${contact};reg-id=1;+sip.instance="<urn:uuid:00000000-0000-1000-8000-AABBCCDDEEFF>"`,
+    '\r\n',
+  ].join('\r\n');
+}
+
+/** A request to a registered user, hop by hop: the ACK is that to a failure. */
+function callToBob(method: string, callId: string, user = 'bob'): Buffer {
+  return Buffer.from(
+    [
+      `${method} sip:${user}@example.org SIP/2.0`,
+      `Via: SIP/2.0/UDP ${phone.hostPort};branch=z9hG4bK${callId}`,
+      'Max-Forwards: 70',
+      'From: <sip:alice@example.org>;tag=a',
+      `To: <sip:${user}@example.org>${method === 'ACK' ? ';tag=b' : ''}`,
+      `Call-ID: ${callId}`,
+      `CSeq: 1 ${method}`,
+      'Content-Length: 0',
+      '\r\n',
+    ].join('\r\n'),
+  );
+}
+
 function statusTo(request: Buffer, status: string): Buffer {
   const lines = request.toString('latin1').split('\r\n');
   const kept = lines.filter((line) => /^(Via|From|Call-ID|CSeq):/.test(line));
@@ -233,6 +269,54 @@ describe('strowger restart', () => {
     next.destroy();
     bob.close();
   });
+
+  it.each(['ws', 'wss'] as const)(
+    'hands over a listening point of %s: who is there is sent away when the first ends, and is called once he is back',
+    async (by) => {
+      const authority = new Authority();
+      const { certificate, key } = authority.issue('own', ['IP:127.0.0.1']);
+      const listen = `udp:127.0.0.1:${port}, ${by}:127.0.0.1:${port}`;
+      const tls = `tls: { certificates: [{ certificate: ${certificate}, key: ${key} }] }`;
+      const first = command(['start', '--config', writeConfig(tls, '', listen)]);
+      await first.saw('\n  try ');
+      const browser = () => WebSocketPeer.connect(`${by}://127.0.0.1:${port}/`, { ca: authority.pem });
+      const bob = await browser();
+      bob.send(registerBySocket(by, 1));
+      await bob.receive('SIP/2.0 200 ');
+      await phone.send(callToBob('INVITE', 'ringing'), port);
+      const { text: invite } = await bob.receive('INVITE ');
+      bob.send(statusTo(Buffer.from(invite), '180 Ringing').toString());
+      await phone.receive('SIP/2.0 180 ');
+
+      await restarted();
+      // Who comes now comes to the successor.
+      const other = await browser();
+      other.send(registerBySocket(by, 1, 'carol'));
+      await other.receive('SIP/2.0 200 ');
+      await phone.send(callToBob('OPTIONS', 'carol-is-there', 'carol'), port);
+      await other.receive('OPTIONS sip:carol@');
+      // The call that rings goes on by the first one, to its end.
+      expect(bob.ending).toBeNull();
+      bob.send(statusTo(Buffer.from(invite), '486 Busy Here').toString());
+      await bob.receive('ACK ');
+      await phone.receive('SIP/2.0 486 ');
+      await phone.send(callToBob('ACK', 'ringing'), port);
+      expect((await bob.untilClosed()).code).toBe(1001);
+      expect(await exitOf(first)).toBe(0);
+
+      // Nobody else gets what was his (RFC 5626 5.3).
+      await phone.send(callToBob('OPTIONS', 'bob-is-away'), port);
+      const { datagram } = await phone.receive('Call-ID: bob-is-away');
+      expect(datagram.toString()).toMatch(/^SIP\/2\.0 480 /);
+      const again = await browser();
+      again.send(registerBySocket(by, 2));
+      await again.receive('SIP/2.0 200 ');
+      await phone.send(callToBob('OPTIONS', 'bob-is-back'), port);
+      await again.receive('Call-ID: bob-is-back');
+      for (const peer of [other, again]) peer.close();
+      authority.close();
+    },
+  );
 
   it('of a server whose configuration has become wrong says so, and it goes on', async () => {
     const first = await started();

@@ -1,23 +1,26 @@
 /** A real server under a stand-in for systemd: readiness, status, watchdog, and a socket that outlives the server. */
 
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { close, openUdp } from '../../src/runtime/udp-socket.ts';
+import { close, openTcp, openUdp } from '../../src/runtime/udp-socket.ts';
 import { FakeSystemd } from '../process/fake-systemd.ts';
 import { HANGING_MAX_FORWARDS } from '../process/fatal-request.ts';
 import { endServers, ServerProcess, until } from '../process/server-process.ts';
 import { okTo, optionsRequest } from '../process/sip-texts.ts';
 import { freePort, UdpPeer } from '../process/udp-peer.ts';
+import { WebSocketPeer } from '../runtime/streams/web-socket-peer.ts';
+import { Authority } from '../runtime/tls/authority.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const NAMES = ['NOTIFY_SOCKET', 'WATCHDOG_USEC', 'WATCHDOG_PID'] as const;
 
 let folder = '';
 let manager: FakeSystemd;
+const activated: ChildProcess[] = [];
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'strowger-service-'));
   manager = new FakeSystemd(join(folder, 'notify'));
@@ -25,6 +28,7 @@ beforeEach(() => {
 });
 afterEach(async () => {
   for (const name of NAMES) delete process.env[name];
+  for (const child of activated.splice(0)) child.kill('SIGKILL');
   await endServers();
   manager.close();
   rmSync(folder, { recursive: true });
@@ -64,6 +68,23 @@ describe('a service', () => {
   });
 });
 
+/** Starts a server with sockets that were opened for it, as systemd does it: the number of the process is known to itself only. */
+function activate(fds: readonly number[], listen: readonly string[], settings: readonly string[] = []) {
+  const command = `LISTEN_PID=$$ LISTEN_FDS=${fds.length} exec "$0" "$@"`;
+  const sets = ['control.socket=off', 'location.store=off', 'log.format=json', ...settings];
+  const args = [
+    ...['bin/strowger.js', 'start', '--workers', '1'],
+    ...listen.flatMap((point) => ['--listen', point]),
+    ...sets.flatMap((set) => ['--set', set]),
+  ];
+  const child = spawn('sh', ['-c', command, process.execPath, ...args], {
+    cwd: root,
+    stdio: ['ignore', 'ignore', 'inherit', ...fds],
+  });
+  activated.push(child);
+  return { child, ended: new Promise<number | null>((resolve) => child.on('close', resolve)) };
+}
+
 describe('a socket that the service manager holds', () => {
   it('keeps what comes while no server is there', async () => {
     const { fd, port } = openUdp({
@@ -71,34 +92,55 @@ describe('a socket that the service manager holds', () => {
       ...{ receiveBufferBytes: 1 << 20, sendBufferBytes: 1 << 20 },
     });
     const [client, uas] = [await UdpPeer.open(), await UdpPeer.open()];
-    const servers: ReturnType<typeof spawn>[] = [];
-    /** As systemd does it: the number of the process is known to itself only. */
-    const activate = () => {
-      const command = 'LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=sip exec "$0" "$@"';
-      const sets = ['control.socket=off', 'location.store=off', 'log.format=json'].flatMap((set) => ['--set', set]);
-      const args = ['bin/strowger.js', 'start', '--workers', '1', '--listen', `udp:127.0.0.1:${port}`, ...sets];
-      const child = spawn('sh', ['-c', command, process.execPath, ...args], {
-        cwd: root,
-        stdio: ['ignore', 'ignore', 'inherit', fd],
-      });
-      servers.push(child);
-      return new Promise<number | null>((resolve) => child.on('close', resolve));
-    };
     const sendOptions = (callId: string) => client.send(requestOf(client, uas, callId), port);
     try {
       for (const callId of ['before-the-first', 'before-the-second']) {
         await sendOptions(callId);
-        const ended = activate();
+        const { child, ended } = activate([fd], [`udp:127.0.0.1:${port}`]);
         const { datagram, from } = await uas.receive(callId);
         await uas.send(okTo(datagram), from.port);
         await client.receive(callId);
-        servers.at(-1)!.kill('SIGTERM');
+        child.kill('SIGTERM');
         expect(await ended).toBe(0);
       }
     } finally {
-      for (const server of servers) server.kill('SIGKILL');
       for (const peer of [client, uas]) peer.close();
       close(fd);
+    }
+  });
+
+  it('keeps WebSockets waiting that ask for one while no server is there', async () => {
+    const authority = new Authority();
+    const { certificate, key } = authority.issue('own', ['IP:127.0.0.1']);
+    const open = () => openTcp({ host: '127.0.0.1', port: 0, family: 4, dualStack: false, dscp: 0 });
+    const points = [
+      { by: 'ws', ...open() },
+      { by: 'wss', ...open() },
+    ];
+    const fds = points.map(({ fd }) => fd);
+    const listen = points.map(({ by, port }) => `${by}:127.0.0.1:${port}`);
+    const tls = `tls.certificates=[{certificate: ${certificate}, key: ${key}}]`;
+    try {
+      for (const round of ['first', 'second']) {
+        const connecting = points.map(({ by, port }) =>
+          WebSocketPeer.connect(`${by}://127.0.0.1:${port}/`, { ca: authority.pem }),
+        );
+        const { child, ended } = activate(fds, listen, [tls]);
+        const browsers = await Promise.all(connecting);
+        for (const [i, browser] of browsers.entries()) {
+          const { by, port } = points[i]!;
+          const callId = `by-${by}-${round}`;
+          const text = optionsRequest({ callId, uri: `sip:127.0.0.1:${port}`, sentBy: 'df7jal23ls0d.invalid' });
+          browser.send(text.toString('latin1').replace('SIP/2.0/UDP', `SIP/2.0/${by.toUpperCase()}`));
+          expect((await browser.receive(`Call-ID: ${callId}`)).text).toMatch(/^SIP\/2\.0 200 /);
+        }
+        child.kill('SIGTERM');
+        for (const browser of browsers) expect((await browser.untilClosed()).code).toBe(1001);
+        expect(await ended).toBe(0);
+      }
+    } finally {
+      for (const fd of fds) close(fd);
+      authority.close();
     }
   });
 });
