@@ -135,7 +135,7 @@ describe('with a token', () => {
   it('nobody guesses it: ten wrong ones, and the address waits; asking without one is no guess', async () => {
     const url = await open('127.0.0.1:0', trace, tokenFile);
     for (let i = 0; i < 20; i++) await ask(`${url}/live/calls`);
-    for (let i = 0; i < 10; i++) expect((await fetch(`${url}/live/calls`, withToken('wrong'))).status).toBe(401);
+    for (let i = 0; i < 10; i++) expect((await fetch(`${url}/live/calls`, withToken(`wrong-${i}`))).status).toBe(401);
     const response = await fetch(`${url}/live/calls`, withToken(TOKEN));
     expect([response.status, await response.text()]).toEqual([429, expect.stringMatching(/try again in \d+ s/)]);
   });
