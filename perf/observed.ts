@@ -46,6 +46,9 @@ interface Turn {
 interface Seen {
   scrapes: number;
   frames: number;
+  /** Messages for the collector, as of the last scrape. */
+  hepSent: number;
+  hepDropped: number;
 }
 
 exitOnSignals();
@@ -76,7 +79,7 @@ async function measure(): Promise<void> {
     for (let i = 0; i < ways.length; i++) {
       const way = ways[(i + round) % ways.length]!;
       const observers = new AbortController();
-      const seen = { scrapes: 0, frames: 0 };
+      const seen = { scrapes: 0, frames: 0, hepSent: 0, hepDropped: 0 };
       const observing = way.adminPort === null ? [] : observersAt(way.adminPort, seen, observers.signal);
       const contestant = contestantOf(way, machine.revision ?? 'without git');
       const { result } = await play(
@@ -140,13 +143,21 @@ function observersAt(port: number, seen: Seen, signal: AbortSignal): Promise<voi
   return [
     untilOver(async () => {
       const response = await fetch(`${url}/metrics`, { signal });
-      if ((await response.text()).includes('strowger_ready 1')) seen.scrapes++;
+      const text = await response.text();
+      if (text.includes('strowger_ready 1')) seen.scrapes++;
+      seen.hepSent = sumOf(text, 'strowger_hep_sent_total');
+      seen.hepDropped = sumOf(text, 'strowger_hep_dropped_total') + sumOf(text, 'strowger_hep_errors_total');
     }),
     untilOver(async () => {
       const response = await fetch(`${url}/live/events`, { signal });
       for await (const chunk of response.body!) if (Buffer.from(chunk).includes('event: frame')) seen.frames++;
     }),
   ];
+}
+
+function sumOf(metrics: string, name: string): number {
+  const values = [...metrics.matchAll(new RegExp(`^${name}\\{[^}]*\\} (\\S+)$`, 'gm'))];
+  return values.reduce((sum, [, value]) => sum + Number(value), 0);
 }
 
 function report(ways: readonly Way[], turns: readonly Turn[]): void {
@@ -160,6 +171,8 @@ function report(ways: readonly Way[], turns: readonly Turn[]): void {
       );
     const percent = (values: readonly number[]) => textOfSpread(spreadOf(values.map((value) => value * 100)), 1);
     const seen = own.reduce((sum, turn) => sum + turn.seen.scrapes + turn.seen.frames, 0);
+    const sent = own.reduce((sum, turn) => sum + turn.seen.hepSent, 0);
+    const dropped = own.reduce((sum, turn) => sum + turn.seen.hepDropped, 0);
     return [
       name,
       textOfSpread(spreadOf(own.map(({ result }) => exchangesPerSec(result))), 0),
@@ -169,6 +182,7 @@ function report(ways: readonly Way[], turns: readonly Turn[]): void {
       percent(ratios(busiestUs)),
       String(own.reduce((sum, { result }) => sum + result.failed, 0)),
       String(seen),
+      sent + dropped === 0 ? '' : `${Math.round(sent / own.length)}, ${Math.round(dropped / own.length)}`,
     ];
   });
   const heads = [
@@ -180,6 +194,7 @@ function report(ways: readonly Way[], turns: readonly Turn[]): void {
     'CPU of the shard, %',
     'failed',
     'scrapes, frames',
+    'HEP sent, dropped',
   ];
   console.log(textTable([heads, ...rows]).join('\n'));
   const idle = turns.filter(({ way, seen }) => way !== first!.name && (seen.scrapes === 0 || seen.frames === 0));

@@ -88,6 +88,7 @@ export const RECORD = {
   EXPORT_WORD: 20,
 } as const;
 export const RECORD_HEADER_BYTES = 96;
+export const RECORD_HEADER_WORDS = RECORD_HEADER_BYTES / 4;
 /** In FLAGS: the low byte has a bit for each live filter that the call matched. */
 export const FLAG = { FILTERS: 0xff, IS_SENT: 0x100, IS_FOR_EXPORT: 0x200 } as const;
 

@@ -20,6 +20,7 @@ import {
   indexWord,
   RECORD,
   RECORD_HEADER_BYTES,
+  RECORD_HEADER_WORDS,
   recordsOffset,
   ringWord,
   TRACE_RING,
@@ -147,13 +148,18 @@ export class TraceRingReader {
     return Atomics.load(this.#memory.words, ringWord(this.#memory.map, this.#shard) + TRACE_RING.NEXT_WORD);
   }
 
+  /** Units that were ever claimed: how much was written from one look to the next. */
+  get claimed(): number {
+    return Atomics.load(this.#memory.words, ringWord(this.#memory.map, this.#shard) + TRACE_RING.CLAIMED_WORD);
+  }
+
   /** The earliest sequence number whose record may still be there; a writer may be about to overwrite it. */
   get first(): number {
-    const { map, words } = this.#memory;
+    const { map } = this.#memory;
     const next = this.next;
     // Before the first round of the numbers there are no more than were written.
     const count = next >= 0 && next < map.entries ? next : map.entries - 1;
-    const claimed = Atomics.load(words, ringWord(map, this.#shard) + TRACE_RING.CLAIMED_WORD);
+    const { claimed } = this;
     // Positions only grow: bisected is how many of the last records their bytes are still there of.
     let there = 0;
     let gone = count + 1;
@@ -168,25 +174,39 @@ export class TraceRingReader {
 
   /** The record, or null: it is not there any more, or not yet, or `wants` has refused its header, which may be torn then. */
   read(sequence: number, wants: (header: Int32Array) => boolean = () => true): TraceRecord | null {
-    const { map, words, bytes, doubles } = this.#memory;
-    const control = ringWord(map, this.#shard);
-    if (!this.#isThere(sequence)) return null;
-    const position = this.#positionOf(sequence);
-    const at = (position & (map.ringBytes / UNIT_BYTES - 1)) * UNIT_BYTES;
-    if (at + RECORD_HEADER_BYTES > map.ringBytes) return null;
-    const start = recordsOffset(map, this.#shard) + at;
-    const header = Int32Array.from(words.subarray(start >> 2, (start + RECORD_HEADER_BYTES) >> 2));
+    const { bytes, doubles } = this.#memory;
+    const header = new Int32Array(RECORD_HEADER_WORDS);
+    const start = this.readHeader(sequence, header);
+    if (start === -1) return null;
     const timeUs = doubles[start / 8 + RECORD.TIME_DOUBLE]!;
-    const kept = header[RECORD.KEPT_WORD]!;
-    if (header[RECORD.SEQUENCE_WORD] !== sequence || kept < 0 || at + RECORD_HEADER_BYTES + kept > map.ringBytes) {
-      return null;
-    }
     if (!wants(header)) return null;
-    const copy = Uint8Array.from(bytes.subarray(start + RECORD_HEADER_BYTES, start + RECORD_HEADER_BYTES + kept));
+    const copy = bytes.slice(start + RECORD_HEADER_BYTES, start + RECORD_HEADER_BYTES + header[RECORD.KEPT_WORD]!);
+    return this.isWhole(sequence) ? { shard: this.#shard, sequence, header, timeUs, bytes: copy } : null;
+  }
+
+  /** Copies the header of a record, and returns where the record begins, in bytes from the start of the memory; −1: it is not there.
+   *  What is read of it may be torn unless `isWhole` says otherwise afterwards; its bytes lie in the memory in any case. Allocates
+   *  nothing. */
+  readHeader(sequence: number, header: Int32Array): number {
+    const { map, words } = this.#memory;
+    if (!this.#isThere(sequence)) return -1;
+    const at = (this.#positionOf(sequence) & (map.ringBytes / UNIT_BYTES - 1)) * UNIT_BYTES;
+    if (at + RECORD_HEADER_BYTES > map.ringBytes) return -1;
+    const start = recordsOffset(map, this.#shard) + at;
+    for (let i = 0; i < RECORD_HEADER_WORDS; i++) header[i] = words[(start >> 2) + i]!;
+    const kept = header[RECORD.KEPT_WORD]!;
+    const isSound =
+      header[RECORD.SEQUENCE_WORD] === sequence && kept >= 0 && at + RECORD_HEADER_BYTES + kept <= map.ringBytes;
+    return isSound ? start : -1;
+  }
+
+  /** Whether nothing of a record was overwritten so far. */
+  isWhole(sequence: number): boolean {
+    const { map, words } = this.#memory;
+    const position = this.#positionOf(sequence);
     // Partner: TraceRingWriter.claim. An addition and not a load: see above.
-    const claimed = Atomics.add(words, control + TRACE_RING.CLAIMED_WORD, 0);
-    const isWhole = ((claimed - position) | 0) <= map.ringBytes / UNIT_BYTES && this.#isThere(sequence);
-    return isWhole ? { shard: this.#shard, sequence, header, timeUs, bytes: copy } : null;
+    const claimed = Atomics.add(words, ringWord(map, this.#shard) + TRACE_RING.CLAIMED_WORD, 0);
+    return ((claimed - position) | 0) <= map.ringBytes / UNIT_BYTES && this.#isThere(sequence);
   }
 
   #positionOf(sequence: number): number {

@@ -1,10 +1,13 @@
 /** The way to a HEP collector, over UDP or TCP: comes up, goes down, comes up again. What it does not take stays with the caller;
  *  it never waits and never grows. Runs on the export thread, cold. */
 
-import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { lookup } from 'node:dns';
 import { connect, type Socket as TcpSocket } from 'node:net';
+import { constants } from 'node:os';
+import { getSystemErrorName } from 'node:util';
 import type { HepTarget } from '../../config/hep-target.ts';
+import { HepOutbox } from './hep-outbox.ts';
+import { MAX_HEP_BYTES } from './hep-packet.ts';
 
 export interface LinkEvents {
   /** It is up, or down again and why; the same never twice in a row. */
@@ -17,7 +20,13 @@ export interface LinkEvents {
 export interface HepLink {
   /** Whether a packet would be taken now. */
   readonly hasRoom: boolean;
-  send(packet: Buffer): void;
+  /** Where a packet is to be written to, at `next`: while it has room, MAX_HEP_BYTES are there. */
+  readonly area: Uint8Array;
+  readonly next: number;
+  /** Takes the packet that was written, up to `end`. It leaves with the next flush. */
+  add(end: number): void;
+  /** To be called now and then, with packets or without. */
+  flush(): void;
   close(): void;
 }
 
@@ -26,10 +35,10 @@ const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
 /** What lasts so long is up: UDP has no handshake, and some accept only to close. */
 const PROOF_MS = 2000;
-/** UDP packets in the hands of the kernel at once. */
-const MAX_UNSENT = 64;
 /** Bytes of TCP that wait for the collector. */
 const MAX_UNSENT_BYTES = 512 * 1024;
+/** Packets of one flush. */
+const TCP_AREA_BYTES = 256 * 1024;
 const CONNECT_LIMIT_MS = 5000;
 /** A collector that takes nothing for so long is as good as gone. */
 const STALL_LIMIT_MS = 20_000;
@@ -91,67 +100,74 @@ class UdpLink implements HepLink {
   readonly #target: HepTarget;
   readonly #events: LinkEvents;
   readonly #retries: Retries;
-  #socket: UdpSocket | null = null;
-  #isConnected = false;
+  readonly #outbox = new HepOutbox();
+  #isOpen = false;
   #isClosed = false;
-  #unsent = 0;
 
   constructor(target: HepTarget, events: LinkEvents) {
     this.#target = target;
     this.#events = events;
-    this.#retries = new Retries(events, () => this.#connect());
-    this.#connect();
+    this.#retries = new Retries(events, () => this.#open());
+    this.#open();
   }
 
   get hasRoom(): boolean {
-    return this.#isConnected && this.#unsent < MAX_UNSENT;
+    return this.#isOpen && this.#outbox.hasRoom;
   }
 
-  /** A connected socket hears of ICMP errors; the packet that is refused for one is lost. */
-  send(packet: Buffer): void {
-    const socket = this.#socket!;
-    this.#unsent++;
-    this.#retries.begin();
-    socket.send(packet, (error) => {
-      if (socket === this.#socket) this.#unsent--;
-      if (error === null) this.#events.onSent(1);
-      else this.#events.onLost(1);
-      if (error !== null) this.#drop(socket, error);
-    });
+  get area(): Uint8Array {
+    return this.#outbox.area;
+  }
+
+  get next(): number {
+    return this.#outbox.next;
+  }
+
+  add(end: number): void {
+    this.#outbox.add(end);
+  }
+
+  /** What the kernel refuses, or has no room for, is lost. */
+  flush(): void {
+    if (!this.#isOpen) return;
+    if (this.#outbox.count > 0) this.#retries.begin();
+    const { sent, failed, errno } = this.#outbox.flush();
+    if (sent > 0) this.#events.onSent(sent);
+    if (failed > 0) this.#events.onLost(failed);
+    const isDown = errno !== 0 && errno !== constants.errno.EAGAIN && errno !== constants.errno.ENOBUFS;
+    if (isDown) this.#down(getSystemErrorName(-errno));
   }
 
   close(): void {
+    this.flush();
     this.#isClosed = true;
     this.#retries.close();
-    if (this.#socket !== null) this.#drop(this.#socket, new Error('closed'));
+    this.#shut();
   }
 
-  #connect(): void {
+  #open(): void {
     const { host, port } = this.#target;
     lookup(host, (failure, address, family) => {
       if (this.#isClosed) return;
-      if (failure !== null) {
-        this.#retries.down(failure.code ?? failure.message);
-        return;
+      try {
+        if (failure !== null) throw failure;
+        this.#outbox.open(address, family === 6 ? 6 : 4, port);
+        this.#isOpen = true;
+      } catch (error) {
+        const { code, message } = error as NodeJS.ErrnoException;
+        this.#retries.down(code ?? message);
       }
-      const socket = createSocket(family === 6 ? 'udp6' : 'udp4');
-      this.#socket = socket;
-      this.#unsent = 0;
-      socket.on('error', (error) => this.#drop(socket, error));
-      // Without a route, say, the error comes here, which Node's types do not know of.
-      socket.connect(port, address, (error?: NodeJS.ErrnoException) => {
-        if (error != null) this.#drop(socket, error);
-        else this.#isConnected = socket === this.#socket;
-      });
     });
   }
 
-  #drop(socket: UdpSocket, error: NodeJS.ErrnoException): void {
-    if (socket !== this.#socket) return;
-    this.#isConnected = false;
-    this.#socket = null;
-    socket.close();
-    this.#retries.down(error.code ?? error.message);
+  #down(reason: string): void {
+    this.#shut();
+    this.#retries.down(reason);
+  }
+
+  #shut(): void {
+    this.#isOpen = false;
+    this.#outbox.close();
   }
 }
 
@@ -161,6 +177,9 @@ class TcpLink implements HepLink {
   readonly #retries: Retries;
   #socket: TcpSocket | null = null;
   #isConnected = false;
+  readonly area = Buffer.alloc(TCP_AREA_BYTES);
+  next = 0;
+  #packets = 0;
 
   constructor(target: HepTarget, events: LinkEvents) {
     this.#target = target;
@@ -170,15 +189,28 @@ class TcpLink implements HepLink {
   }
 
   get hasRoom(): boolean {
-    return this.#isConnected && this.#socket!.writableLength < MAX_UNSENT_BYTES;
+    const isFull = this.next + MAX_HEP_BYTES > TCP_AREA_BYTES;
+    return this.#isConnected && !isFull && this.#socket!.writableLength + this.next < MAX_UNSENT_BYTES;
   }
 
-  /** It counts as sent once the kernel has it: whether it has arrived nobody tells. */
-  send(packet: Buffer): void {
-    this.#socket!.write(packet, (error) => (error == null ? this.#events.onSent(1) : this.#events.onLost(1)));
+  add(end: number): void {
+    this.next = end;
+    this.#packets++;
+  }
+
+  /** They count as sent once the kernel has them: whether they have arrived nobody tells. */
+  flush(): void {
+    const count = this.#packets;
+    if (count === 0) return;
+    // A copy: the socket may keep it for a while.
+    this.#socket!.write(Buffer.from(this.area.subarray(0, this.next)), (error) =>
+      error == null ? this.#events.onSent(count) : this.#events.onLost(count),
+    );
+    this.#packets = this.next = 0;
   }
 
   close(): void {
+    this.flush();
     this.#retries.close();
     this.#isConnected = false;
     this.#socket?.end();

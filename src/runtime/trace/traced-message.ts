@@ -69,6 +69,8 @@ export type TextForm = 'text' | 'base64' | 'none';
 export class RecordReader {
   readonly #sockets: readonly TracedSocket[];
   readonly #localAddresses: readonly string[];
+  /** Of this server, by their text. */
+  readonly #addressBytes = new Map<string, Uint8Array>();
   #maskHeaders: ReadonlySet<string> = new Set();
 
   constructor({ sockets, localAddresses, maskHeaders }: TraceReading) {
@@ -80,6 +82,16 @@ export class RecordReader {
   /** From now on. */
   useMaskHeaders(names: readonly string[]): void {
     this.#maskHeaders = new Set(names.map((name) => name.toLowerCase()));
+  }
+
+  /** Whether headers are masked besides the usual ones. */
+  get masksMore(): boolean {
+    return this.#maskHeaders.size > 0;
+  }
+
+  /** Latin-1. */
+  masked(message: string): string {
+    return maskSecrets(message, this.#maskHeaders);
   }
 
   /** `monotonicToUs`: what makes a time of CLOCK_MONOTONIC one since 1970. */
@@ -115,7 +127,7 @@ export class RecordReader {
   captured(record: TraceRecord, monotonicToUs: number): CapturedMessage {
     const { header } = record;
     const peer = { address: peerOf(header), port: header[RECORD.PORT_WORD]! };
-    const own = this.#ownEnd(header);
+    const own = this.ownEnd(header);
     const [source, destination] = isSent(header) ? [own, peer] : [peer, own];
     return {
       timeUs: Math.round(record.timeUs + monotonicToUs),
@@ -131,19 +143,26 @@ export class RecordReader {
   }
 
   #localOf(header: Int32Array): string {
-    const { address, port } = this.#ownEnd(header);
+    const { address, port } = this.ownEnd(header);
     return hostPort(address, port);
   }
 
   /** A wildcard socket mostly leaves the choice of an address to the kernel; then it is the likeliest one. */
-  #ownEnd(header: Int32Array): { readonly address: Uint8Array; readonly port: number } {
+  ownEnd(header: Int32Array): { readonly address: Uint8Array; readonly port: number } {
     const socket = this.#sockets[header[RECORD.SOCKET_WORD]!];
     const family = header[RECORD.FAMILY_WORD] === 6 ? 6 : 4;
     const port = socket?.port ?? 0;
-    const local = addressOf(header, RECORD.LOCAL_WORD, family);
-    if (local.some((byte) => byte !== 0)) return { address: local, port };
-    if (socket !== undefined && !socket.isWildcard) return { address: addressBytes(socket.address, family), port };
-    return { address: addressBytes(likeliestOf(this.#localAddresses, family, peerOf(header)), family), port };
+    const at = RECORD.LOCAL_WORD;
+    const others = family === 4 ? 0 : header[at + 1]! | header[at + 2]! | header[at + 3]!;
+    if ((header[at]! | others) !== 0) return { address: addressOf(header, at, family), port };
+    const isOne = socket !== undefined && !socket.isWildcard;
+    const text = isOne ? socket.address : likeliestOf(this.#localAddresses, family, peerOf(header));
+    let address = this.#addressBytes.get(text);
+    if (address === undefined) {
+      address = addressBytes(text, family);
+      this.#addressBytes.set(text, address);
+    }
+    return { address, port };
   }
 }
 
@@ -173,9 +192,12 @@ export function fieldsOf(message: string): MessageFields {
   };
 }
 
-/** The Call-ID of a whole message, null if there is none. Latin-1. */
-export function callIdOf(message: string): string | null {
-  return /^(?:call-id|i)[ \t]*:\s*(\S+)/im.exec(message)?.[1] ?? null;
+/** Where the Call-ID of a whole message begins and ends, null if there is none. Latin-1. */
+export function callIdPlaceOf(message: string): readonly [start: number, end: number] | null {
+  const found = /^(?:call-id|i)[ \t]*:\s*(\S+)/im.exec(message);
+  if (found === null) return null;
+  const end = found.index + found[0].length;
+  return [end - found[1]!.length, end];
 }
 
 function headerOf(headers: string, names: string): string {
@@ -211,7 +233,7 @@ function utf8(text: string): string {
   return Buffer.from(text, 'latin1').toString('utf8');
 }
 
-function peerOf(header: Int32Array): Uint8Array {
+export function peerOf(header: Int32Array): Uint8Array {
   return addressOf(header, RECORD.PEER_WORD, header[RECORD.FAMILY_WORD] === 6 ? 6 : 4);
 }
 

@@ -45,6 +45,11 @@ function open(transport: 'udp' | 'tcp', port: number, host = '127.0.0.1'): HepLi
   return link;
 }
 
+function send(to: HepLink, packet = PACKET): void {
+  to.area.set(packet, to.next);
+  to.add(to.next + packet.length);
+}
+
 async function listen(port: number, onSocket: (socket: Socket) => void): Promise<Server> {
   const server = createServer((socket) => {
     sockets.push(socket);
@@ -63,7 +68,8 @@ describe('over UDP', () => {
     peers.push(peer);
     const to = open('udp', peer.port, 'localhost');
     await until('it has room', () => to.hasRoom);
-    to.send(PACKET);
+    send(to);
+    to.flush();
     expect((await peer.receive('HEP3')).datagram).toEqual(PACKET);
     await until('it is up', () => states.length > 0);
     expect([states, sent, lost]).toEqual([[[true, '']], 1, 0]);
@@ -73,7 +79,8 @@ describe('over UDP', () => {
     const port = await freePort();
     const to = open('udp', port);
     await until('it is down', () => {
-      if (to.hasRoom) to.send(PACKET);
+      if (to.hasRoom) send(to);
+      to.flush();
       return states.length > 0;
     });
     expect(states).toEqual([[false, 'ECONNREFUSED']]);
@@ -83,7 +90,8 @@ describe('over UDP', () => {
     collector.bind(port, '127.0.0.1');
     await once(collector, 'listening');
     await until('packets arrive', () => {
-      if (to.hasRoom) to.send(PACKET);
+      if (to.hasRoom) send(to);
+      to.flush();
       return arrived > 0;
     });
     await until('it is up', () => states.at(-1)![0]);
@@ -95,7 +103,8 @@ describe('over UDP', () => {
     // Without SO_BROADCAST, as an address without a route.
     const to = open('udp', 9060, '255.255.255.255');
     await until('it is down', () => {
-      if (to.hasRoom) to.send(PACKET);
+      if (to.hasRoom) send(to);
+      to.flush();
       return states.length > 0;
     });
     expect([states, to.hasRoom]).toEqual([[[false, 'EACCES']], false]);
@@ -128,7 +137,8 @@ describe('over TCP', () => {
     );
     const to = open('tcp', (server.address() as AddressInfo).port);
     await until('it has room', () => to.hasRoom);
-    for (let i = 0; i < 3; i++) to.send(PACKET);
+    for (let i = 0; i < 3; i++) send(to);
+    to.flush();
     await until('all is there', () => received.length === 3 * PACKET.length);
     await until('it is up', () => states.length > 0);
     expect([states, sent, lost]).toEqual([[[true, '']], 3, 0]);
@@ -162,7 +172,8 @@ describe('over TCP', () => {
     const packet = Buffer.alloc(60_000);
     let packets = 0;
     while (packets < 10_000 && to.hasRoom) {
-      to.send(packet);
+      send(to, packet);
+      to.flush();
       packets++;
       if (packets % 50 === 0) await new Promise((resolve) => setImmediate(resolve));
     }

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { configSchema } from '../../../src/config/schema.ts';
 import { EXPORT, openTrace } from '../../../src/observe/trace/trace-layout.ts';
 import type { HepLink } from '../../../src/runtime/trace/hep-link.ts';
+import { MAX_HEP_BYTES } from '../../../src/runtime/trace/hep-packet.ts';
 import { HepPump } from '../../../src/runtime/trace/hep-pump.ts';
 import { TraceService } from '../../../src/runtime/trace/trace-service.ts';
 import { replyTo, request } from '../../flows/messages.ts';
@@ -26,10 +27,15 @@ class Collector implements HepLink {
     return this.room > 0;
   }
 
-  send(packet: Buffer): void {
+  readonly area = Buffer.alloc(MAX_HEP_BYTES);
+  readonly next = 0;
+
+  add(end: number): void {
     this.room--;
-    this.packets.push(decodeHep(packet));
+    this.packets.push(decodeHep(this.area.subarray(0, end)));
   }
+
+  flush(): void {}
 
   close(): void {
     this.room = 0;
