@@ -10,7 +10,7 @@ export function renderHelp(topic: Topic): string {
 }
 
 function renderOverview(): string {
-  return `Strowger, a SIP server (RFC 3261 proxy, registrar and redirect server over UDP).
+  return `Strowger, a SIP server (RFC 3261 proxy, registrar and redirect server; UDP, TCP, TLS, WebSocket).
 
 Usage: strowger [COMMAND] [FLAGS]
 
