@@ -1,4 +1,4 @@
-/** What the engine is told, and what it found out in one turn: JSON between two processes. */
+/** What the engine is told, and what it found out in each stage: JSON between two processes. */
 
 import type { DelayName, Sample } from '../bench/result.ts';
 import type { Way } from './flow-settings.ts';
@@ -6,18 +6,24 @@ import type { HistogramFigures } from './histogram.ts';
 import type { ThreadFigures } from './process-figures.ts';
 import type { ScenarioName } from './scenarios.ts';
 
+/** How much for how long. */
+export interface Stage {
+  /** Exchanges in flight: exactly so many in closed loop, at the most in open loop. */
+  readonly window: number;
+  /** Exchanges a second; 0 is closed loop. */
+  readonly rate: number;
+  readonly warmUpMs: number;
+  readonly durationMs: number;
+}
+
 export interface Load {
   readonly scenario: ScenarioName;
   /** Of the bare relay. */
   readonly isFloor: boolean;
   readonly way: Way;
-  /** Exchanges in flight: exactly so many in closed loop, at the most in open loop. */
-  readonly window: number;
-  /** Exchanges a second; 0 is closed loop. */
-  readonly rate: number;
   readonly users: number;
-  readonly warmUpMs: number;
-  readonly durationMs: number;
+  /** One after the other, at least one. What is in flight at the end of one has a second to end. */
+  readonly stages: readonly Stage[];
   /** The server's processes, and the CPUs it may run on. */
   readonly pids: readonly number[];
   readonly serverCpus: readonly number[];

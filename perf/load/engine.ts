@@ -1,11 +1,11 @@
 /** The load engine: UAC and UAS in one thread that never sleeps, so that it adds no wake-up to what it measures. A process of
  *  its own, pinned to a CPU by who starts it (turn.ts):
  *
- *    node perf/load/engine.ts LOAD-AS-JSON      prints an EngineResult as JSON
+ *    node perf/load/engine.ts LOAD-AS-JSON      prints an EngineResult for each stage, as JSON
  *
  *  Closed loop: `window` exchanges are in flight, a finished one starts the next. Open loop: exchanges start at `rate`
- *  whatever comes back, and latency counts from when one was due, so that a stall is charged to all it held up. Stages:
- *  until the server answers at all, registration of the users, warm-up, the measured window, drain. The figures of the server's
+ *  whatever comes back, and latency counts from when one was due, so that a stall is charged to all it held up. First it waits
+ *  until the server answers at all, and registers the users; then each stage has a warm-up, the measured window, and a drain. The figures of the server's
  *  processes are read here, at the very edges of the window and of each second in it. Nothing is sent twice: what takes longer
  *  than PATIENCE_MS has failed. Loopback only.
  *
@@ -16,7 +16,7 @@ import { createArena } from '../../src/memory/arena.ts';
 import { RECEIVE_BATCH, SLOT_STRIDE_BYTES, slotOffset } from '../../src/memory/layout.ts';
 import type { DelayName, Sample } from '../bench/result.ts';
 import { dropsAt } from '../bench/udp-sockets.ts';
-import type { EngineResult, Load } from './engine-result.ts';
+import type { EngineResult, Load, Stage } from './engine-result.ts';
 import { type Flow, type FlowParts, Tally } from './flow.ts';
 import type { HistogramFigures } from './histogram.ts';
 import {
@@ -55,7 +55,9 @@ const EXCHANGE_BYTES = 6144;
 type Until = 'time' | 'answered' | 'first' | 'empty';
 
 const load = JSON.parse(process.argv[2] ?? 'null') as Load;
-const roomSlots = Math.ceil(((load.window + 1) * EXCHANGE_BYTES) / SLOT_STRIDE_BYTES);
+/** The most that are ever in flight. */
+const room = Math.max(...load.stages.map(({ window }) => window));
+const roomSlots = Math.ceil(((room + 1) * EXCHANGE_BYTES) / SLOT_STRIDE_BYTES);
 const isTcp = load.way.transport === 'tcp';
 /** The first slots are the network's. */
 const networkSlots = isTcp ? TcpNetwork.slots(load.way) : 2 * RECEIVE_BATCH;
@@ -86,7 +88,7 @@ let sampleAt = NEVER;
 let windowBeganAt = 0;
 /** Counts at the beginning of the second. */
 let sampled = { atMs: 0, successful: 0, failed: 0, retransmissions: 0, busyUs: 0, serverCpuNs: 0 };
-const series: Sample[] = [];
+let series: Sample[] = [];
 
 try {
   run();
@@ -105,32 +107,40 @@ function run(): void {
   drain();
   // A server may open its port before it has all its processes.
   pids = [...new Set(load.pids.flatMap(processTree))];
-  tally.failed = tally.stale = 0;
-  tally.causes.clear();
+  forgetFailures();
 
-  limit = load.window;
   patienceMs = PATIENCE_MS;
   if (flows.before !== null) {
-    limit = Math.min(load.window, 64);
+    limit = Math.min(room, 64);
     flows.before.restart();
     spin(BEFORE_LIMIT_MS, 'empty');
     if (flow.hasMore || tally.failed > 0) throw new Error(`not all of ${load.users} users could register${causes()}`);
     flow = flows.main;
-    limit = load.window;
   }
+  process.stdout.write(`${JSON.stringify(load.stages.map(play))}\n`);
+}
+
+function forgetFailures(): void {
+  tally.failed = tally.retransmissions = tally.stale = 0;
+  tally.causes.clear();
+}
+
+function play({ window, rate, warmUpMs, durationMs }: Stage): EngineResult {
+  forgetFailures();
+  limit = window;
+  isOpen = rate > 0;
   schedule[DUE_AT] = clockUs();
-  isOpen = load.rate > 0;
-  if (isOpen) schedule[INTERVAL] = 1e6 / load.rate;
-  spin(load.warmUpMs, 'time');
+  if (isOpen) schedule[INTERVAL] = 1e6 / rate;
+  spin(warmUpMs, 'time');
   tally.stale = 0;
   flows.atWindow();
   flow.clearDelays();
 
   const begin = edge();
   skipped = 0;
-  beginSeries(begin);
+  beginSeries(begin, durationMs);
   const allocatedBefore = getHeapStatistics().total_allocated_bytes;
-  spin(load.durationMs, flow.hasMore && load.scenario === 'register-insert' ? 'empty' : 'time');
+  spin(durationMs, flow.hasMore && load.scenario === 'register-insert' ? 'empty' : 'time');
   const allocatedBytes = getHeapStatistics().total_allocated_bytes - allocatedBefore;
   const end = edge();
   if (end.atMs - sampled.atMs >= LEAST_SAMPLE_MS) sampleSecond();
@@ -144,7 +154,7 @@ function run(): void {
 
   const serverCpuNs = end.serverCpuNs - begin.serverCpuNs;
   const wallMs = end.atMs - begin.atMs;
-  print({
+  return {
     wallMs,
     started: end.started - begin.started,
     successful: end.successful - begin.successful,
@@ -168,7 +178,7 @@ function run(): void {
     delays,
     transit,
     series,
-  });
+  };
 }
 
 /** Starts nothing more and waits for what is in flight. */
@@ -183,10 +193,6 @@ function drain(): void {
 function causes(): string {
   if (tally.causes.size === 0) return '';
   return ` (${Array.from(tally.causes, ([cause, count]) => `${count} × ${cause}`).join(', ')})`;
-}
-
-function print(result: EngineResult): void {
-  process.stdout.write(`${JSON.stringify(result)}\n`);
 }
 
 /** Everything that is counted or read, at one moment. */
@@ -267,11 +273,12 @@ function startDue(now: number): void {
 
 // ---- The series -----------------------------------------------------------------------------------------------------
 
-function beginSeries({ atMs, successful, busyUs, serverCpuNs }: ReturnType<typeof edge>): void {
+function beginSeries({ atMs, successful, busyUs, serverCpuNs }: ReturnType<typeof edge>, durationMs: number): void {
+  series = [];
   windowBeganAt = atMs;
   const { failed, retransmissions } = tally;
   sampled = { atMs, successful, failed, retransmissions, busyUs, serverCpuNs };
-  sampleAt = load.durationMs * 1000 < SAMPLE_US + LEAST_SAMPLE_MS * 1000 ? NEVER : clockUs() + SAMPLE_US;
+  sampleAt = durationMs * 1000 < SAMPLE_US + LEAST_SAMPLE_MS * 1000 ? NEVER : clockUs() + SAMPLE_US;
 }
 
 /** Cold: once a second, it reads some files. */
@@ -305,5 +312,5 @@ function partsFor(i: 0 | 1): FlowParts {
   const at = slotOffset(arena.map, networkSlots + i * roomSlots);
   const print = (line: string) => process.stderr.write(`${line}\n`);
   const firstGeneration = i * FLOW_GENERATIONS;
-  return { arena, at, window: load.window, firstGeneration, way: load.way, client, agent, tally, print };
+  return { arena, at, window: room, firstGeneration, way: load.way, client, agent, tally, print };
 }

@@ -41,8 +41,13 @@ export function explain(received: string, expected: Expectation | null): Finding
 /** A message that has no place in the exchange, such as a 503. */
 function unexpected(startLine: string): Finding {
   const status = /^SIP\/2\.0 (\d{3})/.exec(startLine)?.[1];
-  const cause = status === undefined ? 'parse' : `unexpected ${status}`;
+  const cause = status === undefined ? 'parse' : unexpectedStatus(status);
   return { cause, sentence: `not what was to come: ${startLine.slice(0, 80)}` };
+}
+
+/** The cause of an exchange that was to end in another way. */
+export function unexpectedStatus(status: number | string): string {
+  return `unexpected ${status}`;
 }
 
 function ofStartLine(received: string, expected: string): Finding | null {

@@ -6,14 +6,15 @@ import { findNewline } from '../../src/base/newline.ts';
 import type { Arena } from '../../src/memory/arena.ts';
 import type { DelayName } from '../bench/result.ts';
 import { hexAt } from './byte-compare.ts';
-import { explain, type Finding } from './explanation.ts';
+import { explain, type Finding, unexpectedStatus } from './explanation.ts';
 import type { Way } from './flow-settings.ts';
 import { Histogram } from './histogram.ts';
 import type { Sending } from './outbox.ts';
 import { GENERATION, GENERATION_DIGITS, INDEX, INDEX_DIGITS, StampedTexts } from './stamped-texts.ts';
 
-/** First bit of an exchange's flags; the others are the flow's own. */
+/** First and last bit of an exchange's flags; the others are the flow's own. */
 export const IN_FLIGHT = 1;
+const REFUSED = 128;
 export const MAX_FORWARDS = 70;
 
 const MAX_SAMPLES = 3;
@@ -78,6 +79,8 @@ export abstract class Flow {
   readonly #forwardsAt: Int32Array;
   #forwardsCount = 0;
   #samples = 0;
+  /** Exchange and status of each refusal whose ACK is not sent yet. */
+  readonly #refused: number[] = [];
 
   constructor(parts: FlowParts, texts: readonly string[], roomBytes: number) {
     const { arena, window } = parts;
@@ -129,6 +132,7 @@ export abstract class Flow {
   afterSending(): void {
     for (let i = 0; i < this.#forwardsCount; i++) this.#putMaxForwards(this.#forwardsAt[i]!, MAX_FORWARDS - 1);
     this.#forwardsCount = 0;
+    if (this.#refused.length > 0) this.#endRefused();
   }
 
   /** Fails what has been in flight for longer than `patienceUs`. Cold: every few milliseconds. */
@@ -203,6 +207,21 @@ export abstract class Flow {
     else this.#count(cause);
   }
 
+  /** A proper answer by which the server turns the exchange away, which fails once its ACK is sent: until then nothing else may be
+   *  stamped into its texts. In a flood there are so many that only the first is put into words. */
+  protected refuse(index: number, status: number, start: number, end: number): void {
+    if ((this.flags[index]! & REFUSED) !== 0) {
+      this.again('at the UAC', start, end);
+      return;
+    }
+    if (this.#samples === 0) {
+      const received = this.textOf(start, end);
+      this.#sample(`at the UAC: ${explain(received, null).sentence}`, received);
+    }
+    this.flags[index]! |= REFUSED;
+    this.#refused.push(index, status);
+  }
+
   /** Cold: right in itself, but it has been there before. A stateful server may send it again. */
   protected again(where: string, start: number, end: number): void {
     if (this.way.isStateful) {
@@ -226,6 +245,14 @@ export abstract class Flow {
   /** The byte after the line that begins at `start`. */
   protected afterLine(start: number, end: number): number {
     return findNewline(this.words, start, end) + 1;
+  }
+
+  #endRefused(): void {
+    const refused = this.#refused;
+    for (let i = 0; i < refused.length; i += 2) {
+      if ((this.flags[refused[i]!]! & REFUSED) !== 0) this.fail(refused[i]!, unexpectedStatus(refused[i + 1]!));
+    }
+    refused.length = 0;
   }
 
   #putMaxForwards(at: number, value: number): void {

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isBound } from '../bench/udp-sockets.ts';
 import type { Contestant } from './contestants.ts';
-import type { EngineResult, Load } from './engine-result.ts';
+import type { EngineResult, Load, Stage } from './engine-result.ts';
 import type { Transport, Way } from './flow-settings.ts';
 import { processTree } from './process-figures.ts';
 import { SCENARIOS } from './scenarios.ts';
@@ -28,7 +28,7 @@ export interface Cpus {
 }
 
 /** How much of what. */
-export type Amount = Pick<Load, 'scenario' | 'window' | 'rate' | 'users' | 'warmUpMs' | 'durationMs'> & Partial<Lines>;
+export type Amount = Pick<Load, 'scenario' | 'users'> & Stage & Partial<Lines>;
 
 /** What the messages go by. */
 export interface Lines {
@@ -38,8 +38,13 @@ export interface Lines {
   readonly connections: number;
 }
 
-export interface Played {
+export interface Played extends Omit<PlayedStages, 'results'> {
   readonly result: EngineResult;
+}
+
+export interface PlayedStages {
+  /** One for each stage. */
+  readonly results: readonly EngineResult[];
   /** How the contestant was started, for people: without the paths of this machine. */
   readonly command: string;
   /** sip:HOST:PORT. */
@@ -48,9 +53,19 @@ export interface Played {
 
 /** Throws an Error with one line and the contestant's output if it does not start, or what comes back is not right. */
 export async function play(contestant: Contestant, cpus: Cpus, amount: Amount): Promise<Played> {
-  const [serverPort, clientPort, agentPort] = await freePorts(3, amount.transport ?? 'udp');
+  const { results, ...played } = await playStages(contestant, cpus, amount, [amount]);
+  return { ...played, result: results[0]! };
+}
+
+/** The same with several stages, one after the other, for one and the same server. */
+export async function playStages(
+  contestant: Contestant,
+  cpus: Cpus,
+  { scenario, users, transport = 'udp', connections = 1 }: Pick<Amount, 'scenario' | 'users' | keyof Lines>,
+  stages: readonly Stage[],
+): Promise<PlayedStages> {
+  const [serverPort, clientPort, agentPort] = await freePorts(3, transport);
   const isFloor = contestant.role === 'relay';
-  const { transport = 'udp', connections = 1 } = amount;
   const way: Way = {
     transport,
     connections: transport === 'udp' ? 1 : connections,
@@ -58,7 +73,7 @@ export async function play(contestant: Contestant, cpus: Cpus, amount: Amount): 
     clientPort: clientPort!,
     agentPort: agentPort!,
     hops: isFloor ? 0 : 1,
-    isStateful: !isFloor && SCENARIOS[amount.scenario].setUp !== 'stateless',
+    isStateful: !isFloor && SCENARIOS[scenario].setUp !== 'stateless',
   };
   const folder = mkdtempSync(join(tmpdir(), 'strowger-perf-'));
   folders.add(folder);
@@ -67,11 +82,10 @@ export async function play(contestant: Contestant, cpus: Cpus, amount: Amount): 
   try {
     await untilBound(contestant, server, way);
     const pids = processTree(server.process.pid!);
-    const { scenario, window, rate, users, warmUpMs, durationMs } = amount;
-    const load = { scenario, window, rate, users, warmUpMs, durationMs, isFloor, way, pids, serverCpus: cpus.server };
-    const result = await runEngine(load, cpus.load);
+    const plain = stages.map(({ window, rate, warmUpMs, durationMs }) => ({ window, rate, warmUpMs, durationMs }));
+    const load = { scenario, users, stages: plain, isFloor, way, pids, serverCpus: cpus.server };
     return {
-      result,
+      results: await runEngine(load, cpus.load),
       command: withoutPaths(words, folder),
       target: `sip:127.0.0.1:${way.serverPort}${transport === 'udp' ? '' : ';transport=tcp'}`,
     };
@@ -83,23 +97,31 @@ export async function play(contestant: Contestant, cpus: Cpus, amount: Amount): 
   }
 }
 
+/** Has `work` done while `count` programs of equal rank, which never sleep, share these CPUs with the server. */
+export async function beside<Done>(cpus: readonly number[], count: number, work: () => Promise<Done>): Promise<Done> {
+  const others = Array.from({ length: count }, () => startPinned(cpus, [process.execPath, '--eval', 'for (;;);']));
+  try {
+    return await work();
+  } finally {
+    await Promise.all(others.map(stop));
+  }
+}
+
 function withoutPaths(words: readonly string[], folder: string): string {
   const short = (word: string) =>
     word === process.execPath ? 'node' : word.replaceAll(folder, 'FOLDER').replaceAll(join(root, '/'), '');
   return words.map(short).join(' ');
 }
 
-async function runEngine(load: Load, cpu: number): Promise<EngineResult> {
+async function runEngine(load: Load, cpu: number): Promise<EngineResult[]> {
+  const stagesMs = load.stages.reduce((sum, { warmUpMs, durationMs }) => sum + warmUpMs + durationMs, 0);
   const engine = startPinned([cpu], [process.execPath, join(import.meta.dirname, 'engine.ts'), JSON.stringify(load)]);
   engine.process.stderr!.pipe(process.stderr, { end: false });
-  const ended = await Promise.race([
-    engine.ended,
-    sleep(load.warmUpMs + load.durationMs + LOAD_MARGIN_MS, 'late', { ref: false }),
-  ]);
+  const ended = await Promise.race([engine.ended, sleep(stagesMs + LOAD_MARGIN_MS, 'late', { ref: false })]);
   await stop(engine);
   if (ended === 'late') throw new Error('the load engine did not end');
   if (ended !== 0) throw new Error('the load engine failed, see above');
-  return JSON.parse(engine.output()) as EngineResult;
+  return JSON.parse(engine.output()) as EngineResult[];
 }
 
 async function untilBound(contestant: Contestant, server: Child, { serverPort, transport }: Way): Promise<void> {
@@ -152,7 +174,7 @@ interface Child {
   errors(): string;
 }
 
-const running = new Set<Child>();
+const children = new Set<Child>();
 /** Where the contestants write, if they must. */
 const folders = new Set<string>();
 process.on('exit', leaveNothingBehind);
@@ -181,7 +203,7 @@ function startPinned(cpus: readonly number[], command: readonly string[]): Child
     });
   });
   const child: Child = { process, ended, output: () => output, errors: () => errors };
-  running.add(child);
+  children.add(child);
   return child;
 }
 
@@ -190,12 +212,12 @@ async function stop(child: Child): Promise<void> {
   await Promise.race([child.ended, sleep(STOP_LIMIT_MS, undefined, { ref: false })]);
   killGroup(child);
   await child.ended;
-  running.delete(child);
+  children.delete(child);
 }
 
 /** Ends all there is, at once. */
 function leaveNothingBehind(): void {
-  for (const child of running) killGroup(child);
+  for (const child of children) killGroup(child);
   for (const folder of folders) removeFolder(folder);
 }
 

@@ -238,11 +238,15 @@ export class CallFlow extends ForwardingFlow {
     const request = this.texts.start(index, TEXT.INVITE);
     const cause = answers.causeOf(request, end, status >= 200);
     if (status === 100 && cause === null) return;
-    if (status >= 300 && cause === null) this.#acknowledgeRefusal(index);
-    this.#rejectAtClient(start, end, cause);
+    if (status >= 300 && cause === null) {
+      this.#acknowledgeRefusal(index);
+      this.refuse(index, status, start, end);
+    } else {
+      this.#rejectAtClient(start, end, cause);
+    }
   }
 
-  /** Cold. RFC 3261 17.1.1.3. */
+  /** RFC 3261 17.1.1.3. */
   #acknowledgeRefusal(index: number): void {
     const { lines } = this.#answers;
     this.client.begin(index);

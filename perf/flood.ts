@@ -1,0 +1,167 @@
+/** What becomes of calls when far more of them come than there is room for? One server on one CPU, in three stages: calls at its
+ *  limit, which is its capacity; then new INVITEs at `--times` the capacity, whatever comes back; then, from a second after the flood's end
+ *  on, half of the capacity. Of issue 3: in the flood as many calls succeed as before, but for a tenth; the rest are answered 503, which costs
+ *  far less than a call; afterwards nothing fails.
+ *
+ *  `node perf/flood.ts [--times 3] [--beside 3] [--seconds 6] [-- FLAGS OF strowger start]`. One CPU cannot send three times of what another
+ *  can serve, so `--beside` programs that never sleep share the server's CPU with it. Nothing is sent again: what a client would
+ *  retransmit counts as unanswered. CPU is by `schedstat`. */
+
+import { parseArgs } from 'node:util';
+import { describeMachine, machineLine } from './bench/machine.ts';
+import { strowger } from './load/contestants.ts';
+import type { EngineResult, Stage as LoadStage } from './load/engine-result.ts';
+import { cpuUsPerExchange, exchangesPerSec, serverShare } from './load/figures.ts';
+import { Histogram } from './load/histogram.ts';
+import { runMeasuring } from './load/measuring-command.ts';
+import { wholeNumberIn } from './load/options.ts';
+import { MAX_EXCHANGES } from './load/stamped-texts.ts';
+import { textTable } from './load/text-table.ts';
+import type { Cpus } from './load/turn.ts';
+import { beside, playStages } from './load/turn.ts';
+
+const SCENARIO = 'call';
+const CAPACITY_WINDOW = 256;
+const WARM_UP_MS = 4000;
+const FLOOD_WARM_UP_MS = 1000;
+/** With the second in which the last of the flood is waited for: so soon all is to be as before. */
+const CALM_WARM_UP_MS = 1000;
+
+/** Causes of failures, of which a flood has many. */
+const REFUSED = 'unexpected 503';
+const UNANSWERED = 'timeout';
+
+const USAGE = `node perf/flood.ts [FLAGS] [-- FLAGS OF strowger start]: calls beyond the capacity of a server.
+
+  --times N    new calls in the flood, as a multiple of the capacity; default: 3
+  --beside N   programs that share the server's CPU; default: 3
+  --seconds N  of each stage; default: 6
+  -h, --help   this text
+
+Exit codes: 0: as it should be; 1: it is not; 2: called wrongly.
+`;
+
+interface Options {
+  readonly times: number;
+  readonly others: number;
+  readonly durationMs: number;
+  readonly serverFlags: readonly string[];
+}
+
+interface Stage {
+  readonly name: string;
+  readonly offeredPerSec: number;
+  readonly result: EngineResult;
+}
+
+await runMeasuring<Options>({ name: 'flood', usage: USAGE, parse, run });
+
+function parse(argv: readonly string[]): Options | null {
+  const { values, positionals } = parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      times: { type: 'string', default: '3' },
+      beside: { type: 'string', default: '3' },
+      seconds: { type: 'string', default: '6' },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) return null;
+  return {
+    times: wholeNumberIn('times', values.times, 1, 100),
+    others: wholeNumberIn('beside', values.beside, 0, 100),
+    durationMs: 1000 * wholeNumberIn('seconds', values.seconds, 1, 60),
+    serverFlags: positionals,
+  };
+}
+
+async function run({ times, others, durationMs, serverFlags }: Options, cpus: Cpus): Promise<number> {
+  const machine = describeMachine(null);
+  console.log(machineLine(machine));
+  const contestant = strowger(SCENARIO, machine.revision ?? 'without git', serverFlags);
+  const ownCpus: Cpus = { load: cpus.load, server: cpus.server.slice(0, 1) };
+  const drive = (stages: readonly LoadStage[]) =>
+    beside(ownCpus.server, others, () => playStages(contestant, ownCpus, { scenario: SCENARIO, users: 2 }, stages));
+  const atTheLimit = { window: CAPACITY_WINDOW, rate: 0, warmUpMs: WARM_UP_MS, durationMs };
+  const [alone] = (await drive([atTheLimit])).results;
+  const capacityPerSec = exchangesPerSec(alone!);
+  const [floodPerSec, calmPerSec] = [Math.round(times * capacityPerSec), Math.round(capacityPerSec / 2)];
+  const open = { window: MAX_EXCHANGES, durationMs };
+  const { results } = await drive([
+    atTheLimit,
+    { ...open, rate: floodPerSec, warmUpMs: FLOOD_WARM_UP_MS },
+    { ...open, rate: calmPerSec, warmUpMs: CALM_WARM_UP_MS },
+  ]);
+  const [capacity, flood, calm] = results;
+  return report([
+    { name: 'at its limit', offeredPerSec: exchangesPerSec(capacity!), result: capacity! },
+    { name: `flood, ${times} times of that`, offeredPerSec: floodPerSec, result: flood! },
+    { name: 'half of it, afterwards', offeredPerSec: calmPerSec, result: calm! },
+  ]);
+}
+
+function report(stages: readonly [Stage, Stage, Stage]): number {
+  const [capacity, flood, calm] = stages;
+  const heads = [
+    '',
+    'offered/s',
+    'started/s',
+    'calls/s',
+    '503/s',
+    'unanswered/s',
+    'other failures',
+    'setup p50 ms',
+    'p99 ms',
+    'server CPU',
+    'drops',
+  ];
+  const rows = stages.map(({ name, offeredPerSec, result }) => {
+    const setup = new Histogram();
+    setup.add(result.delays.setup!);
+    const ms = (share: number) => (setup.percentileUs(share) / 1000).toFixed(1);
+    return [
+      name,
+      offeredPerSec.toFixed(0),
+      ((result.started * 1000) / result.wallMs).toFixed(0),
+      exchangesPerSec(result).toFixed(0),
+      failedPerSec(result, REFUSED).toFixed(0),
+      failedPerSec(result, UNANSWERED).toFixed(0),
+      String(otherFailures(result)),
+      ms(0.5),
+      ms(0.99),
+      `${(100 * serverShare(result)).toFixed(0)} %`,
+      `${result.serverDrops}+${result.ownDrops}`,
+    ];
+  });
+  console.log(textTable([heads, ...rows]).join('\n'));
+  for (const { name, result } of stages) {
+    const others = Object.entries(result.failuresByCause).filter(
+      ([cause]) => cause !== REFUSED && cause !== UNANSWERED,
+    );
+    for (const [cause, count] of others) console.log(`${name}: ${count} × ${cause}`);
+  }
+  const kept = exchangesPerSec(flood.result) / exchangesPerSec(capacity.result);
+  const callUs = cpuUsPerExchange(capacity.result);
+  const { serverCpuNs, wallMs, successful } = flood.result;
+  const turnedAway = ((failedPerSec(flood.result, REFUSED) + failedPerSec(flood.result, UNANSWERED)) * wallMs) / 1000;
+  const refusalUs = (serverCpuNs / 1000 - callUs * successful) / turnedAway;
+  console.log(
+    `goodput in the flood ${(100 * kept).toFixed(0)} % of the capacity; ${callUs.toFixed(1)} µs a call, ${refusalUs.toFixed(1)} µs for each that is turned away, at most`,
+  );
+  const isAsItShould =
+    kept >= 0.9 && calm.result.failed === 0 && stages.every(({ result }) => otherFailures(result) === 0);
+  return isAsItShould ? 0 : 1;
+}
+
+/** From warm-up to drain: failures are not told apart by time, but by cause. */
+function failedPerSec({ failed, failuresByCause, series }: EngineResult, cause: string): number {
+  if (failed === 0) return 0;
+  const share = (failuresByCause[cause] ?? 0) / failed;
+  const ms = series.reduce((sum, { lengthMs }) => sum + lengthMs, 0);
+  return (1000 * share * series.reduce((sum, second) => sum + second.failed, 0)) / ms;
+}
+
+function otherFailures({ failed, failuresByCause }: EngineResult): number {
+  return failed - (failuresByCause[REFUSED] ?? 0) - (failuresByCause[UNANSWERED] ?? 0);
+}
