@@ -7,6 +7,7 @@ import { until } from '../../process/server-process.ts';
 import { optionsRequest } from '../../process/sip-texts.ts';
 import { UdpPeer } from '../../process/udp-peer.ts';
 import { Authority, type IssuedCertificate, readPair } from '../tls/authority.ts';
+import { connectByTls } from '../tls/tls-peers.ts';
 import { AbusedServer, IN_ALL, PER_SOURCE, type Row, tryTable } from './abuse-table.ts';
 import { TcpPeer } from './tcp-peer.ts';
 
@@ -190,9 +191,7 @@ const ROWS: Record<string, Row> = {
       run: async () => {
         for (const pair of [expired, selfMade, null]) await turnedAway(pair);
         // And one that is neither, is served.
-        const socket = connect({ host: '127.0.0.1', port: tlsPort, ca: authority.pem, ...readPair(good) });
-        await once(socket, 'secureConnect');
-        const one = new TcpPeer(socket);
+        const one = await connectByTls(tlsPort, { ca: authority.pem, ...readPair(good) });
         server.open.push(one);
         one.send(ask());
         await one.receive('SIP/2.0 200');

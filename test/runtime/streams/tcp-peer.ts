@@ -72,9 +72,10 @@ export class TcpListener {
   readonly peers: TcpPeer[] = [];
   readonly #server: Server;
 
-  private constructor(server: Server) {
+  /** Of a server that listens. `event`: by which it tells of a connection that can be used. */
+  constructor(server: Server, event: 'connection' | 'secureConnection' = 'connection') {
     this.#server = server;
-    server.on('connection', (socket) => this.peers.push(new TcpPeer(socket)));
+    server.on(event, (socket: Socket) => this.peers.push(new TcpPeer(socket)));
   }
 
   static async open(address = '127.0.0.1', port = 0): Promise<TcpListener> {

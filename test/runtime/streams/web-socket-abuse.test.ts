@@ -1,13 +1,12 @@
 /** The table of docs/transports.md about WebSockets, row by row, against the real server. */
 
-import { once } from 'node:events';
-import { connect } from 'node:tls';
 import { afterAll, beforeAll, expect } from 'vitest';
 import type { ClientOptions } from 'ws';
 import { until } from '../../process/server-process.ts';
 import { Authority } from '../tls/authority.ts';
+import { connectByTls } from '../tls/tls-peers.ts';
 import { AbusedServer, IN_ALL, PER_SOURCE, type Row, tryTable } from './abuse-table.ts';
-import { TcpPeer } from './tcp-peer.ts';
+import type { TcpPeer } from './tcp-peer.ts';
 import { frame, OPCODE, refusalOf, upgradedByHand, upgradeRequest, WebSocketPeer } from './web-socket-peer.ts';
 
 const authority = new Authority();
@@ -45,9 +44,7 @@ const urlOf = (by: By) => `${by}://127.0.0.1:${server.portOf(by)}/`;
 /** A connection, of WSS with TLS, that asks for nothing so far. */
 async function arrived(by: By): Promise<TcpPeer> {
   if (by === 'ws') return server.peer(server.portOf('ws'));
-  const socket = connect({ host: '127.0.0.1', port: server.portOf('wss'), ca: authority.pem });
-  await once(socket, 'secureConnect');
-  const peer = new TcpPeer(socket);
+  const peer = await connectByTls(server.portOf('wss'), { ca: authority.pem });
   server.open.push(peer);
   return peer;
 }

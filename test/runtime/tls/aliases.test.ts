@@ -1,13 +1,13 @@
 /** RFC 5923 at the thread of the streams, over loopback: the test is the intake and the shards. */
 
-import { once } from 'node:events';
-import { type ConnectionOptions, connect, createServer } from 'node:tls';
+import type { ConnectionOptions } from 'node:tls';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { EGRESS_FLAG } from '../../../src/memory/layout.ts';
 import type { StreamTask } from '../../../src/runtime/streams/stream-thread.ts';
 import { endStreams, StreamWorld } from '../streams/stream-world.ts';
 import { TcpListener, TcpPeer } from '../streams/tcp-peer.ts';
 import { Authority, readPair } from './authority.ts';
+import { connectByTls, listenByTls, materialOf } from './tls-peers.ts';
 
 const authority = new Authority();
 const open: { close(): void }[] = [];
@@ -23,34 +23,23 @@ const stranger = authority.issue('stranger', ['DNS:stranger.example']);
 const nameless = authority.issue('nameless', ['DNS:carrier.example']);
 
 function world(tls: Partial<StreamTask['tls']> = {}): StreamWorld {
-  const { cert, key } = readPair(edge);
   return new StreamWorld(
     ['tls:127.0.0.1:0', 'tcp:127.0.0.1:0'],
     {},
     { clientCertificates: 'optional', ...tls },
-    { certificates: [{ chain: cert, key, names: [] }], authorities: authority.pem },
+    materialOf(authority, [edge]),
   );
 }
 
 /** Where the carrier listens: requests for it come here if no connection of its own will do. */
-async function listening() {
-  const peers: TcpPeer[] = [];
-  const server = createServer({ ...readPair(carrier) }, (socket) => peers.push(new TcpPeer(socket)));
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  open.push({
-    close: () => {
-      server.close();
-      for (const peer of peers) peer.close();
-    },
-  });
-  return { port: (server.address() as { port: number }).port, peers };
+async function listening(): Promise<TcpListener> {
+  const listener = await listenByTls(carrier);
+  open.push(listener);
+  return listener;
 }
 
 async function client(port: number, options: ConnectionOptions = {}): Promise<TcpPeer> {
-  const socket = connect({ host: '127.0.0.1', port, ca: authority.pem, servername: 'edge.example', ...options });
-  await once(socket, 'secureConnect');
-  const peer = new TcpPeer(socket);
+  const peer = await connectByTls(port, { ca: authority.pem, servername: 'edge.example', ...options });
   open.push(peer);
   return peer;
 }

@@ -5,15 +5,16 @@ import { once } from 'node:events';
 import { copyFileSync } from 'node:fs';
 import { connect as connectPlain } from 'node:net';
 import { join } from 'node:path';
-import { type ConnectionOptions, connect, createServer, type TLSSocket } from 'node:tls';
+import { type ConnectionOptions, createServer, type TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { endServers, ServerProcess, until } from '../../process/server-process.ts';
 import { okTo, optionsRequest } from '../../process/sip-texts.ts';
 import { freeTcpPort } from '../../process/tcp-port.ts';
 import { UdpPeer } from '../../process/udp-peer.ts';
-import { TcpPeer } from '../streams/tcp-peer.ts';
+import type { TcpPeer } from '../streams/tcp-peer.ts';
 import { Authority, type IssuedCertificate, readPair } from './authority.ts';
+import { connectByTls } from './tls-peers.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const authority = new Authority();
@@ -44,9 +45,7 @@ async function start(...flags: string[]) {
     ...flags,
   );
   const client = async (options: ConnectionOptions = {}) => {
-    const socket = connect({ host: '127.0.0.1', port, ca: authority.pem, servername: 'one.example', ...options });
-    await once(socket, 'secureConnect');
-    const peer = new TcpPeer(socket);
+    const peer = await connectByTls(port, { ca: authority.pem, servername: 'one.example', ...options });
     open.push(peer);
     return peer;
   };

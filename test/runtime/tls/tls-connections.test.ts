@@ -4,14 +4,15 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect as connectByTcp } from 'node:net';
 import { constants } from 'node:os';
-import { type ConnectionOptions, connect, createServer, type TLSSocket, type TlsOptions } from 'node:tls';
+import { type ConnectionOptions, connect, type TLSSocket, type TlsOptions } from 'node:tls';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { EGRESS_FLAG } from '../../../src/memory/layout.ts';
 import type { StreamTask } from '../../../src/runtime/streams/stream-thread.ts';
 import { until } from '../../process/server-process.ts';
 import { endStreams, StreamWorld } from '../streams/stream-world.ts';
-import { TcpPeer } from '../streams/tcp-peer.ts';
+import { type TcpListener, TcpPeer } from '../streams/tcp-peer.ts';
 import { Authority, type IssuedCertificate, readPair } from './authority.ts';
+import { connectByTls, listenByTls, materialOf } from './tls-peers.ts';
 
 const authority = new Authority();
 const others = new Authority('Somebody Else');
@@ -31,25 +32,18 @@ const byAddress = authority.issue('address', ['IP:127.0.0.1']);
 const expired = authority.issue('expired', ['DNS:one.example'], { days: -1 });
 const selfMade = others.issue('self', ['DNS:one.example']);
 
-function materialOf(...pairs: [IssuedCertificate, ...string[]][]): StreamTask['material'] {
-  return {
-    certificates: pairs.map(([pair, ...names]) => {
-      const { cert, key } = readPair(pair);
-      return { chain: cert, key, names };
-    }),
-    authorities: authority.pem,
-  };
-}
-
 function world(tls: Partial<StreamTask['tls']> = {}, settings: Partial<StreamTask['settings']> = {}): StreamWorld {
-  return new StreamWorld(['tls:127.0.0.1:0'], settings, tls, materialOf([one, 'one.example'], [two, '*.two.example']));
+  return new StreamWorld(
+    ['tls:127.0.0.1:0'],
+    settings,
+    tls,
+    materialOf(authority, [one, 'one.example'], [two, '*.two.example']),
+  );
 }
 
 /** A client that trusts the authority of these tests. */
 async function client(port: number, options: ConnectionOptions = {}): Promise<TcpPeer> {
-  const socket = connect({ host: '127.0.0.1', port, ca: authority.pem, servername: 'one.example', ...options });
-  await once(socket, 'secureConnect');
-  const peer = new TcpPeer(socket);
+  const peer = await connectByTls(port, { ca: authority.pem, servername: 'one.example', ...options });
   open.push(peer);
   return peer;
 }
@@ -65,23 +59,10 @@ function endOf(port: number, options: ConnectionOptions = {}): Promise<string> {
   });
 }
 
-async function server(pair: IssuedCertificate, options: TlsOptions = {}) {
-  const peers: TcpPeer[] = [];
-  const listening = createServer({ ...readPair(pair), ...options }, (socket) => peers.push(new TcpPeer(socket)));
-  listening.on('tlsClientError', () => undefined);
-  listening.listen(0, '127.0.0.1');
-  await once(listening, 'listening');
-  open.push({
-    close: () => {
-      listening.close();
-      for (const peer of peers) peer.close();
-    },
-  });
-  const peer = async (index = 0) => {
-    await until('a connection', () => peers.length > index);
-    return peers[index]!;
-  };
-  return { port: (listening.address() as { port: number }).port, peers, peer };
+async function server(pair: IssuedCertificate, options: TlsOptions = {}): Promise<TcpListener> {
+  const listener = await listenByTls(pair, options);
+  open.push(listener);
+  return listener;
 }
 
 function message(body: string): string {
@@ -143,7 +124,7 @@ describe('who connects', () => {
       const peer = await client(streams.port, { session });
       expect((peer.socket as TLSSocket).isSessionReused()).toBe(true);
       await streams.untilCount('stream_tls_resumptions_total', resumptions);
-      streams.tell({ material: materialOf([one, 'one.example']) });
+      streams.tell({ material: materialOf(authority, [one, 'one.example']) });
     }
   });
 
@@ -245,7 +226,7 @@ describe('new certificates', () => {
     before.send(message('before'));
     const { connection } = await streams.receive('before');
     const renewed = authority.issue('renewed', ['DNS:one.example']);
-    streams.tell({ material: materialOf([renewed, 'one.example']) });
+    streams.tell({ material: materialOf(authority, [renewed, 'one.example']) });
     const fingerprint = async () => {
       const peer = await client(streams.port);
       return (peer.socket as TLSSocket).getPeerX509Certificate()!.fingerprint256;

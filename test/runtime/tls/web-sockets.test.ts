@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect as connectByTcp } from 'node:net';
-import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
+import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { type ClientOptions, WebSocket } from 'ws';
 import { CLOSE_REASONS } from '../../../src/observe/counters.ts';
@@ -12,7 +12,8 @@ import { until } from '../../process/server-process.ts';
 import { endStreams, StreamWorld } from '../streams/stream-world.ts';
 import { TcpPeer } from '../streams/tcp-peer.ts';
 import { frame, OPCODE, refusalOf, upgradeRequest, WebSocketPeer } from '../streams/web-socket-peer.ts';
-import { Authority, type IssuedCertificate, readPair } from './authority.ts';
+import { Authority, readPair } from './authority.ts';
+import { connectByTls, materialOf } from './tls-peers.ts';
 
 const authority = new Authority();
 const others = new Authority('Somebody Else');
@@ -33,17 +34,8 @@ const renewed = authority.issue('renewed', ['DNS:one.example']);
 const TRUST = { ca: authority.pem, servername: 'one.example' };
 const selfMade = others.issue('self', ['DNS:one.example']);
 
-function materialOf(...pairs: [IssuedCertificate, string][]): StreamTask['material'] {
-  const certificates = pairs.map(([pair, name]) => ({
-    chain: readPair(pair).cert,
-    key: readPair(pair).key,
-    names: [name],
-  }));
-  return { certificates, authorities: authority.pem };
-}
-
 function world(settings: Partial<StreamTask['settings']> = {}, tls: Partial<StreamTask['tls']> = {}): StreamWorld {
-  const material = materialOf([one, 'one.example'], [two, 'two.example']);
+  const material = materialOf(authority, [one, 'one.example'], [two, 'two.example']);
   return new StreamWorld(['wss:127.0.0.1:0'], settings, tls, material);
 }
 
@@ -55,9 +47,7 @@ async function client(port: number, options: ClientOptions = {}): Promise<WebSoc
 
 /** TLS alone. */
 async function secureClient(port: number, options: ConnectionOptions = {}): Promise<TcpPeer> {
-  const socket = connect({ host: '127.0.0.1', port, ...TRUST, ...options });
-  await once(socket, 'secureConnect');
-  const peer = new TcpPeer(socket);
+  const peer = await connectByTls(port, { ...TRUST, ...options });
   open.push(peer);
   return peer;
 }
@@ -154,7 +144,7 @@ describe('certificates', () => {
     const before = await client(streams.port);
     before.send(message('before'));
     const { connection } = await streams.receive('before');
-    streams.tell({ material: materialOf([renewed, 'one.example']) });
+    streams.tell({ material: materialOf(authority, [renewed, 'one.example']) });
     const { X509Certificate } = await import('node:crypto');
     const wanted = new X509Certificate(readFileSync(renewed.certificate)).fingerprint256;
     await until('the new one is shown', async () => {
