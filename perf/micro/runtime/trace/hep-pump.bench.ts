@@ -49,7 +49,7 @@ const outbound = new Outbound(arena, 0, () => undefined);
 async function measure(name: string, link: HepLink): Promise<void> {
   const memory = createTrace({ shardCount: 1, ringBytes: 2 ** 21, messageBytes: 4096 });
   new FilterBoard(memory).keep(1, 1);
-  const trace = new CallTrace(memory, arena, 0, new Counters(arena, 0));
+  const trace = new CallTrace(memory, arena, 0, new Counters(arena, 0), []);
   const { slots, starts, ends } = placeCopies(arena, MESSAGES[name]!);
   const indices = Array.from(starts, (start, i) => {
     const index = new MessageIndex();
