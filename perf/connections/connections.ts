@@ -1,7 +1,7 @@
-/** What does a connection take, and are many of them held? Ten thousand by TCP and two thousand by TLS, one after the other: opened,
- *  registered, registered again; then two thousand come back at once, while calls by UDP go on. A real server, on loopback.
+/** What does a connection take, and are many of them held? Ten thousand by TCP, two thousand each by TLS, WebSocket and WSS, one after
+ *  the other: opened, registered, registered again; then two thousand come back at once, while calls by UDP go on. A real server, on loopback.
  *
- *  `node perf/connections/connections.ts [--tcp N] [--tls N] [--storm N] [--json FILE]`. Each connection is a file descriptor on both sides:
+ *  `node perf/connections/connections.ts [--tcp N] [--tls N] [--ws N] [--wss N] [--storm N] [--json FILE]`. Each connection is a file descriptor on both sides:
  *  `ulimit -n` must allow as many (`ulimit -Hn` the most that can be had without root; /etc/security/limits.conf raises it, or
  *  LimitNOFILE in a unit of systemd). Memory is what the process has resident (VmRSS), in which the kernel's own of a socket is
  *  not; it is told from the difference that the connections make, garbage that waits for its collector included. */
@@ -16,12 +16,14 @@ import { optionsRequest } from '../../test/process/sip-texts.ts';
 import { freeTcpPort } from '../../test/process/tcp-port.ts';
 import { UdpPeer } from '../../test/process/udp-peer.ts';
 import { Authority } from '../../test/runtime/tls/authority.ts';
-import type { Order, Report } from './clients.ts';
+import type { By, Order, Report } from './clients.ts';
 
 const { values } = parseArgs({
   options: {
     tcp: { type: 'string', default: '10000' },
     tls: { type: 'string', default: '2000' },
+    ws: { type: 'string', default: '2000' },
+    wss: { type: 'string', default: '2000' },
     storm: { type: 'string', default: '2000' },
     json: { type: 'string' },
   },
@@ -51,7 +53,7 @@ function kernelKib(): number {
   return Number(pages) * 4;
 }
 
-function startPhones(port: number, transport: 'tcp' | 'tls'): (order: Order) => Promise<Report> {
+function startPhones(port: number, transport: By): (order: Order) => Promise<Report> {
   const child = fork(new URL('./clients.ts', import.meta.url), [String(port), transport, authority.pem, transport]);
   children.push(child);
   return (order) =>
@@ -89,7 +91,7 @@ async function startUdp(port: number) {
   };
 }
 
-async function measure(transport: 'tcp' | 'tls', connections: number, storm: number) {
+async function measure(transport: By, connections: number, storm: number) {
   const [port, udpPort] = [await freeTcpPort(), await freeTcpPort()];
   const server = await ServerProcess.start(
     ...['--mode', 'stateful', '--workers', 'auto'],
@@ -144,6 +146,7 @@ async function measure(transport: 'tcp' | 'tls', connections: number, storm: num
     storm: {
       reconnects: storm,
       tookMs: Math.round(stormed.tookMs),
+      postponed: stormed.postponed - refreshed.postponed,
       serverCpuMsPerReconnect: Math.round((100 * stormCpuMs) / storm) / 100,
       resumed: counters['stream_tls_resumptions_total']! - resumedBefore,
       udp: udpInStorm,
@@ -151,6 +154,7 @@ async function measure(transport: 'tcp' | 'tls', connections: number, storm: num
     udp,
     registrations: counters['registrations_total'],
     undelivered: counters['stream_undelivered_total'],
+    overloadRejected: counters['overload_rejected_total'],
   };
 }
 
@@ -158,6 +162,8 @@ const results = [];
 for (const [transport, wanted] of [
   ['tcp', Number(values.tcp)],
   ['tls', Number(values.tls)],
+  ['ws', Number(values.ws)],
+  ['wss', Number(values.wss)],
 ] as const) {
   if (wanted > 0) results.push(await measure(transport, wanted, Math.min(wanted, Number(values.storm))));
 }
