@@ -31,11 +31,13 @@ describe('a redirection', () => {
   });
 
   it.concurrent('is followed with `redirects: recurse`, and the caller sees nothing of it', async () => {
-    const proxy = await startStateful({ sets: { redirects: 'recurse' } });
     const there = await startUas({ retransmits: false, scenario: new URL('../basic-call/uas.xml', import.meta.url) });
     const contact = ['-key', 'contact', `service@127.0.0.1:${there.port}`];
     const here = await startUas({ retransmits: false, scenario: moved, args: contact });
-    const target = `127.0.0.1:${here.port}`;
+    // For a user of ours: a 3xx to others goes back (16.5).
+    const sets = { redirects: 'recurse', nextHops: `[sip:127.0.0.1:${here.port}]` };
+    const proxy = await startStateful({ sets });
+    const target = proxy.by;
     const scenario = new URL('../basic-call/uac.xml', import.meta.url);
     const figures = await runUac({ retransmits: false, scenario, target, by: proxy.by, calls: CALLS, perSec: 100 });
     expect(figures).toMatchObject({ successful: CALLS, failed: 0 });
