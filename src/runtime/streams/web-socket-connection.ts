@@ -15,6 +15,7 @@ import { WebSocket } from 'ws';
 import type { Config } from '../../config/schema.ts';
 import { COUNTER } from '../../observe/counters.ts';
 import { FRAME_FAULT } from '../../sip/stream-framing.ts';
+import { FrameEnds } from '../../sip/web-socket-frames.ts';
 import { CONTENT, contentOf, contentStart } from '../../sip/web-socket-framing.ts';
 import type { CloseReason, ConnectionHost, LiveConnection } from './connection.ts';
 import { type ConnectionIdentity, errnoOf, IdentifiedConnection } from './identified-connection.ts';
@@ -25,8 +26,6 @@ const CLOSING_MS = 2000;
 const LINE_END = Buffer.from('\r\n');
 /** A frame's own bytes, at the most. */
 const FRAME_HEADER_BYTES = 10;
-/** Those of a client's ping or pong (RFC 6455 5.2: masked; 5.5: at most 125 bytes are in it). */
-const CONTROL_HEADER_BYTES = 6;
 
 /** RFC 6455 7.4.1, by why we close; of others 1000, normal closure. */
 const CLOSE_CODES: { readonly [reason in CloseReason]?: number } = {
@@ -60,12 +59,7 @@ export class WebSocketConnection extends IdentifiedConnection implements LiveCon
   #hasSpoken = false;
   /** Of the latest ping that was not answered (5.5.3: there need not be a pong for those before it); null: all were. */
   #pong: Buffer | null = null;
-  /** The bytes in hand have brought a message. */
-  #isWhole = false;
-  /** What of them was pings and pongs, which also come between the pieces of a message (5.4). */
-  #controlBytes = 0;
-  /** Bytes of a message that is not whole. */
-  #openBytes = 0;
+  readonly #frames = new FrameEnds();
   readonly #startedMs: number;
   #usedMs: number;
   #heardMs: number;
@@ -91,9 +85,6 @@ export class WebSocketConnection extends IdentifiedConnection implements LiveCon
     this.#startedMs = this.#usedMs = this.#heardMs = host.nowMs();
     webSocket.on('message', (message: Buffer, isBinary) => this.#onMessage(message, isBinary));
     webSocket.on('ping', (data: Buffer) => this.#onPing(data));
-    webSocket.on('pong', (data: Buffer) => {
-      this.#controlBytes += CONTROL_HEADER_BYTES + data.length;
-    });
     // Against the protocol, too long, or text that is none; the library has said so by its close code (1002, 1009, 1007).
     webSocket.on('error', () => this.#noteClosing('fault'));
     webSocket.on('close', () => this.#onClose());
@@ -152,8 +143,13 @@ export class WebSocketConnection extends IdentifiedConnection implements LiveCon
 
   readOn(): void {
     if (this.#reason !== null || !this.#takeRefused()) return;
-    if (this.#isCloseDue) this.#onClose();
-    else this.#webSocket.resume();
+    if (this.#isCloseDue) {
+      this.#onClose();
+      return;
+    }
+    // What is not whole could not go on meanwhile.
+    if (this.#messageSinceMs !== 0) this.#messageSinceMs = this.#host.nowMs();
+    this.#webSocket.resume();
   }
 
   /** False: there is still no room for all of it. */
@@ -219,15 +215,11 @@ export class WebSocketConnection extends IdentifiedConnection implements LiveCon
     this.#requests.noteHeard();
     this.#heardMs = this.#host.nowMs();
     this.#pingedMs = 0;
-    this.#openBytes = this.#isWhole ? 0 : Math.max(0, this.#openBytes + chunk.length - this.#controlBytes);
-    this.#isWhole = false;
-    this.#controlBytes = 0;
-    if (this.#openBytes === 0) this.#messageSinceMs = 0;
-    else if (this.#messageSinceMs === 0) this.#messageSinceMs = this.#heardMs;
+    if (this.#frames.take(chunk)) this.#messageSinceMs = 0;
+    if (this.#frames.isWithin && this.#messageSinceMs === 0) this.#messageSinceMs = this.#heardMs;
   }
 
   #onMessage(message: Buffer, isBinary: boolean): void {
-    this.#isWhole = true;
     if (this.#reason !== null) return;
     this.#hasSpoken = true;
     this.#isText = !isBinary;
@@ -262,7 +254,6 @@ export class WebSocketConnection extends IdentifiedConnection implements LiveCon
 
   /** RFC 6455 5.5.3. */
   #onPing(data: Buffer): void {
-    this.#controlBytes += CONTROL_HEADER_BYTES + data.length;
     if (!this.isOpen) return;
     if (this.#isFullFor(data.length)) {
       this.#abort('unread');

@@ -349,7 +349,9 @@ describe('a client that does what it must not', () => {
   ])('a frame of a message and then only $what: closed', async ({ what, control }) => {
     const streams = world({}, { messageSec: 1 });
     const peer = await raw(upgradedByHand(streams.port));
-    peer.send(frame(OPCODE.TEXT, message('x'), { isLast: false }));
+    peer.send(
+      Buffer.concat([frame(OPCODE.TEXT, message('whole')), frame(OPCODE.TEXT, message('x'), { isLast: false })]),
+    );
     const [first, second] = what.startsWith('halves')
       ? [control.subarray(0, 5), control.subarray(5)]
       : [control, control];
