@@ -23,6 +23,8 @@ export interface ReloadingOptions {
   readonly seconds: number;
   /** Rounds go on until there were so many. */
   readonly reloads: number;
+  /** So many come before the first reload. */
+  readonly warmRounds?: number;
   readonly pauseMs: number;
   readonly domains: number;
   /** Finished transactions linger for a second only. */
@@ -42,7 +44,7 @@ export interface ReloadingResult {
 }
 
 export async function reloadUnderCalls(options: ReloadingOptions): Promise<ReloadingResult> {
-  const { mode, callsPerSec, seconds, pauseMs, domains, isLingeringShort = false, onRound } = options;
+  const { mode, callsPerSec, seconds, pauseMs, domains, warmRounds = 0, isLingeringShort = false, onRound } = options;
   const folder = mkdtempSync(join(tmpdir(), 'strowger-reloads-'));
   const [file, socket] = [join(folder, 'strowger.yaml'), join(folder, 'control.sock')];
   try {
@@ -73,7 +75,8 @@ export async function reloadUnderCalls(options: ReloadingOptions): Promise<Reloa
       });
       // Told once it is awaited.
       calls.catch(() => undefined);
-      while (!isOver && result.reloads < options.reloads) {
+      const isWarming = figures.length < warmRounds;
+      while (!isWarming && !isOver && result.reloads < options.reloads) {
         write(++result.reloads);
         const report = (await client.call('reload', {}, RELOAD_LIMIT_MS)) as ReloadReport;
         if (report.result !== 'applied') throw new Error(`reload ${result.reloads}: ${JSON.stringify(report)}`);
