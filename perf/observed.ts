@@ -3,8 +3,9 @@
  *  a HEP collector by UDP. Issue 6: all of it costs less than 5 % of throughput.
  *
  *  `node perf/observed.ts [--rounds N] [--duration SEC] [--hep-sample N,N]`. The load is that of `npm run perf -- --scenario call`; CPU is
- *  by `schedstat`. `shards` is what the threads cost that serve calls: the export and the admin listener have threads of their
- *  own, which share the server's one CPU here and need not elsewhere. */
+ *  by `schedstat`. That of the shard is told by itself: the export and the admin listener have threads of their own, which share the
+ *  server's one CPU here and need not elsewhere. What part of the CPU the export thread takes is told within one turn, so that it
+ *  means something on a machine that is not the same from one turn to the next. */
 
 import { spawnSync } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -180,6 +181,7 @@ function report(ways: readonly Way[], turns: readonly Turn[]): void {
       percent(ratios(exchangesPerSec)),
       percent(ratios(cpuUsPerExchange)),
       percent(ratios(busiestUs)),
+      textOfSpread(spreadOf(own.map(({ result }) => exportShare(result) * 100)), 1),
       String(own.reduce((sum, { result }) => sum + result.failed, 0)),
       String(seen),
       sent + dropped === 0 ? '' : `${Math.round(sent / own.length)}, ${Math.round(dropped / own.length)}`,
@@ -192,6 +194,7 @@ function report(ways: readonly Way[], turns: readonly Turn[]): void {
     'calls/s, %',
     'CPU, %',
     'CPU of the shard, %',
+    'of CPU the export, %',
     'failed',
     'scrapes, frames',
     'HEP sent, dropped',
@@ -199,6 +202,12 @@ function report(ways: readonly Way[], turns: readonly Turn[]): void {
   console.log(textTable([heads, ...rows]).join('\n'));
   const idle = turns.filter(({ way, seen }) => way !== first!.name && (seen.scrapes === 0 || seen.frames === 0));
   if (idle.length > 0) throw new Error(`${idle.length} turns were not observed`);
+}
+
+/** What part of the server's CPU time its export thread has had. */
+function exportShare({ threads }: EngineResult): number {
+  const own = threads.find(({ name }) => name === 'hep')?.ns ?? 0;
+  return own / threads.reduce((sum, { ns }) => sum + ns, 0);
 }
 
 /** Microseconds of the busiest thread, which is the shard, for each call. */
