@@ -23,7 +23,7 @@
 import { assert } from '../base/assert.ts';
 
 export const LAYOUT_MAGIC = 0x53747267; // "Strg"
-export const LAYOUT_VERSION = 4;
+export const LAYOUT_VERSION = 5;
 
 /** Two cache lines: the adjacent-line prefetcher makes pairs of 64-byte lines travel together. */
 export const PADDING_BYTES = 128;
