@@ -103,7 +103,11 @@ export class RequestForwarding {
 
   /** Sends the request to `destination` by `socket`, or by TCP if it is too long for UDP. `strictUri`: the first Route's if it has no
    *  lr (step 6), else null. `high` and `low` tell the transaction in the branch. `breadth`: WHOLE_BREADTH or this branch's
-   *  share of a fork. `tag` comes back if it could not be delivered, with `mark` (as of `Outbound.commit`). */
+   *  share of a fork. `tag` comes back if it could not be delivered, with `mark` (as of `Outbound.commit`).
+   *
+   *  Departs from RFC 3261 16.11, CANCEL and ACK of an INVITE that was moved: without transactions they go by UDP, being short, since
+   *  nothing is known of the INVITE any more. Its branch and, where UDP and TCP have one port, its sent-by they have, by which
+   *  17.2.3 matches them. */
   forward(
     request: ReceivedRequest,
     destination: Destination,

@@ -10,7 +10,7 @@ export interface SentRequest {
   readonly tag: number;
   /** EGRESS.FLAGS_WORD of layout.ts. */
   readonly flags: number;
-  /** The slot in which its shard received it, header and all; null: its shard has it still, or it is not kept any longer. */
+  /** Begins with the slot in which its shard received it, header and all; null: its shard has it still, or it is not kept any longer. */
   origin: Buffer | null;
 }
 

@@ -283,11 +283,12 @@ class StreamThread implements ConnectionHost {
 
   /** To the shard that has it no more, behind what has become of it. Cold. */
   #returnOrigin({ shard, flags }: SentRequest, origin: Buffer): void {
-    const offset = this.#inbound.claim(origin.length - SLOT_HEADER_BYTES);
+    const length = origin.readInt32LE(SLOT.LENGTH_WORD * 4);
+    const offset = this.#inbound.claim(length);
     if (offset === -1) return;
     const { words } = this.#arena;
     const at = offset >> 2;
-    origin.copy(this.#memory, offset);
+    origin.copy(this.#memory, offset, 0, SLOT_HEADER_BYTES + length);
     words[at + SLOT.OWNER_WORD] = shard;
     words[at + SLOT.FAULT_WORD] = returnedAs(flags, words[at + SLOT.FAULT_WORD]!);
     this.#inbound.commit();
@@ -554,13 +555,14 @@ class StreamThread implements ConnectionHost {
     const length = words[at + SLOT.LENGTH_WORD]!;
     const tag = words[at + RECORD.TAG_WORD]!;
     const flags = words[at + RECORD.FLAGS_WORD]!;
-    const originAt = offset + SLOT_HEADER_BYTES;
-    const originBytes = (flags & EGRESS_FLAG.WITH_ORIGIN) === 0 ? 0 : SLOT_HEADER_BYTES + words[originAt >> 2]!;
-    const start = originAt + originBytes;
-    const end = originAt + length;
+    const payload = offset + SLOT_HEADER_BYTES;
+    const originBytes = (flags & EGRESS_FLAG.WITH_ORIGIN) === 0 ? 0 : SLOT_HEADER_BYTES + words[payload >> 2]!;
+    const start = payload + originBytes;
     const nameBytes = words[at + RECORD.NAME_BYTES_WORD]!;
-    const message = this.#copyOf(start + nameBytes, end);
-    const origin = originBytes === 0 ? null : this.#copyOf(originAt, start);
+    const copyFrom = originBytes === 0 ? start + nameBytes : payload;
+    const copy = Buffer.allocUnsafe(payload + length - copyFrom);
+    this.#memory.copy(copy, 0, copyFrom, payload + length);
+    const message = originBytes === 0 ? copy : copy.subarray(originBytes + nameBytes);
     const serverName =
       nameBytes === 0
         ? ''
@@ -574,15 +576,9 @@ class StreamThread implements ConnectionHost {
     // Released before anything is done with it: should this thread die of it, its successor does not meet it.
     ring.release();
     if (connection !== null && connection.transport !== TRANSPORT.TCP) this.#needsTurn = true;
-    const request = tag === 0 ? null : { shard, tag, flags, origin };
+    const request = tag === 0 ? null : { shard, tag, flags, origin: originBytes === 0 ? null : copy };
     if (connection === null) this.undelivered(place, request, this.#errno);
     else connection.send(message, request, response);
-  }
-
-  #copyOf(start: number, end: number): Buffer {
-    const copy = Buffer.allocUnsafe(end - start);
-    this.#memory.copy(copy, 0, start, end);
-    return copy;
   }
 
   reopen({ bytes, record }: SentResponse): void {

@@ -252,7 +252,16 @@ describe('18.4, 16.9 without transactions', () => {
     expect(proxy.counters()).toMatchObject({ requests_received_total: 2, invite_requests_total: 2 });
   });
 
-  it('so does an ACK, which is not answered where that fails, too', () => {
+  it('the CANCEL of one goes by UDP with its branch and sent-by, which is what 17.2.3 compares', () => {
+    const proxy = open();
+    const moved = requestOf(proxy.receive(request(LONG), ALICE, UDP), 'INVITE');
+    const cancel = requestOf(proxy.receive(request({ method: 'CANCEL' }), ALICE, UDP), 'CANCEL');
+    expect(cancel).toMatchObject({ socket: UDP, to: moved.to });
+    const [ofInvite, ofCancel] = [valuesOf(moved.text, 'Via')[0]!, valuesOf(cancel.text, 'Via')[0]!];
+    expect(ofCancel).toBe(ofInvite.replace('/TCP', '/UDP'));
+  });
+
+  it('an ACK goes by UDP as well, and is not answered where that fails, too', () => {
     const proxy = open({ refuse: ({ socket }) => (socket === UDP ? ENETUNREACH : 0) });
     const ack = requestOf(proxy.receive(request({ ...LONG, method: 'ACK' }), ALICE, UDP), 'ACK');
     expect(ack.socket).toBe(TCP);
