@@ -125,8 +125,10 @@ export interface UsersCommand {
 
 /** Datagrams between two flushes: a bound for latency and for what a crash can lose. */
 const CYCLE_SLOTS = 64;
-/** Cycles between two turns of the event loop, so that timers and answers are never starved. */
+/** The event loop has its turn after so many cycles, so that timers and answers are never starved; as long as cycles sleep, which the
+ *  loop ends, too, only after so many milliseconds. */
 const CYCLES_PER_TURN = 16;
+const TURN_MS = 10;
 const SLASH = 0x2f;
 const ONE = 0x31;
 /** The first digit of the status code. */
@@ -338,6 +340,7 @@ class Shard {
   #work(): void {
     if (this.#isTurnPending) return;
     const intake = this.#isReceiving ? this.#intake : null;
+    const turnAtMs = performance.now() + TURN_MS;
     for (let cycle = 0; ; cycle++) {
       if (this.#isLeaving && this.#canLeave()) {
         this.#leave();
@@ -362,7 +365,10 @@ class Shard {
         }
         this.#flushTimers();
         if (intake !== null) {
-          if (cycle < CYCLES_PER_TURN && !this.#hasMicrotasks && this.#await(intake)) continue;
+          if (cycle < CYCLES_PER_TURN && !this.#hasMicrotasks && this.#await(intake)) {
+            if (nowMs < turnAtMs) cycle = 0;
+            continue;
+          }
           this.#takeTurn();
           return;
         }

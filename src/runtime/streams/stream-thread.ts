@@ -93,8 +93,10 @@ const TIMER_SLACK_NS = 50_000;
 const STALL_RETRY_MS = 2;
 /** Messages of the shards between two looks at the connections. */
 const ROUND_MESSAGES = 1024;
-/** Rounds between two turns of the event loop, so that timers and TLS are never starved. */
+/** The event loop has its turn after so many rounds, so that timers and TLS are never starved; as long as rounds wait, which
+ *  tells whether it has something to do, only after so many milliseconds. */
 const ROUNDS_PER_TURN = 16;
+const TURN_MS = 10;
 /** Of a record, as far as it says where a message goes. */
 const RECORD_WORDS = SLOT_HEADER_BYTES >> 2;
 /** A stop takes no longer. */
@@ -757,11 +759,14 @@ class StreamThread implements ConnectionHost {
   #serve(): void {
     this.#isServing = true;
     this.#needsTurn = false;
+    const turnAtMs = this.nowMs() + TURN_MS;
     for (let round = 0; round < ROUNDS_PER_TURN; round++) {
-      const isLoopIdle = this.#plain.serve(this.#hasMore ? 0 : -1);
+      const mayWait = !this.#hasMore;
+      const isLoopIdle = this.#plain.serve(mayWait ? -1 : 0);
       this.#sendWaiting();
       this.#publish();
       if (!isLoopIdle || this.#needsTurn || this.#plain.hasTicks) break;
+      if (mayWait && this.nowMs() < turnAtMs) round = 0;
     }
     this.#isServing = false;
     signal(this.#turnFd);
