@@ -234,6 +234,8 @@ export class FuzzedServer {
         if (one.errno === 0) delivery.sent.push(one.text);
         if (one.errno === 0 || one.errno === EAGAIN || one.tag === 0) continue;
         if (one.tag !== slot + 1) delivery.fault ??= 'the tag of a request is not its slot';
+        // Nobody answers an ACK (RFC 3261 17): it is lost.
+        if (one.text.startsWith('ACK ')) continue;
         const at = answersFrom.get(shard)!;
         answersFrom.set(shard, at + 1);
         const answer = shard.captured[at];

@@ -158,7 +158,10 @@ describe.each(ENDS)('a call by $by at $host', (end) => {
   it('is exported by HEP as TCP to its ends, for its own decoder and for that of Homer', async () => {
     const { collector, callId } = made;
     await until('all four are there', () => collector.arrivals.length >= 4);
-    const packets = collector.arrivals.map(({ datagram }) => datagram);
+    // They leave in no order of their own: a collector goes by the time that each says.
+    const packets = collector.arrivals
+      .map(({ datagram }) => datagram)
+      .toSorted((a, b) => decodeHep(a).timeUs - decodeHep(b).timeUs);
     // IANA's numbers of what lies on IP, as HEP3 has them: it has none of its own for WebSocket, nor for TLS.
     const protocols = [6, 17, 17, 6];
     expect(packets.map(decodeHep)).toMatchObject(
