@@ -1,4 +1,5 @@
-/** Finding the end of a line, four bytes at a time. Any thread. Hot: once per header line, allocates nothing. */
+/** Line ends: the next one, found four bytes at a time, and those in front of a message. Any thread. Hot: once per header line, allocates
+ *  nothing. */
 
 const FOUR_LF = 0x0a0a0a0a;
 const FOUR_ONES = 0x01010101;
@@ -24,6 +25,7 @@ export function findNewline(words: Int32Array<SharedArrayBuffer>, start: number,
 }
 
 const LF = 0x0a;
+const CR = 0x0d;
 
 /** The same of any bytes, wherever they begin, and without looking beyond `end`: through a view of them. */
 export function findNewlineIn(view: DataView, start: number, end: number): number {
@@ -35,4 +37,11 @@ export function findNewlineIn(view: DataView, start: number, end: number): numbe
   }
   for (; at < end; at++) if (view.getUint8(at) === LF) return at;
   return end;
+}
+
+/** Behind the line ends that begin at `start`, `end` at the most: before a message they mean nothing (RFC 3261 7.5). */
+export function pastLineEnds(bytes: Uint8Array, start: number, end: number): number {
+  let at = start;
+  while (at < end && (bytes[at] === CR || bytes[at] === LF)) at++;
+  return at;
 }

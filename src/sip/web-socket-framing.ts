@@ -2,6 +2,7 @@
  *  streams. Hot: once per message, allocates nothing. Where the message ends, the WebSocket says; whether its body is as long as its
  *  Content-Length says, if it has one, is the shard's business (parse-message.ts). */
 
+import { pastLineEnds } from '../base/newline.ts';
 import { isStartLine } from './stream-framing.ts';
 
 export const CONTENT = {
@@ -30,9 +31,7 @@ export function contentOf(bytes: Uint8Array, start: number): number {
 
 /** Behind the line ends in front (RFC 3261 7.5). */
 export function contentStart(bytes: Uint8Array): number {
-  let at = 0;
-  while (at < bytes.length && (bytes[at] === CR || bytes[at] === LF)) at++;
-  return at;
+  return pastLineEnds(bytes, 0, bytes.length);
 }
 
 function isPing(bytes: Uint8Array): boolean {

@@ -2,6 +2,7 @@
  *  The rings are the queue: what is overwritten before it was taken is dropped, and counted. Runs on the export thread; no shard ever
  *  waits for it. A message goes from the ring into its packet in one copy, and hardly anything is allocated. */
 
+import { pastLineEnds } from '../../base/newline.ts';
 import {
   EXPORT,
   FLAG,
@@ -19,9 +20,6 @@ import type { HepLink } from './hep-link.ts';
 import { type HepAgent, HepEncoder, type HepMessage } from './hep-packet.ts';
 import { mayHaveSecrets } from './secret-scan.ts';
 import { callIdPlaceOf, isSent, latin1, RecordReader, type TraceReading } from './traced-message.ts';
-
-const CR = 0x0d;
-const LF = 0x0a;
 
 /** Messages of one shard between two looks at the others. */
 const MAX_ROUND = 256;
@@ -170,11 +168,4 @@ export class HepPump {
     message.callIdStart = start;
     message.callIdEnd = end;
   }
-}
-
-/** RFC 3261 7.5: those before a message mean nothing. */
-function pastLineEnds(bytes: Uint8Array, start: number, end: number): number {
-  let at = start;
-  while (at < end && (bytes[at] === CR || bytes[at] === LF)) at++;
-  return at;
 }
