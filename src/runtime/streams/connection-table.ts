@@ -3,18 +3,22 @@
 
 import { assert } from '../../base/assert.ts';
 
-/** What the table knows a connection by. */
-export interface TableEntry {
-  /** Not 0. */
-  readonly number: number;
-  /** TRANSPORT. */
-  readonly transport: number;
+/** The other end. */
+export interface Place {
   readonly family: number;
   readonly port: number;
   readonly a0: number;
   readonly a1: number;
   readonly a2: number;
   readonly a3: number;
+}
+
+/** What the table knows a connection by. */
+export interface TableEntry extends Place {
+  /** Not 0. */
+  readonly number: number;
+  /** TRANSPORT. */
+  readonly transport: number;
   /** The domain that its certificate was checked for; empty: none. */
   readonly serverName: string;
   /** False: it is found by its number alone. */

@@ -12,6 +12,7 @@ import { type CLOSE_REASONS, COUNTER, type Counters } from '../../observe/counte
 import { FRAME, FRAME_FAULT, StreamFramer } from '../../sip/stream-framing.ts';
 import type { AddressWords } from './address-words.ts';
 import type { AliasedEntry } from './connection-aliases.ts';
+import type { Place } from './connection-table.ts';
 import { type ConnectionIdentity, errnoOf, IdentifiedConnection } from './identified-connection.ts';
 import { type SentRequest, SentRequests } from './sent-requests.ts';
 
@@ -70,16 +71,6 @@ export interface LiveConnection extends AliasedEntry {
   readOn(): void;
   /** Looks at the clock; to be called every now and then. */
   sweep(nowMs: number): void;
-}
-
-/** The other end. */
-export interface Place {
-  readonly family: number;
-  readonly port: number;
-  readonly a0: number;
-  readonly a1: number;
-  readonly a2: number;
-  readonly a3: number;
 }
 
 /** What a connection runs over: a socket of Node, or one of plain-sockets.ts. */

@@ -46,11 +46,10 @@ import {
   type ConnectionHost,
   type LiveConnection,
   type Opening,
-  type Place,
   type SentResponse,
 } from './connection.ts';
 import { ConnectionAliases } from './connection-aliases.ts';
-import { ConnectionTable } from './connection-table.ts';
+import { ConnectionTable, type Place } from './connection-table.ts';
 import type { ConnectionIdentity } from './identified-connection.ts';
 import { PlainSocket, PlainSockets } from './plain-sockets.ts';
 import { returnedAs, type SentRequest } from './sent-requests.ts';
