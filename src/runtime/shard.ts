@@ -340,7 +340,7 @@ class Shard {
   #work(): void {
     if (this.#isTurnPending) return;
     const intake = this.#isReceiving ? this.#intake : null;
-    const turnAtMs = performance.now() + TURN_MS;
+    const turnAtMs = intake === null ? 0 : performance.now() + TURN_MS;
     for (let cycle = 0; ; cycle++) {
       if (this.#isLeaving && this.#canLeave()) {
         this.#leave();
