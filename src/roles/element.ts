@@ -47,7 +47,7 @@ import { TransactionLayer } from './proxy/transaction-layer.ts';
 import type { TransactionPage, TransactionQuestion } from './proxy/transaction-list.ts';
 import { UnreachablePlaces } from './proxy/unreachable.ts';
 import { ReceivedRequest } from './received-request.ts';
-import { RecentRegisters } from './registrar/recent-registers.ts';
+import { RECENT, RecentRequests } from './recent-requests.ts';
 import { StoredAnswers } from './registrar/stored-answers.ts';
 import { REJECT, type Rejection } from './rejection.ts';
 import { newTemplates, type Policy, type Snapshot, type SnapshotParts } from './snapshot.ts';
@@ -119,6 +119,7 @@ export class Element {
   readonly #answers: StoredAnswers | null;
   readonly #feed: FeedProducer | null;
   readonly #kept: KeptMessages;
+  readonly #recent: RecentRequests;
   /** By socket. */
   readonly #isStream = new Uint8Array(MAX_SOCKETS);
   readonly #isWebSocket = new Uint8Array(MAX_SOCKETS);
@@ -153,6 +154,7 @@ export class Element {
     this.#outbound = outbound;
     this.#destination = destination;
     this.#kept = kept;
+    this.#recent = new RecentRequests(words);
     this.#feed = feed;
     this.#answers = isWaiting ? new StoredAnswers(feed, kept, outbound) : null;
     const parts: SnapshotParts = {
@@ -173,7 +175,7 @@ export class Element {
       located: new LocatedUser(arena, outbound, location, feed, wallMs),
       feed,
       answers: this.#answers,
-      recentRegisters: new RecentRegisters(),
+      recent: this.#recent,
       hops: this.#hops,
       withoutTcp,
       flowTokens: new FlowTokens(bytes, words, sockets, ports.flowKey),
@@ -576,9 +578,26 @@ export class Element {
       responder.rejectRequire(request, REJECT.badExtension);
       return;
     }
+    if (this.#isMerged()) {
+      this.#counters.count(REJECT.merged.counter);
+      responder.reject(request, REJECT.merged);
+      return;
+    }
     this.#counters.count(COUNTER.requests_answered_total);
     if (isUndecodable(this.#arena.bytes, request.index)) responder.reject(request, REJECT.contentEncoding);
     else responder.describe(request);
+  }
+
+  /** 8.2.2.2, of an OPTIONS to us. Without transactions nothing is known of the others; by a stream theirs are over once they are
+   *  answered (17.2.2: Timer J). */
+  #isMerged(): boolean {
+    const request = this.#request;
+    const isByStream = this.#isStream[this.#arena.words[request.slotWord + SLOT.SOCKET_WORD]!] === 1;
+    if (this.#layer === null || isByStream) return false;
+    const nowMs = this.#ports.wallMs();
+    const recent = this.#recent.find(request, nowMs);
+    if (recent === RECENT.NEW) this.#recent.add(request, nowMs);
+    return recent === RECENT.MERGED;
   }
 
   /** Without a Via nobody can tell what an answer belongs to; with a broken one it can, and the datagram has a source. */

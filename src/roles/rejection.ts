@@ -62,6 +62,7 @@ export const REJECT = {
   uriScheme: rejection(416, 'Unsupported URI Scheme', COUNTER.requests_answered_total),
   badExtension: rejection(420, 'Bad Extension', COUNTER.requests_answered_total),
   loopDetected: rejection(482, 'Loop Detected', COUNTER.loops_detected_total),
+  merged: rejection(482, 'Merged Request', COUNTER.loops_detected_total),
   tooManyHops: rejection(483, 'Too Many Hops', COUNTER.too_many_hops_total),
   maxBreadthExceeded: rejection(440, 'Max-Breadth Exceeded', COUNTER.max_breadth_exceeded_total),
   relayDenied: rejection(403, 'Relaying Denied', COUNTER.relay_denied_total),

@@ -34,8 +34,8 @@ import type { TransactionLayer } from './proxy/transaction-layer.ts';
 import type { UnreachablePlaces } from './proxy/unreachable.ts';
 import { type FileUsers, Users } from './proxy/users.ts';
 import { ViaTemplates } from './proxy/via-templates.ts';
+import type { RecentRequests } from './recent-requests.ts';
 import { Redirect } from './redirect/redirect.ts';
-import type { RecentRegisters } from './registrar/recent-registers.ts';
 import { Registrar } from './registrar/registrar.ts';
 import type { StoredAnswers } from './registrar/stored-answers.ts';
 import { Responder } from './responder.ts';
@@ -71,7 +71,7 @@ export interface SnapshotParts {
   readonly located: LocatedUser;
   readonly feed: FeedProducer | null;
   readonly answers: StoredAnswers | null;
-  readonly recentRegisters: RecentRegisters;
+  readonly recent: RecentRequests;
   readonly hops: KnownHops;
   /** Who takes no TCP (3261 18.1.1). */
   readonly withoutTcp: UnreachablePlaces;
@@ -194,7 +194,6 @@ export class Snapshot {
       users,
       authentication,
       settings: config.registrar,
-      recent: parts.recentRegisters,
     });
     const shared = { ...parts, routing, forwarding, responder, redirect, authentication, users };
     this.stateless = new StatelessProxy(shared);

@@ -173,6 +173,37 @@ describe('18.2.2, where an answer goes', () => {
   });
 });
 
+describe('8.2.2.2, an OPTIONS to the server itself that comes by another way too', () => {
+  const ask = (branch: string, over: 'udp' | 'tcp', parts: RequestParts = {}) =>
+    request({
+      method: 'OPTIONS',
+      uri: 'sip:192.0.2.254',
+      via: `SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK${branch}`,
+      callId: `merged-${over}`,
+      ...parts,
+    });
+
+  it('is a merged request while the transaction of the other lives: 482', () => {
+    const stateful = createElement({ mode: 'stateful', over: 'udp' });
+    const statusOf = (text: string) => Number(/ (\d{3}) /.exec(stateful.receive(text, ALICE)[0]!.text)![1]);
+    expect(statusOf(ask('1', 'udp'))).toBe(200);
+    expect(statusOf(ask('1', 'udp'))).toBe(200);
+    expect(statusOf(ask('2', 'udp'))).toBe(482);
+    expect(statusOf(ask('3', 'udp', { cseq: '2 OPTIONS' }))).toBe(200);
+    expect(statusOf(ask('4', 'udp', { to: '<sip:192.0.2.254>;tag=1' }))).toBe(200);
+    stateful.advance(32_000);
+    expect(statusOf(ask('5', 'udp'))).toBe(200);
+  });
+
+  it.each([
+    ['by a stream, where it is over at once (17.2.2)', 'stateful', 'tcp'],
+    ['without transactions (8.2.7)', 'stateless', 'udp'],
+  ] as const)('is answered as any other %s', (_, mode, over) => {
+    const one = createElement({ mode, over });
+    for (const branch of ['1', '2']) answered(one.receive(ask(branch, over), ALICE), 200);
+  });
+});
+
 describe('11.2, OPTIONS to the server itself', () => {
   it.each(['sip:192.0.2.254', 'sip:192.0.2.254:5060', 'sip:192.0.2.254;transport=udp'])(
     'is answered 200: %s',

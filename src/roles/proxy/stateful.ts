@@ -29,6 +29,7 @@ import type { Destination } from '../destination.ts';
 import type { LocatedUser } from '../located-user.ts';
 import type { ElementClock } from '../ports.ts';
 import type { ReceivedRequest } from '../received-request.ts';
+import { RECENT, type RecentRequests } from '../recent-requests.ts';
 import type { Redirect } from '../redirect/redirect.ts';
 import { REJECT, type Rejection } from '../rejection.ts';
 import type { Responder } from '../responder.ts';
@@ -66,6 +67,7 @@ export interface StatefulProxyParts {
   readonly users: Users;
   readonly located: LocatedUser;
   readonly redirect: Redirect;
+  readonly recent: RecentRequests;
   readonly authentication: Authentication | null;
   readonly kept: KeptMessages;
   readonly targetBlocks: TargetBlocks;
@@ -73,6 +75,7 @@ export interface StatefulProxyParts {
   readonly health: HopHealth;
   readonly layer: TransactionLayer;
   readonly clock: ElementClock;
+  readonly wallMs: () => number;
   readonly counters: Counters;
   readonly histograms: Histograms;
   /** Calls `resume` once the look-up that `destination` waits for has settled. False: too many wait. */
@@ -280,14 +283,20 @@ export class StatefulProxy {
     return SERVED.DONE;
   }
 
-  /** 8.3. */
+  /** 8.3, 8.2.2.2. */
   #redirect(request: ReceivedRequest): number {
-    const { routing, redirect, users, counters } = this.#parts;
+    const { routing, redirect, users, counters, recent, wallMs } = this.#parts;
+    const nowMs = wallMs();
+    if (recent.find(request, nowMs) === RECENT.MERGED) {
+      counters.count(REJECT.merged.counter);
+      return this.#reject(request, REJECT.merged);
+    }
     if (!redirect.redirect(request, users.contactsOf(routing.user))) {
       counters.count(REJECT.noTarget.counter);
       return this.#reject(request, REJECT.noTarget);
     }
     counters.count(COUNTER.redirected_total);
+    recent.add(request, nowMs);
     const server = this.#openFinal(request);
     if (server !== NO_RECORD) this.#keepFinal(server);
     return SERVED.DONE;

@@ -32,11 +32,11 @@ import { unsupportedOf } from '../option-tags.ts';
 import { FOREIGN, type OwnAddresses } from '../own-addresses.ts';
 import { USER, type Users } from '../proxy/users.ts';
 import type { ReceivedRequest } from '../received-request.ts';
+import { RECENT, type RecentRequests } from '../recent-requests.ts';
 import { REJECT, type Rejection } from '../rejection.ts';
 import type { Responder } from '../responder.ts';
 import type { ViaMarker } from '../via-marker.ts';
 import { putBindings } from './binding-list.ts';
-import type { RecentRegisters } from './recent-registers.ts';
 import { CONTACTS, type RequestedContact, RequestedContacts } from './requested-contacts.ts';
 import type { StoredAnswers } from './stored-answers.ts';
 
@@ -60,7 +60,7 @@ export interface RegistrarParts {
   readonly feed: FeedProducer | null;
   /** null: answers do not wait for the store. */
   readonly answers: StoredAnswers | null;
-  readonly recent: RecentRegisters;
+  readonly recent: RecentRequests;
 }
 
 const OK = ascii('SIP/2.0 200 OK\r\n');
@@ -124,7 +124,7 @@ export class Registrar {
   /** Answers a REGISTER that was authenticated before, if it was carried out then. False: it is not known any more. */
   answerAgain(request: ReceivedRequest, domain: number): boolean {
     const isQuery = request.index.find(this.#parts.arena.bytes, HEADER_ID.CONTACT) === -1;
-    if (!isQuery && !this.#parts.recent.has(request.transaction, this.#parts.wallMs())) return false;
+    if (!isQuery && this.#parts.recent.find(request, this.#parts.wallMs()) !== RECENT.REPEATED) return false;
     this.register(request, domain);
     return true;
   }
@@ -176,7 +176,8 @@ export class Registrar {
     const outboundRefusal = this.#decideOutbound(request, path);
     if (outboundRefusal !== null) return outboundRefusal;
 
-    if (this.#parts.recent.has(request.transaction, this.#nowMs)) return this.#repeat(request, aorStart, aorEnd);
+    if (this.#parts.recent.find(request, this.#nowMs) === RECENT.REPEATED)
+      return this.#repeat(request, aorStart, aorEnd);
     if (feed !== null && !feed.hasRoom(length)) return REJECT.storeBehind;
     this.#fillBinding(request, path);
     switch (location.update(aorStart, aorEnd, this.#write)) {
@@ -188,7 +189,7 @@ export class Registrar {
         return this.#refusal ?? this.#repeat(request, aorStart, aorEnd);
       default:
         counters.count(COUNTER.registrations_total);
-        this.#parts.recent.add(request.transaction, this.#nowMs);
+        this.#parts.recent.add(request, this.#nowMs);
         feed?.add(bytes, aorStart, aorEnd);
         return this.#answer(request, location.updated);
     }
@@ -341,7 +342,7 @@ export class Registrar {
       if (this.#isSameCallId(current) && current.cseq >= this.#binding.cseq) {
         // The very same request once more, or one that comes late.
         const isRepeated = current.cseq === this.#binding.cseq && current.transaction === this.#binding.transaction;
-        this.#refusal = isRepeated ? null : REJECT.outOfOrder;
+        this.#refusal = isRepeated ? null : this.#isMerged() ? REJECT.merged : REJECT.outOfOrder;
         return false;
       }
       if (contact !== null && contact.expiresSec > 0 && !contact.isPlaced) this.#add(next, contact);
@@ -354,6 +355,11 @@ export class Registrar {
     if (next.count <= maxContacts) return true;
     this.#refusal = REJECT.tooManyContacts;
     return false;
+  }
+
+  /** 8.2.2.2: the same request has been carried out that came by another way. */
+  #isMerged(): boolean {
+    return this.#parts.recent.find(this.#request!, this.#nowMs) === RECENT.MERGED;
   }
 
   /** What the request says of a binding; of several values that mean the same one, the last, and the others say nothing. */

@@ -205,6 +205,33 @@ describe.each(MODES)('8.3 in mode %s', (mode) => {
   });
 });
 
+describe('8.2.2.2, a request that comes by another way too', () => {
+  const other = (parts: Parameters<typeof request>[0] = {}) =>
+    request({ via: 'SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKother', ...parts });
+
+  it('is a merged one in stateful mode: 482, and nothing is held after its ACK', () => {
+    const element = openRedirect('stateful');
+    signUp(element, [`<${DESK}>`]);
+    expect(statusOf(element.receive(request(), ALICE)[0]!.text)).toBe(302);
+    const refused = responseOf(element.receive(other(), ALICE), 482);
+    expect(element.receive(other(), ALICE).map(({ text }) => text)).toEqual([refused.text]);
+    element.receive(other({ method: 'ACK', cseq: '1 ACK', to: fieldsOf(refused.text, 'To')[0]! }), ALICE);
+    const others = [{ cseq: '2 INVITE' }, { callId: 'other' }, { from: '<sip:a@atlanta.example>;tag=other' }];
+    for (const [i, parts] of others.entries()) {
+      const via = `SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bKnew${i}`;
+      expect(statusOf(element.receive(request({ via, ...parts }), ALICE)[0]!.text)).toBe(302);
+    }
+    element.advance(100_000);
+    expect(element.occupancy()).toEqual(NOTHING_HELD);
+  });
+
+  it('is answered once more without transactions (8.2.7)', () => {
+    const element = openRedirect('stateless');
+    signUp(element, [`<${DESK}>`]);
+    for (const text of [request(), other()]) expect(statusOf(element.receive(text, ALICE)[0]!.text)).toBe(302);
+  });
+});
+
 describe('17.2.1, the redirect of an INVITE in stateful mode', () => {
   const open = () => {
     const element = openRedirect('stateful');

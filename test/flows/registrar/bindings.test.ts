@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { request } from '../messages.ts';
 import { createElement } from '../virtual-network.ts';
-import { MODES, PHONE, type RegisterFields, register, registrarOf, uriIn } from './register.ts';
+import { answerOf, MODES, PHONE, type RegisterFields, register, registrarOf, uriIn } from './register.ts';
 
 const DESK = 'sip:alice@192.0.2.10';
 const CELL = 'sip:alice@192.0.2.11';
@@ -141,10 +141,29 @@ describe.each(MODES)('10.3 in mode %s', (mode) => {
       expect(registrar.bindings()).toEqual([`<${DESK}>;expires=3600`, `<${CELL}>;expires=3600`]);
     });
 
-    it('one and the same in another transaction: 500', () => {
+    it('one and the same in another transaction, once the one before is over: 500', () => {
       const registrar = openWithTwo();
+      registrar.advance(32_000);
       expect(registrar.register({ cseq: 5, contacts: [`<${DESK}>;expires=0`] }).status).toBe(500);
       expect(registrar.uris()).toEqual([DESK, CELL]);
+    });
+
+    it('one and the same in another transaction is a merged request until then: 482 (8.2.2.2)', () => {
+      const registrar = openWithTwo();
+      registrar.advance(31_000);
+      for (const contacts of [[`<${DESK}>;expires=0`], [`<${HOME}>`, `<${DESK}>`], [`<${DESK}>`, `<${CELL}>`]]) {
+        expect(registrar.register({ cseq: 5, contacts }).status).toBe(482);
+      }
+      expect(registrar.uris()).toEqual([DESK, CELL]);
+    });
+
+    it('is no merged request with another From tag, or with a To tag: 500 (8.2.2.2)', () => {
+      const registrar = openWithTwo();
+      const again = register({ cseq: 5, contacts: [`<${DESK}>`], branch: 'z9hG4bKanother' });
+      const statusOf = (text: string) => answerOf(registrar.receive(text, PHONE)).status;
+      expect(statusOf(again)).toBe(482);
+      expect(statusOf(again.replace(';tag=from-tag', ';tag=other'))).toBe(500);
+      expect(statusOf(again.replace(/\r\nTo: .*/, '$&;tag=1'))).toBe(500);
     });
 
     it('a lower one for one contact undoes all others of the request', () => {
@@ -292,6 +311,8 @@ describe.each(MODES)('10.3 in mode %s', (mode) => {
       const registrar = open();
       registrar.register({ contacts: [`<${one}>`] });
       expect(registrar.register({ cseq: 2, contacts: [`<${same}>`] }).contacts.map(uriIn)).toEqual([same]);
+      expect(registrar.register({ cseq: 1, contacts: [`<${one}>`] }).status).toBe(482);
+      registrar.advance(32_000);
       expect(registrar.register({ cseq: 1, contacts: [`<${one}>`] }).status).toBe(500);
       expect(registrar.register({ cseq: 3, contacts: [`<${one}>;expires=0`] }).contacts).toEqual([]);
     });

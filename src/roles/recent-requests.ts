@@ -1,0 +1,65 @@
+/** The requests that this shard has answered lately as a UAS: REGISTERs that it has carried out, and in stateful mode OPTIONS for itself
+ *  and what it has redirected. One that comes again is not carried out again (RFC 3261 17.2.2), though others may have come in
+ *  between; the same request by another way is a merged one (8.2.2.2). All of a Call-ID come to the same shard. Runs on it. Hot: twice
+ *  per REGISTER, allocates nothing.
+ *
+ *  Each From tag, Call-ID and CSeq have one place, which those of others may take from them. Then what its binding says
+ *  (registrar.ts) still tells a retransmission, unless the binding went meanwhile. */
+
+import { TransactionKey } from '../sip/branch.ts';
+import { HEADER_ID } from '../sip/header-table.ts';
+import type { ReceivedRequest } from './received-request.ts';
+
+type Words = Int32Array<SharedArrayBuffer>;
+
+/** What a request is. MERGED: its From tag, Call-ID and CSeq are those of one that was answered, but its transaction is another. */
+export const RECENT = { NEW: 0, REPEATED: 1, MERGED: 2 } as const;
+
+const PLACES = 32_768;
+/** high and low of the key, low of the transaction, when. */
+const PLACE_SHIFT = 2;
+/** Timer J: 64 × T1 by default. */
+const LIFETIME_MS = 32_000;
+
+export class RecentRequests {
+  readonly #words: Words;
+  readonly #places = new Int32Array(PLACES << PLACE_SHIFT);
+  readonly #key = new TransactionKey();
+
+  /** `words`: of the arena. */
+  constructor(words: Words) {
+    this.#words = words;
+  }
+
+  /** One of RECENT, for a request whose From, To and transaction have been read. */
+  find(request: ReceivedRequest, nowMs: number): number {
+    const places = this.#places;
+    const at = this.#placeOf(request);
+    if (places[at] !== this.#key.high || places[at + 1] !== this.#key.low) return RECENT.NEW;
+    const ageMs = ((nowMs | 0) - places[at + 3]!) | 0;
+    if (ageMs < 0 || ageMs >= LIFETIME_MS) return RECENT.NEW;
+    if (places[at + 2] === request.transaction.low) return RECENT.REPEATED;
+    return request.to.tagStart === -1 ? RECENT.MERGED : RECENT.NEW;
+  }
+
+  /** A request that was read as for `find` has been answered. */
+  add(request: ReceivedRequest, nowMs: number): void {
+    const places = this.#places;
+    const at = this.#placeOf(request);
+    places[at] = this.#key.high;
+    places[at + 1] = this.#key.low;
+    places[at + 2] = request.transaction.low;
+    places[at + 3] = nowMs | 0;
+  }
+
+  #placeOf({ index, from }: ReceivedRequest): number {
+    const key = this.#key;
+    const callId = index.first[HEADER_ID.CALL_ID]!;
+    const cseq = index.first[HEADER_ID.CSEQ]!;
+    key.begin();
+    key.fold(this.#words, index.valueStart(callId), index.valueEnd(callId));
+    key.fold(this.#words, index.valueStart(cseq), index.valueEnd(cseq));
+    if (from.tagStart !== -1) key.fold(this.#words, from.tagStart, from.tagEnd);
+    return (key.low & (PLACES - 1)) << PLACE_SHIFT;
+  }
+}
