@@ -596,7 +596,7 @@ export class Element {
     if (this.#layer === null || isByStream) return false;
     const nowMs = this.#ports.wallMs();
     const recent = this.#recent.find(request, nowMs);
-    if (recent === RECENT.NEW) this.#recent.add(request, nowMs);
+    if (recent === RECENT.NEW) this.#recent.add(request.transaction, nowMs);
     return recent === RECENT.MERGED;
   }
 

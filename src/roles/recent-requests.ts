@@ -6,7 +6,8 @@
  *  Each From tag, Call-ID and CSeq have one place, which those of others may take from them. Then what its binding says
  *  (registrar.ts) still tells a retransmission, unless the binding went meanwhile. */
 
-import { TransactionKey } from '../sip/branch.ts';
+import { hashBytes } from '../base/hash.ts';
+import type { TransactionKey } from '../sip/branch.ts';
 import { HEADER_ID } from '../sip/header-table.ts';
 import type { ReceivedRequest } from './received-request.ts';
 
@@ -15,8 +16,9 @@ type Words = Int32Array<SharedArrayBuffer>;
 /** What a request is. MERGED: its From tag, Call-ID and CSeq are those of one that was answered, but its transaction is another. */
 export const RECENT = { NEW: 0, REPEATED: 1, MERGED: 2 } as const;
 
+const SEED = 0x7565_7374;
 const PLACES = 32_768;
-/** high and low of the key, low of the transaction, when. */
+/** Hash of From tag, Call-ID and CSeq; high and low of the transaction; when. */
 const PLACE_SHIFT = 2;
 /** Timer J: 64 × T1 by default. */
 const LIFETIME_MS = 32_000;
@@ -24,7 +26,8 @@ const LIFETIME_MS = 32_000;
 export class RecentRequests {
   readonly #words: Words;
   readonly #places = new Int32Array(PLACES << PLACE_SHIFT);
-  readonly #key = new TransactionKey();
+  /** Of the request that was looked for last. */
+  #hash = 0;
 
   /** `words`: of the arena. */
   constructor(words: Words) {
@@ -34,32 +37,37 @@ export class RecentRequests {
   /** One of RECENT, for a request whose From, To and transaction have been read. */
   find(request: ReceivedRequest, nowMs: number): number {
     const places = this.#places;
-    const at = this.#placeOf(request);
-    if (places[at] !== this.#key.high || places[at + 1] !== this.#key.low) return RECENT.NEW;
+    const hash = this.#hashOf(request);
+    this.#hash = hash;
+    const at = placeOf(hash);
+    if (places[at] !== hash) return RECENT.NEW;
     const ageMs = ((nowMs | 0) - places[at + 3]!) | 0;
     if (ageMs < 0 || ageMs >= LIFETIME_MS) return RECENT.NEW;
-    if (places[at + 2] === request.transaction.low) return RECENT.REPEATED;
+    const { high, low } = request.transaction;
+    if (places[at + 1] === high && places[at + 2] === low) return RECENT.REPEATED;
     return request.to.tagStart === -1 ? RECENT.MERGED : RECENT.NEW;
   }
 
-  /** A request that was read as for `find` has been answered. */
-  add(request: ReceivedRequest, nowMs: number): void {
+  /** The request that `find` looked for last, which is in `transaction`, has been answered. */
+  add({ high, low }: TransactionKey, nowMs: number): void {
     const places = this.#places;
-    const at = this.#placeOf(request);
-    places[at] = this.#key.high;
-    places[at + 1] = this.#key.low;
-    places[at + 2] = request.transaction.low;
+    const at = placeOf(this.#hash);
+    places[at] = this.#hash;
+    places[at + 1] = high;
+    places[at + 2] = low;
     places[at + 3] = nowMs | 0;
   }
 
-  #placeOf({ index, from }: ReceivedRequest): number {
-    const key = this.#key;
+  #hashOf({ index, from }: ReceivedRequest): number {
+    const words = this.#words;
     const callId = index.first[HEADER_ID.CALL_ID]!;
     const cseq = index.first[HEADER_ID.CSEQ]!;
-    key.begin();
-    key.fold(this.#words, index.valueStart(callId), index.valueEnd(callId));
-    key.fold(this.#words, index.valueStart(cseq), index.valueEnd(cseq));
-    if (from.tagStart !== -1) key.fold(this.#words, from.tagStart, from.tagEnd);
-    return (key.low & (PLACES - 1)) << PLACE_SHIFT;
+    const ofCall = hashBytes(words, index.valueStart(callId), index.valueEnd(callId), SEED);
+    const hash = hashBytes(words, index.valueStart(cseq), index.valueEnd(cseq), ofCall);
+    return from.tagStart === -1 ? hash : hashBytes(words, from.tagStart, from.tagEnd, hash);
   }
+}
+
+function placeOf(hash: number): number {
+  return (hash & (PLACES - 1)) << PLACE_SHIFT;
 }

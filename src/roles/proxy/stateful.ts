@@ -296,7 +296,7 @@ export class StatefulProxy {
       return this.#reject(request, REJECT.noTarget);
     }
     counters.count(COUNTER.redirected_total);
-    recent.add(request, nowMs);
+    recent.add(request.transaction, nowMs);
     const server = this.#openFinal(request);
     if (server !== NO_RECORD) this.#keepFinal(server);
     return SERVED.DONE;

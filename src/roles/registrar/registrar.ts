@@ -189,7 +189,7 @@ export class Registrar {
         return this.#refusal ?? this.#repeat(request, aorStart, aorEnd);
       default:
         counters.count(COUNTER.registrations_total);
-        this.#parts.recent.add(request, this.#nowMs);
+        this.#parts.recent.add(request.transaction, this.#nowMs);
         feed?.add(bytes, aorStart, aorEnd);
         return this.#answer(request, location.updated);
     }
