@@ -375,7 +375,7 @@ const domainEntry = about(
         accepted: 'a file, relative to where the server is started',
       }),
       authenticate: methodList([], {
-        help: 'Requests by users of this domain that need digest authentication (RFC 3261 22): REGISTER to register (401), others to be forwarded (407, by the user in From). Not those within a dialog.',
+        help: 'Requests by users of this domain that need digest authentication (RFC 3261 22): REGISTER to register (401), others to be forwarded (407, by the user in From). Not those within a dialog that came by our Record-Route.',
         accepted: 'a list of methods in capitals, such as [REGISTER, INVITE]',
       }),
       realm: about(checkedString(realmProblem).optional(), {

@@ -1,10 +1,11 @@
 /** Which requests need digest credentials, and what they come to (RFC 3261 22, 10.3 steps 3 and 4, 16.3 step 6): by domain and
  *  method, as the configuration says. Runs on the shard. Hot: once per request of such a method, allocates nothing.
  *
- *  A REGISTER needs those of a user of its own domain, and registers his own address-of-record alone. Any other request that
- *  begins something needs those of the user that its From names, where that is in a domain of ours: who says that he is one
- *  of ours proves it. Requests of others are not ours to ask, and go where they may. Within a dialog nobody is asked; ACK and
- *  CANCEL cannot be (22.1). */
+ *  A REGISTER needs those of a user of its own domain, and registers his own address-of-record alone. Any other request
+ *  needs those of the user that its From names, where that is in a domain of ours: who says that he is one of ours proves it.
+ *  Requests of others are not ours to ask, and go where they may. Nobody is asked within a dialog that this server is in the route of,
+ *  which a To tag does not show, as anybody can make one up, but the Record-Route that it wrote (dialog-tokens.ts). ACK and CANCEL cannot
+ *  be asked (22.1). */
 
 import { CHALLENGE, Challenges, writeAuthenticationInfo } from '../auth/challenges.ts';
 import { DigestVerifier, VERDICT } from '../auth/digest.ts';
@@ -115,6 +116,11 @@ export class Authentication {
     return access;
   }
 
+  /** Some domain asks for credentials in requests that are forwarded. */
+  get asksProxied(): boolean {
+    return this.#methods.some((bits) => (bits & ~(1 << METHOD.REGISTER)) !== 0);
+  }
+
   /** The REGISTER that was checked last was by a user who proved it. */
   get isVerified(): boolean {
     return this.#isVerified;
@@ -128,7 +134,7 @@ export class Authentication {
   /** Any other request, whose From has been read. One of ACCESS; where it is one of ours, the request says so. */
   checkProxied(request: ReceivedRequest): number {
     const { index, slotWord } = request;
-    if (request.to.tagStart !== -1) return ACCESS.GRANTED;
+    if (request.isOfOwnDialog && request.to.tagStart !== -1) return ACCESS.GRANTED;
     const domain = this.#domainOfCaller(request);
     if (domain === UNREADABLE) return this.#refuse(REJECT.malformedFrom);
     if (domain < 0 || !this.#asks(domain, index.method, slotWord)) return ACCESS.GRANTED;

@@ -32,6 +32,7 @@ import { ACCESS } from './authentication.ts';
 import { type BoundSocket, inOneShape } from './bound-socket.ts';
 import { isUndecodable } from './content-encoding.ts';
 import { Destination } from './destination.ts';
+import { DialogTokens } from './dialog-tokens.ts';
 import { FlowTokens } from './flow-tokens.ts';
 import { LocatedUser } from './located-user.ts';
 import { OwnAddresses } from './own-addresses.ts';
@@ -179,6 +180,7 @@ export class Element {
       hops: this.#hops,
       withoutTcp,
       flowTokens: new FlowTokens(bytes, words, sockets, ports.flowKey),
+      dialogTokens: new DialogTokens(bytes, ports.flowKey),
       clock,
       wallMs,
       whenResolved: (resume) => ports.defer(resume, this.#whenResolved()),

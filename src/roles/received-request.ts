@@ -34,6 +34,8 @@ export class ReceivedRequest {
   routeStart = 0;
   /** A Route value of ours was taken off: the request goes the way that our Record-Route laid. */
   hadOwnRoute = false;
+  /** That Record-Route was written for this dialog (dialog-tokens.ts). */
+  isOfOwnDialog = false;
   /** The last Route value was made the Request-URI: its header and where the cut begins; −1: it was not. */
   cutHeader = -1;
   cutStart = 0;
@@ -59,6 +61,7 @@ export class ReceivedRequest {
     this.routeHeader = -1;
     this.cutHeader = -1;
     this.hadOwnRoute = false;
+    this.isOfOwnDialog = false;
     this.hasFlowRoute = false;
     this.isMaddrStripped = false;
     this.pathStart = this.pathEnd = this.flow = 0;

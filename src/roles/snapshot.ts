@@ -16,6 +16,7 @@ import type { AnswerLog } from './answer-log.ts';
 import { Authentication, type AuthPorts } from './authentication.ts';
 import type { BoundSocket } from './bound-socket.ts';
 import type { Destination } from './destination.ts';
+import type { DialogTokens } from './dialog-tokens.ts';
 import { DomainServices } from './domain-services.ts';
 import type { FlowTokens } from './flow-tokens.ts';
 import type { LocatedUser } from './located-user.ts';
@@ -76,6 +77,7 @@ export interface SnapshotParts {
   /** Who takes no TCP (3261 18.1.1). */
   readonly withoutTcp: UnreachablePlaces;
   readonly flowTokens: FlowTokens;
+  readonly dialogTokens: DialogTokens;
   readonly clock: ElementClock;
   readonly wallMs: () => number;
   readonly whenResolved: (resume: () => void) => boolean;
@@ -136,6 +138,7 @@ export class Snapshot {
             wallMs,
             config,
           });
+    const dialogTokens = authentication?.asksProxied === true ? parts.dialogTokens : null;
     const redirect = new Redirect(arena, outbound, responder, located);
     const routing = new RequestRouting({
       ...parts,
@@ -143,6 +146,7 @@ export class Snapshot {
       users,
       services: new DomainServices(config),
       authentication,
+      dialogTokens,
       trusted,
       isRecordRouting: isStateful && config.recordRoute.length > 0,
       isStateful,
@@ -152,7 +156,7 @@ export class Snapshot {
         : (domain, selector) => nextHops.choose(domain, selector),
     });
     const { marker, withoutTcp } = parts;
-    const flowRoutes = new FlowRoutes(arena, sockets, parts.flowTokens, marker, outbound, edits);
+    const flowRoutes = new FlowRoutes(arena, sockets, parts.flowTokens, dialogTokens, marker, outbound, edits);
     const forwarding = new RequestForwarding(
       arena,
       withoutTcp,

@@ -14,6 +14,7 @@ import { ParamView, readParam } from '../../sip/params.ts';
 import { isReliable, isWebSocket } from '../../sip/transport.ts';
 import { parseUri, UriView } from '../../sip/uri.ts';
 import type { BoundSocket } from '../bound-socket.ts';
+import type { DialogTokens } from '../dialog-tokens.ts';
 import type { FlowTokens } from '../flow-tokens.ts';
 import type { ReceivedRequest } from '../received-request.ts';
 import type { ViaMarker } from '../via-marker.ts';
@@ -34,6 +35,8 @@ export class FlowRoutes {
   readonly #arena: Arena;
   readonly #sockets: readonly BoundSocket[];
   readonly #tokens: FlowTokens;
+  /** null: Record-Routes do not say which dialog they are of. */
+  readonly #dialogs: DialogTokens | null;
   readonly #marker: ViaMarker;
   readonly #outbound: Outbound;
   readonly #edits: MessageEdits;
@@ -45,6 +48,7 @@ export class FlowRoutes {
     arena: Arena,
     sockets: readonly BoundSocket[],
     tokens: FlowTokens,
+    dialogs: DialogTokens | null,
     marker: ViaMarker,
     outbound: Outbound,
     edits: MessageEdits,
@@ -52,6 +56,7 @@ export class FlowRoutes {
     this.#arena = arena;
     this.#sockets = sockets;
     this.#tokens = tokens;
+    this.#dialogs = dialogs;
     this.#marker = marker;
     this.#outbound = outbound;
     this.#edits = edits;
@@ -64,7 +69,12 @@ export class FlowRoutes {
     return this.#isCallerByFlow(request) ? callee | SIDE.CALLER : callee;
   }
 
-  /** Adds the Record-Routes: one for each side, that of the callee on top (RFC 5658). */
+  /** Whether a Record-Route is that of its template: it is the same for all dialogs. */
+  isPlain(sides: number): boolean {
+    return sides === SIDE.NONE && this.#dialogs === null;
+  }
+
+  /** Adds the Record-Routes: one for each side, that of the callee on top (RFC 5658), or one for both where they are the same. */
   addRecordRoutes(request: ReceivedRequest, template: KnownTemplate, sides: number, at: number): void {
     const outbound = this.#outbound;
     const from = outbound.cursor;
@@ -72,14 +82,18 @@ export class FlowRoutes {
     outbound.put(template.egressUri.scheme);
     if ((sides & SIDE.CALLEE) !== 0) this.#putCalleeToken(request);
     outbound.put(template.egressUri.place);
+    this.#dialogs?.put(outbound, request.index);
     outbound.put(END);
-    outbound.put(RECORD_ROUTE);
-    if ((sides & SIDE.CALLER) !== 0) this.#putWithSource(request, template.ingressUri);
-    else {
-      outbound.put(template.ingressUri.scheme);
-      outbound.put(template.ingressUri.place);
+    if (sides !== SIDE.NONE || !template.isOneSide) {
+      outbound.put(RECORD_ROUTE);
+      if ((sides & SIDE.CALLER) !== 0) this.#putWithSource(request, template.ingressUri);
+      else {
+        outbound.put(template.ingressUri.scheme);
+        outbound.put(template.ingressUri.place);
+      }
+      this.#dialogs?.put(outbound, request.index);
+      outbound.put(END);
     }
-    outbound.put(END);
     this.#edits.insert(at, from, outbound.cursor);
   }
 

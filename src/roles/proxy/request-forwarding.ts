@@ -184,13 +184,14 @@ export class RequestForwarding {
     const isFromLocal = destination.isFromLocal(socket, slotWord);
     const recordRoute = this.#recordRouteOf(request);
     const sides = recordRoute === EXTRA.NONE ? SIDE.NONE : this.#flowRoutes.sidesOf(request);
-    // With a flow in it a Record-Route is no template's.
-    const plain = sides === SIDE.NONE ? recordRoute : recordRoute & ~EXTRA.RECORD_ROUTE;
+    // With a flow or a dialog in it a Record-Route is no template's.
+    const isWritten = recordRoute !== EXTRA.NONE && !this.#flowRoutes.isPlain(sides);
+    const plain = isWritten ? recordRoute & ~EXTRA.RECORD_ROUTE : recordRoute;
     const extras = plain | this.#maxBreadthOf(request, breadth);
     const template = this.#templates.of(socket, destination.family, slotWord, isFromLocal, extras);
     const ingress = words[slotWord + SLOT.SOCKET_WORD]!;
     const ours = outbound.stampVia(template, high, low, request.loop, ingress, words[slotWord + SLOT.CONNECTION_WORD]!);
-    if (sides !== SIDE.NONE) this.#flowRoutes.addRecordRoutes(request, template, sides, via);
+    if (isWritten) this.#flowRoutes.addRecordRoutes(request, template, sides, via);
     else if (index.method === METHODS.REGISTER) this.#flowRoutes.addPath(request, template, via);
     edits.insert(via, ours, ours + template.bytes.length);
     this.#marker.mark(request.topVia, slotWord, edits);
@@ -204,7 +205,7 @@ export class RequestForwarding {
 
     const received = index.end - index.start + request.pathEnd - request.pathStart;
     this.#mostBytes = received + template.bytes.length + SMALL_CHANGE_BYTES;
-    if (sides !== SIDE.NONE || index.method === METHODS.REGISTER) this.#mostBytes += FLOW_ROUTES_BYTES;
+    if (isWritten || index.method === METHODS.REGISTER) this.#mostBytes += FLOW_ROUTES_BYTES;
     if (strictUri !== null) this.#mostBytes += received;
     edits.apply(outbound, index.start, index.end);
     const { family, port, a0, a1, a2, a3, scope } = destination;

@@ -7,6 +7,7 @@ import { skipLws } from '../../sip/lexis.ts';
 import { nextComma } from '../../sip/list.ts';
 import { NameAddrView, parseNameAddr } from '../../sip/name-addr.ts';
 import { parseUri, SCHEME, transportAskedBy, UriView } from '../../sip/uri.ts';
+import type { DialogTokens } from '../dialog-tokens.ts';
 import { type FlowTokens, TOKEN } from '../flow-tokens.ts';
 import { FOREIGN, type OwnAddresses } from '../own-addresses.ts';
 import type { ReceivedRequest } from '../received-request.ts';
@@ -17,12 +18,14 @@ type Bytes = Uint8Array<SharedArrayBuffer>;
 const nameAddr = new NameAddrView();
 const routeUri = new UriView();
 
-/** Section 16.4. Fills the routing part of the request, whose `uri` holds the received Request-URI. */
+/** Section 16.4. Fills the routing part of the request, whose `uri` holds the received Request-URI. `dialogs`: null: nobody wants to know
+ *  whether our Route is of its dialog. */
 export function preprocessRoute(
   bytes: Bytes,
   request: ReceivedRequest,
   own: OwnAddresses,
   tokens: FlowTokens,
+  dialogs: DialogTokens | null,
 ): Rejection | null {
   const { index, uri } = request;
   const route = index.first[HEADER_ID.ROUTE]!;
@@ -33,6 +36,7 @@ export function preprocessRoute(
   request.routeHeader = route;
   request.routeStart = index.valueStart(route);
   if (uri.isLoose && uri.userStart === -1 && own.isOwnAddress(uri, uri.port, transportAskedBy(uri), request.slotWord)) {
+    if (dialogs !== null) request.isOfOwnDialog = dialogs.isIn(uri, index);
     const rejection = repairStrictRoute(bytes, request);
     if (rejection !== null) return rejection;
   }
@@ -46,6 +50,7 @@ export function preprocessRoute(
       (routeUri.maddrStart === -1 || own.isMaddrOurs(routeUri, request.slotWord));
     if (!isOurs) return null;
     request.hadOwnRoute = true;
+    if (dialogs !== null && !request.isOfOwnDialog) request.isOfOwnDialog = dialogs.isIn(routeUri, index);
     const refusal = routeUri.userStart === -1 ? null : readToken(request, tokens);
     if (refusal !== null) return refusal;
     popRoute(bytes, request);

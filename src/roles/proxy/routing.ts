@@ -16,6 +16,7 @@ import { HOST_KIND, parseUri, SCHEME, secureTransportOf, TRANSPORT, transportAsk
 import { ACCESS, type Authentication } from '../authentication.ts';
 import type { Destination } from '../destination.ts';
 import { NO_SOCKET } from '../destination.ts';
+import type { DialogTokens } from '../dialog-tokens.ts';
 import type { DomainServices } from '../domain-services.ts';
 import type { FlowTokens } from '../flow-tokens.ts';
 import type { LocatedUser } from '../located-user.ts';
@@ -56,6 +57,8 @@ export interface RoutingParts {
   readonly targetBlocks: TargetBlocks;
   readonly trusted: TrustedSources;
   readonly flowTokens: FlowTokens;
+  /** null: our Record-Routes do not say which dialog they are of. */
+  readonly dialogTokens: DialogTokens | null;
   /** null: nothing is asked of anybody. */
   readonly authentication: Authentication | null;
   readonly destination: Destination;
@@ -195,7 +198,8 @@ export class RequestRouting {
 
   /** 16.4. */
   #preprocess(request: ReceivedRequest): number {
-    const route = preprocessRoute(this.#parts.arena.bytes, request, this.#parts.own, this.#parts.flowTokens);
+    const { arena, own, flowTokens, dialogTokens } = this.#parts;
+    const route = preprocessRoute(arena.bytes, request, own, flowTokens, dialogTokens);
     if (route !== null) return this.#reject(route);
     if (request.cutHeader === -1) return OUTCOME.FORWARDED;
     // The Request-URI is another one now: "as if it received this modified request".

@@ -39,6 +39,8 @@ export interface KnownTemplate extends ViaTemplate {
   /** Where requests of the dialog reach us from the side it leaves by, and from the one it came by. */
   readonly egressUri: OwnUri;
   readonly ingressUri: OwnUri;
+  /** Both are the same. */
+  readonly isOneSide: boolean;
   readonly socket: number;
   readonly ingressSocket: number;
   readonly family: number;
@@ -184,6 +186,7 @@ export class ViaTemplates {
       local,
       egressUri: ownUriOf(egressUri),
       ingressUri: ownUriOf(ingressUri),
+      isOneSide,
       bytes: ascii(`${head}${'0'.repeat(CHANGING_DIGITS)}${suffix}${connection}\r\n${maxBreadth}`),
       branchAt: head.length,
       connectionAt: isNaming ? branchEnd + CONNECTION.length : -1,

@@ -166,16 +166,28 @@ describe.each(MODES)('a 407 in mode %s', (mode) => {
     expect([400, 407]).toContain(statusOfOnly(digestProxy(mode).send(ownRequest({ from, headers }))));
   });
 
-  it('is not for requests within a dialog, ACK and CANCEL (22.1)', () => {
+  it('is not for ACK and CANCEL (22.1)', () => {
     const methods = ['INVITE', 'BYE', 'ACK', 'CANCEL', 'MESSAGE'];
     const { send } = digestProxy(mode, {}, methods);
     const to = 'Bob <sip:bob@biloxi.example>;tag=314159';
-    for (const method of ['INVITE', 'BYE', 'ACK', 'MESSAGE'])
-      expect(statusOfOnly(send(ownRequest({ method, to })))).toBe(0);
+    expect(statusOfOnly(send(ownRequest({ method: 'ACK', to })))).toBe(0);
     const statuses = (method: string) =>
       send(ownRequest({ method })).map(({ text }) => /^SIP\/2.0 (\d+)/.exec(text)?.[1]);
     expect(statuses('ACK')).not.toContain('407');
     expect(statuses('CANCEL')).not.toContain('407');
+  });
+
+  it.each([
+    ['no Route', []],
+    ['a Route to us that is not by us', ['<sip:192.0.2.254:5060;lr>']],
+    ['a Route to us with a token that is not ours', ['<sip:192.0.2.254:5060;lr;dlg=0123456789abcdef>']],
+    ['half a token', ['<sip:192.0.2.254:5060;lr;dlg=01234567>']],
+    ['what looks like one from afar', ['<sip:192.0.2.254:5060;lr;dlg=0123456789abcdeg>', '<sip:192.0.2.254;dlg;lr>']],
+  ])('is for who says in a To tag that he is in a dialog, with %s', (_, route) => {
+    const { send } = digestProxy(mode, {}, ['INVITE', 'BYE', 'MESSAGE']);
+    const to = 'Bob <sip:bob@biloxi.example>;tag=made-up';
+    for (const method of ['INVITE', 'BYE', 'MESSAGE'])
+      expect(statusOfOnly(send(ownRequest({ method, to, route })))).toBe(407);
   });
 
   it('is not for exempt sources', () => {
