@@ -275,7 +275,12 @@ export class Responder {
    *  From the socket and address at which the request arrived. Of the message begun.
    *
    *  Departs from RFC 3261 18.2.2, a source that takes no new connection either: the name in the sent-by is not looked up then. Anybody
-   *  could so have this server connect to whom it can reach and send there a text of his own. */
+   *  could so have this server connect to whom it can reach and send there a text of his own.
+   *
+   *  Departs from RFC 3261 18.2.2, a response over UDP that an ICMP error comes back for: it is not sent to another server of the sent-by's
+   *  name either (RFC 3263 5). ICMP says that nobody is at a place, not which response was meant, and there is another place only
+   *  where the sent-by is a name with several servers. A client that lives sends its request again, and its response goes to where
+   *  that came from; the response to an INVITE is sent again without it. */
   address(request: ReceivedRequest): void {
     const { topVia: via, slotWord } = request;
     const { words } = this.#arena;
