@@ -60,9 +60,11 @@ export function isUniqueBranch(bytes: Bytes, start: number, end: number): boolea
 }
 
 /** Hash of what decides about the routing of a request, whatever its method: Request-URI and Route as received, and the
- *  socket it came to, on which the meaning of a maddr depends (RFC 3261 16.4, 16.6 step 8, RFC 5393 4.2.1). Proxy-Require
- *  and Proxy-Authorization decide nothing here, and a CANCEL, which must get the branch of its INVITE, does not repeat
- *  them. */
+ *  socket it came to, on which the meaning of a maddr depends (RFC 3261 16.4, 16.6 step 8, RFC 5393 4.2.1).
+ *
+ *  Departs from RFC 3261 16.6: Proxy-Require and Proxy-Authorization (step 8) do not decide where a request goes. One with the former
+ *  is refused; credentials for us are taken out on the way, so that a loop would take another round to be found; and a
+ *  CANCEL, which without transactions must get the branch of its INVITE, does not repeat them (16.11, 22.1). */
 export function loopHash(words: Words, index: MessageIndex, socket: number): number {
   let hash = hashBytes(words, index.uriStart, index.uriEnd, SEED_LOOP + socket);
   for (let header = index.first[HEADER_ID.ROUTE]!; header !== -1; header = index.next(header)) {

@@ -30,7 +30,7 @@ import { NO_RESPONSE_RANK, rankOf } from './best-response.ts';
 import { BRANCH, type Branches, CONTEXT } from './branches.ts';
 import type { ResponseContext } from './response-context.ts';
 import type { ResponseMatching } from './response-matching.ts';
-import type { Targets } from './targets.ts';
+import type { LeftContacts, Targets } from './targets.ts';
 
 export interface ResponseProcessingParts {
   readonly arena: Arena;
@@ -56,6 +56,9 @@ const VERSION = ascii('SIP/2.0');
 const INTERNAL_ERROR = ascii('SIP/2.0 500 Server Internal Error\r\n');
 const ANSWERED_ELSEWHERE = ascii('Reason: SIP;cause=200;text="Call completed elsewhere"\r\n');
 const NO_HEADERS = ascii('');
+const COMMA = ascii(', ');
+/** In place of the Contacts that stay. */
+const ALL: readonly LeftContacts[] = [];
 
 export class ResponseProcessing {
   readonly #parts: ResponseProcessingParts;
@@ -206,6 +209,9 @@ export class ResponseProcessing {
     const isCancelled = (servers.words[serverAt + SERVER.FLAGS]! & CONTEXT.CANCELLED) !== 0;
     const isFollowed = this.#parts.isRecursing && status >= 300 && status < 400 && !isCancelled;
     if (isFollowed && index !== null && targets.addContacts(server, index)) {
+      // Step 4: without what is tried here, and not at all if that is everything.
+      const left = targets.leftContacts;
+      if (left.some(({ values }) => values.length > 0)) this.#weigh(server, status, index, left);
       this.conclude(server);
       return;
     }
@@ -325,8 +331,8 @@ export class ResponseProcessing {
   // ---- Sending ----------------------------------------------------------------------------------------------------
 
   /** Begins the response in hand on its way back: our Via goes, all else stays (steps 3, 8 and 9). A 503 becomes a 500: it
-   *  speaks of a hop that the client does not know (step 6). */
-  #compose(server: number, index: MessageIndex, isUnavailable: boolean): void {
+   *  speaks of a hop that the client does not know (step 6). `left`: of the Contacts of a 3xx, those that stay (step 4). */
+  #compose(server: number, index: MessageIndex, isUnavailable: boolean, left: readonly LeftContacts[] = ALL): void {
     const { arena, outbound, edits, servers, matching } = this.#parts;
     outbound.begin();
     edits.clear();
@@ -343,10 +349,28 @@ export class ResponseProcessing {
     const end = index.valueEnd(header);
     if (viaEnd === end) edits.remove(index.lineStart(header), index.lineEnd(header));
     else edits.remove(index.valueStart(header), skipLws(arena.bytes, viaEnd + 1, end));
+    if (left !== ALL) this.#leaveContacts(index, left);
     const serverAt = servers.at(server);
     if ((servers.words[serverAt + SERVER.FLAGS]! & RELIABLE) !== 0) addContentLength(index, edits, outbound);
     edits.apply(outbound, index.start, index.end);
     outbound.toRoute(servers.words, servers.at(server) + RECORD.ROUTE);
+  }
+
+  /** Takes all Contact values but these out of the response in hand. Cold. */
+  #leaveContacts(index: MessageIndex, left: readonly LeftContacts[]): void {
+    const { outbound, edits } = this.#parts;
+    for (const { header, values } of left) {
+      if (values.length === 0) {
+        edits.remove(index.lineStart(header), index.lineEnd(header));
+        continue;
+      }
+      const from = outbound.cursor;
+      for (const [i, { start, end }] of values.entries()) {
+        if (i > 0) outbound.put(COMMA);
+        outbound.putCopy(start, end);
+      }
+      edits.replace(index.valueStart(header), index.valueEnd(header), from, outbound.cursor);
+    }
   }
 
   #commit(server: number, isKept: boolean): void {
@@ -379,7 +403,7 @@ export class ResponseProcessing {
   // ---- Weighing, cold ---------------------------------------------------------------------------------------------
 
   /** Step 6: keeps a final response if it is better than those before. */
-  #weigh(server: number, status: number, index: MessageIndex | null): void {
+  #weigh(server: number, status: number, index: MessageIndex | null, left: readonly LeftContacts[] = ALL): void {
     const { servers, kept, outbound } = this.#parts;
     const { words } = servers;
     const at = servers.at(server);
@@ -392,7 +416,7 @@ export class ResponseProcessing {
     words[at + SERVER.BEST_STATUS] = status;
     context.ownChallenge = challenge;
     if (index === null) return;
-    this.#compose(server, index, status === 503);
+    this.#compose(server, index, status === 503, left);
     const block = kept.take(outbound.length);
     if (block !== NO_BLOCK) outbound.keepIn(block);
     words[at + SERVER.BEST] = block;

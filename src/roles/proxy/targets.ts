@@ -52,12 +52,28 @@ export interface TargetsParts {
 }
 
 const Q_LETTER = 0x71;
+/** What becomes of a contact of a 3xx. KNOWN: it is a target already, or was. LEFT: it is none for us. */
+const CONTACT = { ADDED: 0, KNOWN: 1, LEFT: 2 } as const;
+
+/** Of the arena. */
+interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** A Contact header field of a 3xx, and those of its values that nobody here follows. */
+export interface LeftContacts {
+  readonly header: number;
+  readonly values: readonly Span[];
+}
 
 export class Targets {
   readonly #parts: TargetsParts;
   readonly #contact = new NameAddrView();
   readonly #param = new ParamView();
   readonly #uri = new UriView();
+  /** Of the 3xx that was followed last, for as long as that is in hand. */
+  leftContacts: LeftContacts[] = [];
   /** A branch that has waited for a look-up does not wait again: what is not known then counts as not found. */
   #mayWait = true;
 
@@ -164,7 +180,7 @@ export class Targets {
   }
 
   /** 16.7 step 4: puts the contacts of a 3xx into the target set, none that was there before, if the Request-URI is ours to answer for
-   *  (16.5). True: there are new ones. */
+   *  (16.5). True: there are new ones, and `leftContacts` has what the response says beside those and the known ones. */
   addContacts(server: number, index: MessageIndex): boolean {
     const { arena, branches, routing, counters } = this.#parts;
     // 305 names a proxy and not a target, 380 describes a service in its body.
@@ -174,12 +190,18 @@ export class Targets {
     const context = this.contextOf(server);
     if (context.isClosed) return false;
     let added = 0;
+    this.leftContacts = [];
     for (let header = index.find(bytes, HEADER_ID.CONTACT); header !== -1; header = index.next(header)) {
       const end = index.valueEnd(header);
+      const values: Span[] = [];
       for (let start = index.valueStart(header); start < end; start = this.#contact.end + 1) {
-        if (parseNameAddr(bytes, start, end, this.#contact) < 0) break;
-        if (this.#addContact(server, context, this.#contact)) added++;
+        const isRead = parseNameAddr(bytes, start, end, this.#contact) >= 0;
+        const fate = isRead ? this.#addContact(server, context, this.#contact) : CONTACT.LEFT;
+        if (fate === CONTACT.ADDED) added++;
+        if (fate === CONTACT.LEFT) values.push({ start, end: isRead ? this.#contact.end : end });
+        if (!isRead) break;
       }
+      this.leftContacts.push({ header, values });
     }
     counters.add(COUNTER.redirects_followed_total, added);
     return added > 0;
@@ -327,19 +349,20 @@ export class Targets {
     return nextHops.order(routing.domainOf(request), routing.selectorOf(request), health, clock.nowMs);
   }
 
-  #addContact(server: number, context: ResponseContext, contact: NameAddrView): boolean {
+  /** One of CONTACT. */
+  #addContact(server: number, context: ResponseContext, contact: NameAddrView): number {
     const { arena, targetBlocks, branches } = this.#parts;
     const { bytes } = arena;
     const { uriStart, uriEnd } = contact;
-    if (parseUri(bytes, uriStart, uriEnd, this.#uri) < 0 || this.#uri.scheme > SCHEME.SIPS) return false;
+    if (parseUri(bytes, uriStart, uriEnd, this.#uri) < 0 || this.#uri.scheme > SCHEME.SIPS) return CONTACT.LEFT;
     // RFC 5630 5.3: from sip to sips and back only the caller goes.
-    if (!branches.read(server)) return false;
-    if ((this.#uri.scheme === SCHEME.SIPS) !== (branches.kept.uri.scheme === SCHEME.SIPS)) return false;
-    if (context.targets.length === MAX_TARGETS || this.#isKnown(server, context, uriStart, uriEnd)) return false;
-    const block = targetBlocks.ofSpan(uriStart, uriEnd);
-    if (block === NO_BLOCK) return false;
+    if (!branches.read(server)) return CONTACT.LEFT;
+    if ((this.#uri.scheme === SCHEME.SIPS) !== (branches.kept.uri.scheme === SCHEME.SIPS)) return CONTACT.LEFT;
+    if (this.#isKnown(server, context, uriStart, uriEnd)) return CONTACT.KNOWN;
+    const block = context.targets.length < MAX_TARGETS ? targetBlocks.ofSpan(uriStart, uriEnd) : NO_BLOCK;
+    if (block === NO_BLOCK) return CONTACT.LEFT;
     context.add({ block, q: this.#qOf(contact) });
-    return true;
+    return CONTACT.ADDED;
   }
 
   /** 16.5: no URI is tried twice; the Request-URI itself was tried, too. */

@@ -266,6 +266,39 @@ describe('16.7 step 4, a 3xx that is followed', () => {
     end(call, 302);
   });
 
+  it('what cannot be tried of one that is followed goes back, without what was (MUST remove)', () => {
+    const call = recursing(BOB, { at: EVE, q: 0.1 });
+    const mail = '"B, <x>" <mailto:bob@biloxi.example>;q=0.1';
+    moved(
+      call,
+      BOB,
+      `<${uriAt(CAROL)}>;q=0.7, <tel:+1-555-0100> , <${uriAt(DAVE)}>`,
+      `<${uriAt(EVE)}>`,
+      mail,
+      `<${uriAt(BOB)}>, <sips:bob@biloxi.example>`,
+    );
+    for (const one of [DAVE, CAROL, EVE]) call.reply(one, '486 Busy Here');
+    const final = responseOf(call.sent, 302);
+    expect(fieldsOf(final.text, 'Contact')).toEqual(['<tel:+1-555-0100>', mail, '<sips:bob@biloxi.example>']);
+    expect(fieldsOf(final.text, 'Content-Length')).toEqual(['0']);
+    end(call, 302);
+  });
+
+  it('what is left is nothing where one of the contacts answers', () => {
+    const call = recursing();
+    moved(call, BOB, `<${uriAt(CAROL)}>, <tel:+1-555-0100>`);
+    expect(brief(call.reply(CAROL, '200 OK'))).toEqual(['200 to Alice']);
+  });
+
+  it('of several each leaves what it has, and the first that is left goes back', () => {
+    const call = recursing();
+    moved(call, BOB, `<${uriAt(CAROL)}>, <mailto:first@biloxi.example>`);
+    moved(call, CAROL, `<${uriAt(DAVE)}>, <mailto:second@biloxi.example>`);
+    call.reply(DAVE, '404 Not Found');
+    expect(fieldsOf(responseOf(call.sent, 302).text, 'Contact')).toEqual(['<mailto:first@biloxi.example>']);
+    end(call, 302);
+  });
+
   it('one that leads nowhere leaves what came from its contacts', () => {
     const call = recursing();
     moved(call, BOB, `<${uriAt(CAROL)}>`);
