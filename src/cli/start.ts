@@ -276,7 +276,7 @@ function endOf(server: RunningServer, log: Logger, notifier: ServiceNotifier): P
         log.fatal({ limitMs: deadlineMs + STOP_LIMIT_MS }, 'the server does not stop; ended anyway');
         resolve(1);
       }, deadlineMs + STOP_LIMIT_MS);
-      server.drain({ deadlineMs, lingerMs: 0 });
+      server.drain({ deadlineMs, lingerMs: 0, isFinal: true });
       server.finished.then(
         (code) => {
           clearTimeout(limit);

@@ -1,5 +1,5 @@
 /** The drain: the orderly end of a server that is in use. It takes nothing new, waits until what runs is over, and ends; a deadline
- *  bounds that, and until then it can be called off. Main thread, cold. */
+ *  bounds that, and until then it can be called off, unless a signal or a takeover began it. Main thread, cold. */
 
 import type { Logger } from 'pino';
 
@@ -16,7 +16,12 @@ export interface DrainOrder {
   readonly deadlineMs: number;
   /** How long nothing has to be pending: for what is sent again. Infinity: until nothing is held. */
   readonly lingerMs: number;
+  /** It cannot be called off, nor can what is ordered after it. */
+  readonly isFinal?: boolean;
 }
+
+/** What became of calling a drain off. FINAL: it goes on, whatever anybody wants. */
+export type DrainCancellation = 'cancelled' | 'not draining' | 'final';
 
 export interface DrainStatus {
   readonly isDraining: boolean;
@@ -48,6 +53,7 @@ export class Drain {
   #last: Census = { pending: 0, held: 0 };
   #isTold = false;
   #timer: NodeJS.Timeout | undefined;
+  #isFinal = false;
   #isOver = false;
 
   constructor(ports: DrainPorts) {
@@ -62,6 +68,7 @@ export class Drain {
   begin(order: DrainOrder): void {
     const isFirst = this.#order === null;
     this.#order = order;
+    this.#isFinal ||= order.isFinal === true;
     this.#isTold = false;
     this.#endsAtMs = performance.now() + order.deadlineMs;
     if (isFirst) {
@@ -73,13 +80,13 @@ export class Drain {
     this.#look();
   }
 
-  /** False: there is none, or it is over. */
-  cancel(): boolean {
-    if (this.#order === null || this.#isOver) return false;
+  cancel(): DrainCancellation {
+    if (this.#order === null || this.#isOver) return 'not draining';
+    if (this.#isFinal) return 'final';
     this.#order = null;
     clearTimeout(this.#timer);
     this.#ports.setDraining(false);
-    return true;
+    return 'cancelled';
   }
 
   /** After another end of the server. */

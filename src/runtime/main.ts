@@ -349,7 +349,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
       supervisor.refuseConnections();
       const { drain: preset, timers } = reloads.running;
       const lingerMs = config.mode === 'stateful' ? Number.POSITIVE_INFINITY : timers.t2Ms;
-      drain.begin({ deadlineMs: preset.takeoverDeadlineSec * 1000, lingerMs });
+      drain.begin({ deadlineMs: preset.takeoverDeadlineSec * 1000, lingerMs, isFinal: true });
     },
     log,
   });
@@ -416,15 +416,15 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     noteUnauthorized: () => mainCounters.count(COUNTER.control_unauthorized_total),
     drain: (order = {}) => {
       const { drain: preset, timers } = reloads.running;
-      const { deadlineMs = preset.deadlineSec * 1000, lingerMs = timers.t2Ms } = order;
+      const { deadlineMs = preset.deadlineSec * 1000, lingerMs = timers.t2Ms, isFinal = false } = order;
       waitsForQuiet = lingerMs > 0;
       seenMessages = countMessages(stats());
-      drain.begin({ deadlineMs, lingerMs });
+      drain.begin({ deadlineMs, lingerMs, isFinal });
     },
     cancelDrain: () => {
-      const isCancelled = drain.cancel();
-      if (isCancelled) log.info('drain called off: new requests are taken again');
-      return isCancelled;
+      const cancellation = drain.cancel();
+      if (cancellation === 'cancelled') log.info('drain called off: new requests are taken again');
+      return cancellation;
     },
     drainStatus: () => drain.status(),
     stop: stopOnce,

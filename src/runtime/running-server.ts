@@ -4,7 +4,7 @@
 import type { ConfigChanges } from '../config/changes.ts';
 import type { Config } from '../config/schema.ts';
 import type { BanOperations } from './bans/ban-list.ts';
-import type { DrainStatus } from './drain.ts';
+import type { DrainCancellation, DrainOrder, DrainStatus } from './drain.ts';
 import type { LiveView } from './live/live-feed.ts';
 import type { ShardOperations } from './shard-service.ts';
 import type { Invitation } from './takeover/handover.ts';
@@ -181,10 +181,9 @@ export interface RunningServer {
   /** Counts a request for control that had no right to come. */
   noteUnauthorized(): void;
   /** Takes nothing new, ends once what runs is over, or at the deadline (by default that of `strowger drain`); `finished` says
-   *  when. `lingerMs`: how long nothing may be pending before. May be called again, with another deadline. */
-  drain(order?: { readonly deadlineMs?: number; readonly lingerMs?: number }): void;
-  /** False: there is nothing to call off. */
-  cancelDrain(): boolean;
+   *  when. `lingerMs`: how long nothing may be pending before. May be called again, with another deadline. `isFinal`: it cannot be called off. */
+  drain(order?: Partial<DrainOrder>): void;
+  cancelDrain(): DrainCancellation;
   drainStatus(): DrainStatus;
   /** Takes no more datagrams, lets the shards finish what they have in hand, then resolves. Within 2 s. */
   stop(): Promise<void>;

@@ -145,6 +145,19 @@ describe('SIGTERM', () => {
     expect(await server.finished).toMatchObject({ code: 0 });
   });
 
+  it('is not called off by --cancel', async () => {
+    const { server, ready, end } = await ringing('drain.signalDeadlineMs=60000');
+    server.process.kill('SIGTERM');
+    await until('it drains', async () => (await ready()).status === 503);
+    expect(await command('drain', '--cancel').finished).toMatchObject({
+      code: 1,
+      stderr: 'strowger: this server ends because of a signal or a takeover: that cannot be called off\n',
+    });
+    expect((await ready()).status).toBe(503);
+    await end();
+    expect(await server.finished).toMatchObject({ code: 0 });
+  });
+
   it('ends the server at its deadline with a call that rings', async () => {
     const { server } = await ringing('drain.signalDeadlineMs=100');
     server.process.kill('SIGTERM');

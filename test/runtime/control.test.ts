@@ -50,7 +50,7 @@ const server: RunningServer = {
   invite: () => Promise.resolve({ path: 'x', secret: 'y' }),
   isAlive: () => Promise.resolve(true),
   drain: () => undefined,
-  cancelDrain: () => false,
+  cancelDrain: () => 'not draining' as const,
   drainStatus: () => ({ isDraining: true, pending: 1, held: 2, deadlineInSec: 3 }),
   shards: {
     list: () => [],

@@ -89,17 +89,30 @@ describe('a drain', () => {
 
   it('can be called off, and begun again', async () => {
     const { drain, told } = drainOf({ pending: 2, held: 2 });
-    expect(drain.cancel()).toBe(false);
+    expect(drain.cancel()).toBe('not draining');
     drain.begin(MINUTE);
     await vi.advanceTimersByTimeAsync(50_000);
-    expect(drain.cancel()).toBe(true);
+    expect(drain.cancel()).toBe('cancelled');
     expect(drain.status()).toMatchObject({ isDraining: false, deadlineInSec: 0 });
     await vi.advanceTimersByTimeAsync(60_000);
     expect(told).toEqual(['drain', 'undrain']);
     drain.begin(MINUTE);
     await vi.advanceTimersByTimeAsync(60_000);
     expect(told).toEqual(['drain', 'undrain', 'drain', 'over']);
-    expect(drain.cancel(), 'what is over').toBe(false);
+    expect(drain.cancel(), 'what is over').toBe('not draining');
+  });
+
+  it('that a signal began cannot be called off, nor can what is ordered after it', async () => {
+    const { drain, told } = drainOf({ pending: 2, held: 2 });
+    drain.begin(MINUTE);
+    drain.begin({ ...MINUTE, isFinal: true });
+    expect(drain.cancel()).toBe('final');
+    drain.begin({ deadlineMs: 90_000, lingerMs: 0 });
+    expect(drain.cancel()).toBe('final');
+    await vi.advanceTimersByTimeAsync(89_900);
+    expect([told, drain.status().isDraining]).toEqual([['drain'], true]);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(told).toEqual(['drain', 'over']);
   });
 
   it('whose shards do not answer goes on to its deadline', async () => {
