@@ -229,6 +229,34 @@ describe('the gate', () => {
     expect(gate.admit(RIGHT_ONE, '192.0.2.1')).toBe('limited');
   });
 
+  it('counts the guesses of a whole /64 of IPv6, however its addresses are written, and of none beside it', () => {
+    const gate = new TokenGate(tokenFile, () => 0);
+    const within = ['2001:db8:1:2::1', '2001:DB8:1:2:ffff:ffff:ffff:ffff', '2001:db8:1:2::', 'fe80::1%eth0', 'fe80::2'];
+    for (let i = 0; i < 10; i++) gate.admit(`Bearer wrong-${i}`, `2001:db8:1:2:${i}::1`);
+    guess(gate, 'fe80::3%lo');
+    for (const address of within) {
+      expect([gate.admit(RIGHT_ONE, address), gate.retryAfterSec(address)], address).toEqual(['limited', 60]);
+    }
+    for (const address of ['2001:db8:1:3::1', '2001:db8:1:1:ffff::1', '::1', '32.1.13.184'])
+      expect(gate.admit(RIGHT_ONE, address), address).toBe('granted');
+  });
+
+  it('lets the right token in from the address where it has come from, but not from all of its /64', () => {
+    const gate = new TokenGate(tokenFile, () => 0);
+    expect(gate.admit(RIGHT_ONE, '2001:db8::1')).toBe('granted');
+    guess(gate, '2001:db8::2');
+    expect(gate.admit(RIGHT_ONE, '2001:db8::1')).toBe('granted');
+    expect(gate.admit(RIGHT_ONE, '2001:db8::3')).toBe('limited');
+  });
+
+  it('takes an IPv4 address that a dual-stack socket shows as IPv6 for what it is', () => {
+    const gate = new TokenGate(tokenFile, () => 0);
+    guess(gate, '::ffff:192.0.2.1');
+    expect(gate.admit(RIGHT_ONE, '192.0.2.1')).toBe('limited');
+    expect(gate.admit(RIGHT_ONE, '::ffff:192.0.2.1')).toBe('limited');
+    expect(gate.admit(RIGHT_ONE, '::ffff:192.0.2.2')).toBe('granted');
+  });
+
   it('takes none and the same wrong one again for no guess', () => {
     const gate = new TokenGate(tokenFile, () => 0);
     for (let i = 0; i < 100; i++) expect(gate.admit('Bearer the-one-of-before', '192.0.2.1')).toBe('wrong token');

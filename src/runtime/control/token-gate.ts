@@ -1,9 +1,11 @@
-/** Who may control the server over HTTP: whoever has the token that lies in a file. Of one address a few different wrong tokens are
- *  answered a minute, and then nothing of it is looked at any more, unless the right one has come from it before: whoever shares an
- *  address with others (a proxy in front, a machine with many users) is not shut out by them. Main thread, cold. */
+/** Who may control the server over HTTP: whoever has the token that lies in a file. Of one address (of IPv6: one
+ *  /64, of which a client has all addresses) a few different wrong tokens are answered a minute, and then nothing of it is looked at any
+ *  more, unless the right one has come from that very address before: whoever shares an address with others (a proxy in front, a
+ *  machine with many users) is not shut out by them. Main thread, cold. */
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { addressWords } from '../streams/address-words.ts';
 
 const MIN_TOKEN_CHARS = 16;
 const MAX_TOKEN_CHARS = 512;
@@ -44,7 +46,7 @@ export function readToken(file: string): { readonly token: string } | { readonly
 export class TokenGate {
   readonly #file: string;
   readonly #nowMs: () => number;
-  /** By address: hashes of the wrong tokens. The same one again, of a program that has not heard of another, is no further guess. */
+  /** By network (`networkOf`): hashes of the wrong tokens. The same one again, of a program that has not heard of another, is no further guess. */
   readonly #guesses = new Map<string, { readonly hashes: Set<string>; readonly sinceMs: number }>();
   /** By address: until when the right token counts as coming from there. */
   readonly #known = new Map<string, number>();
@@ -73,24 +75,34 @@ export class TokenGate {
 
   /** Until an address that has guessed too often may try again; 0: it may. */
   retryAfterSec(address: string): number {
-    const guesses = this.#guesses.get(address);
+    const network = networkOf(address);
+    const guesses = this.#guesses.get(network);
     if (guesses === undefined) return 0;
     const leftMs = guesses.sinceMs + WINDOW_MS - this.#nowMs();
-    if (leftMs <= 0) this.#guesses.delete(address);
+    if (leftMs <= 0) this.#guesses.delete(network);
     return leftMs > 0 && guesses.hashes.size >= MAX_GUESSES ? Math.ceil(leftMs / 1000) : 0;
   }
 
   #noteGuess(address: string, given: string): void {
-    const there = this.#guesses.get(address);
-    const { hashes } = there ?? remember(this.#guesses, address, { hashes: new Set<string>(), sinceMs: this.#nowMs() });
+    const network = networkOf(address);
+    const there = this.#guesses.get(network);
+    const { hashes } = there ?? remember(this.#guesses, network, { hashes: new Set<string>(), sinceMs: this.#nowMs() });
     hashes.add(hashOf(given).toString('base64'));
   }
 }
 
+/** What a client has all addresses of: the first 64 bits of an IPv6 address, all of an IPv4 one, which a dual-stack socket shows as
+ *  `::ffff:192.0.2.1`. */
+function networkOf(address: string): string {
+  const { family, a0, a1 } = addressWords(address);
+  if (family === 0) return address;
+  return family === 4 ? `4 ${a0}` : `6 ${a0} ${a1}`;
+}
+
 /** As the last of them; the first goes if there are too many. */
-function remember<Value>(map: Map<string, Value>, address: string, value: Value): Value {
-  map.delete(address);
-  map.set(address, value);
+function remember<Value>(map: Map<string, Value>, key: string, value: Value): Value {
+  map.delete(key);
+  map.set(key, value);
   if (map.size > MAX_ADDRESSES) map.delete(map.keys().next().value!);
   return value;
 }

@@ -1,4 +1,4 @@
-/** Addresses between Node, which has them as text, and slots, which have them as words (layout.ts). Thread of the streams, cold:
+/** Addresses between Node, which has them as text, and slots, which have them as words (layout.ts). Thread of the streams and main thread. Cold:
  *  once per connection. */
 
 import { formatIpAddress, MAX_ADDRESS_BYTES, parseIpAddress } from '../../sip/ip-address.ts';
