@@ -40,7 +40,7 @@ strowger status --admin http://127.0.0.1:9560 --token-file /etc/strowger/token
 | 401 | no token, or another one |
 | 403 | there is no token to give; or a browser sends this for a page from elsewhere (\`Origin\`, \`Sec-Fetch-Site\`), or under a name that is not the listener's (\`Host\`, where it is loopback) |
 | 413, 415 | more than ${MAX_REQUEST_BYTES} bytes; not \`application/json\` |
-| 429 | ten different wrong tokens of one address within a minute: it is heard again after \`Retry-After\`. Where the right token has come from within a day, that one is heard all the same |
+| 429 | ten different wrong tokens of one address (IPv6: of one /64) within a minute: it is heard again after \`Retry-After\`. Where the right token has come from within a day, that one is heard all the same |
 | 503 | the server is starting, or the file of the token cannot be used |
 
 Wrong tokens are counted (\`strowger_control_unauthorized_total\`) and in \`strowger error list\`. The file is read again for each request, so
