@@ -47,7 +47,7 @@ import type {
   ShardQuestions,
 } from './shard-questions.ts';
 import { type SharedAuth, shareAuth } from './shared-auth.ts';
-import type { StreamCommand, StreamTask } from './streams/stream-thread.ts';
+import type { STREAMS_TURN, StreamCommand, StreamTask } from './streams/stream-thread.ts';
 import type { TlsMaterial } from './tls/certificate-files.ts';
 import { close, createEventFd, signal } from './udp-socket.ts';
 
@@ -165,6 +165,7 @@ export class Supervisor {
   /** Wakes the thread of the streams, where there are any. */
   readonly #streamFd = createEventFd();
   #streams: Worker | null = null;
+  #haveStreamsTurned = false;
   #material: TlsMaterial;
   #streamsEnd: Promise<void> = Promise.resolve();
   #crashFiles = 0;
@@ -174,7 +175,7 @@ export class Supervisor {
   #predecessor: PredecessorTask | null = null;
   /** Datagrams come by it, after this server has handed over. */
   #relayFd: number | null = null;
-  /** Every shard has served. */
+  /** Every shard has served, and the thread of the streams had its first turn. */
   #isUp = false;
   /** Threads fail as they start. */
   #lacksThreads = false;
@@ -226,11 +227,13 @@ export class Supervisor {
     return this.#shardFds;
   }
 
-  /** Starts everything; resolves when every shard serves. `mayServe` is called when they could; no datagram is taken before it resolves, and if it
-   *  rejects, so does this, and nothing is left running. */
+  /** Starts everything; resolves when every shard serves. `mayServe` is called when they could, and when the thread of the streams has had
+   *  its first turn; no datagram is taken and no connection accepted before it resolves, and if it rejects, so does this, and
+   *  nothing is left running. */
   async start(mayServe: () => Promise<void>): Promise<void> {
+    if (this.#arena.map.hasStreams) this.#startStreams();
     for (let shard = 0; shard < this.#shardFds.length; shard++) this.#shardEnds[shard] = this.#keepShard(shard);
-    await this.#untilShardsRun();
+    await this.#untilThreadsRun();
     try {
       await mayServe();
     } catch (error) {
@@ -239,7 +242,7 @@ export class Supervisor {
     }
     this.#isOpen = true;
     this.#rehearseSpareSoon();
-    if (this.#arena.map.hasStreams) this.#startStreams();
+    this.#tellStreams('open');
     if (this.#hasDispatcher) this.#startDispatcher();
     else for (const port of this.#ports) port?.postMessage('receive');
   }
@@ -530,12 +533,17 @@ export class Supervisor {
       webSocket: config.webSocket,
       material: this.#material,
       bans: this.#bans,
+      isOpen: this.#isOpen,
     };
     const streams = new Worker(moduleBeside('streams/stream-thread'), { workerData, name: 'streams' });
     this.#streams = streams;
-    streams.on('error', (error) =>
-      this.#log.error({ err: error }, 'the thread of the streams crashed: connections are lost'),
-    );
+    streams.once('message', (_: typeof STREAMS_TURN) => {
+      this.#haveStreamsTurned = true;
+    });
+    streams.on('error', (error) => {
+      if (this.#endsStart(error)) return;
+      this.#log.error({ err: error }, 'the thread of the streams crashed: connections are lost');
+    });
     this.#streamsEnd = this.#whenOver(streams, () => {
       this.#streams = null;
       return () => this.#startStreams();
@@ -667,7 +675,7 @@ export class Supervisor {
     this.#threadTimer.unref();
   }
 
-  /** Before every shard has served, the first failure ends the start. False: that is over. */
+  /** Before the threads run, the first failure ends the start. False: that is over. */
   #endsStart(error: unknown): boolean {
     if (this.#isUp) return false;
     this.#firstCrash ??= error;
@@ -758,8 +766,8 @@ export class Supervisor {
     }
   }
 
-  /** Rejects if a shard dies before it has ever served: it would die again. */
-  async #untilShardsRun(): Promise<void> {
+  /** Rejects if a shard dies before it has ever served, or the thread of the streams before its first turn: it would die again. */
+  async #untilThreadsRun(): Promise<void> {
     for (;;) {
       // Asked first: the state of a shard that has died by now still says RUNNING.
       if (this.#firstCrash !== null) {
@@ -767,7 +775,9 @@ export class Supervisor {
         await this.stop();
         throw error;
       }
-      if (this.shards().every(({ shard, isRunning }) => isRunning && this.#hasServed(shard))) break;
+      const haveStreamsTurned = this.#haveStreamsTurned || !this.#arena.map.hasStreams;
+      const haveServed = this.shards().every(({ shard, isRunning }) => isRunning && this.#hasServed(shard));
+      if (haveServed && haveStreamsTurned) break;
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
     this.#isUp = true;

@@ -74,11 +74,17 @@ export interface StreamTask {
   readonly material: TlsMaterial;
   /** Sources that may not connect, as of now (bans/ban-table.ts); null: there are none. */
   readonly bans: SharedArrayBuffer | null;
+  /** Connections are accepted at once; false: from `open` on. */
+  readonly isOpen: boolean;
 }
 
-/** From the supervisor. `quiet`: no new connections. `stop`: what waits is sent, and all are closed. `crash`: in tests. Material: for
+/** To the supervisor, once the thread has had its first turn: what comes from then on is served without delay. */
+export const STREAMS_TURN = 'streams turn';
+
+/** From the supervisor. `open`: connections from now on. `quiet`: no new ones. `stop`: what waits is sent, and all are closed. `crash`: in tests. Material: for
  *  TLS connections from now on. Bans: their connections are closed, too. */
 export type StreamCommand =
+  | 'open'
   | 'quiet'
   | 'stop'
   | 'crash'
@@ -188,7 +194,7 @@ class StreamThread implements ConnectionHost {
     this.#plain = new PlainSockets(task.settings.keepAliveSec, task.wakeFd);
     this.#watch = watch(this.#turnFd, () => this.#serve());
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_MS);
-    for (const socket of task.sockets) this.#listen(socket);
+    if (task.isOpen) this.#listenAll();
     // A predecessor may have been told of messages that it did not send.
     this.#sendWaiting();
     if (task.batchScheduling) scheduleThread({ batch: true, timerSlackNs: TIMER_SLACK_NS });
@@ -209,6 +215,10 @@ class StreamThread implements ConnectionHost {
       this.#contexts.use(command.material);
       this.#sessions.clear();
       for (const server of this.#secureServers) server.setSecureContext(this.#contexts.serverOptions());
+      return;
+    }
+    if (command === 'open') {
+      this.#listenAll();
       return;
     }
     this.#quiet();
@@ -328,6 +338,10 @@ class StreamThread implements ConnectionHost {
     slot[SLOT.SOURCE_WORD + 2] = a2;
     slot[SLOT.SOURCE_WORD + 3] = a3;
     return this.#bans.hasSource(slot, 0);
+  }
+
+  #listenAll(): void {
+    for (const socket of this.#task.sockets) this.#listen(socket);
   }
 
   #listen(socket: BoundSocket & { readonly fd: number }): void {
@@ -836,6 +850,7 @@ function arrivalKey(point: BoundSocket, source: string, port: number): string {
 
 const thread = new StreamThread(workerData as StreamTask);
 parentPort!.on('message', (command: StreamCommand) => thread.obey(command));
+setImmediate(() => parentPort!.postMessage(STREAMS_TURN));
 
 /** Where the record at word `at` is to go. Cold. */
 function placeAt(words: Int32Array, at: number): Place {

@@ -45,6 +45,12 @@ function answers(text: string): Record<string, string> {
 }
 
 describe.each(INTAKES)('a server whose intake is at $intake', ({ flags }) => {
+  it('is up once the thread of the streams has had its first turn: no message waits for that', async () => {
+    const preload = [new URL('../../process/plant-start-order.ts', import.meta.url)];
+    const server = await ServerProcess.startPreloaded(preload, '--listen', '127.0.0.1:0', ...flags);
+    expect(server.stderr.match(/^order: .*$/gm)).toEqual(['order: streams turn', 'order: may serve']);
+  });
+
   it('answers on the connection, and counts', async () => {
     const { server, connect, options, count } = await start(...flags);
     const peers = [await connect(), await connect()];

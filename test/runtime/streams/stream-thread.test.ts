@@ -45,6 +45,30 @@ function message(body: string): string {
   return `MESSAGE sip:a SIP/2.0\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
 }
 
+describe('a thread that is not open yet', () => {
+  it('says that it has had its turn, and accepts what has come meanwhile once it is told to', async () => {
+    const world = new StreamWorld(['tcp:127.0.0.1:0'], {}, {}, undefined, {}, false, false);
+    const turn = new Promise((resolve) => world.worker.once('message', resolve));
+    const peer = await peerOf(world);
+    peer.send(message('early'));
+    expect(await turn).toBe('streams turn');
+    // It has begun, and this goes through all that it does in a turn.
+    world.tell({ bans: null });
+    expect(world.count('stream_accepted_total')).toBe(0);
+    world.tell('open');
+    await world.receive('early');
+    expect(world.count('stream_accepted_total')).toBe(1);
+  });
+
+  it('ends as any other', async () => {
+    const world = new StreamWorld(['tcp:127.0.0.1:0'], {}, {}, undefined, {}, false, false);
+    const end = new Promise((resolve) => world.worker.once('exit', resolve));
+    world.tell('quiet');
+    world.tell('stop');
+    expect(await end).toBe(0);
+  });
+});
+
 describe('what connections bring', () => {
   it('comes with its listening point, source and connection', async () => {
     const world = new StreamWorld(['tcp:127.0.0.1:0', 'tcp:127.0.0.2:0']);

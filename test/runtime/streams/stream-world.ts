@@ -81,6 +81,7 @@ export class StreamWorld {
     material: StreamTask['material'] = { certificates: [], authorities: null },
     webSocket: Partial<StreamTask['webSocket']> = {},
     isStateless = false,
+    isOpen = true,
   ) {
     const sockets = listen.map((text, index) => {
       const address = parseListenAddress(text);
@@ -101,6 +102,7 @@ export class StreamWorld {
       webSocket: { ...configSchema.parse({}).webSocket, ...webSocket },
       material,
       bans: null,
+      isOpen,
     };
     this.#ring = new MessageConsumer(this.arena.words, streamInboundOffset(this.arena.map));
     this.#egress = [0, 1].map(
