@@ -7,16 +7,17 @@ import { SLOT } from '../../memory/layout.ts';
 import { HEADER_ID } from '../../sip/header-table.ts';
 import type { MessageEdits } from '../../sip/message-edits.ts';
 import { METHOD_NAMES, METHOD as METHODS } from '../../sip/methods.ts';
+import { NameAddrView, parseNameAddr } from '../../sip/name-addr.ts';
 import type { Outbound } from '../../sip/outbound.ts';
 import { defaultPortOf, isReliable, isSecure } from '../../sip/transport.ts';
-import { SCHEME, transportAskedBy, type UriView } from '../../sip/uri.ts';
+import { parseUri, SCHEME, transportAskedBy, UriView } from '../../sip/uri.ts';
 import type { Authentication } from '../authentication.ts';
 import { addContentLength } from '../content-length.ts';
 import { type Destination, NO_SOCKET } from '../destination.ts';
 import type { ReceivedRequest } from '../received-request.ts';
 import type { ViaMarker } from '../via-marker.ts';
 import { type FlowRoutes, SIDE } from './flow-routes.ts';
-import { endOfRoutes } from './route-preprocessing.ts';
+import { endOfRoutes, readRoute } from './route-preprocessing.ts';
 import { PLACE_WORDS, type UnreachablePlaces } from './unreachable.ts';
 import { EXTRA, type ViaTemplates } from './via-templates.ts';
 
@@ -66,6 +67,8 @@ export class RequestForwarding {
   readonly #maxUdpRequestBytes: number;
   readonly #withoutTcp: UnreachablePlaces;
   readonly #flowRoutes: FlowRoutes;
+  readonly #path = new NameAddrView();
+  readonly #routeUri = new UriView();
   /** A place as `UnreachablePlaces` compares it. */
   readonly #place = new Int32Array(PLACE_WORDS);
   /** Bit 1 << id of each method that gets a Record-Route. */
@@ -182,7 +185,7 @@ export class RequestForwarding {
     const via = index.lineStart(index.first[HEADER_ID.VIA]!);
     const words = this.#arena.words;
     const isFromLocal = destination.isFromLocal(socket, slotWord);
-    const recordRoute = this.#recordRouteOf(request);
+    const recordRoute = this.#recordRouteOf(request, target);
     const sides = recordRoute === EXTRA.NONE ? SIDE.NONE : this.#flowRoutes.sidesOf(request);
     // With a flow or a dialog in it a Record-Route is no template's.
     const isWritten = recordRoute !== EXTRA.NONE && !this.#flowRoutes.isPlain(sides);
@@ -232,12 +235,27 @@ export class RequestForwarding {
   }
 
   /** Step 4: for requests of methods that form a dialog. Within one it changes nobody's route set (12.2.1.1), but who has lost his
-   *  dialogs finds it there; and a NOTIFY may form one although its To has the subscriber's tag (RFC 6665 4.3). */
-  #recordRouteOf(request: ReceivedRequest): number {
+   *  dialogs finds it there; and a NOTIFY may form one although its To has the subscriber's tag (RFC 6665 4.3). A sips one where the
+   *  Request-URI is one, `target` as it leaves, or the topmost Route. */
+  #recordRouteOf(request: ReceivedRequest, target: UriView): number {
     const { method } = request.index;
     if (((this.#recordRouted >>> method) & 1) === 0 || method === METHODS.OTHER) return EXTRA.NONE;
     if (request.isPassedOn) return EXTRA.NONE;
-    return request.uri.scheme === SCHEME.SIPS ? EXTRA.RECORD_ROUTE | EXTRA.SIPS : EXTRA.RECORD_ROUTE;
+    const isSips = target.scheme === SCHEME.SIPS || request.uri.scheme === SCHEME.SIPS || this.#isNextSips(request);
+    return isSips ? EXTRA.RECORD_ROUTE | EXTRA.SIPS : EXTRA.RECORD_ROUTE;
+  }
+
+  /** The topmost Route that it leaves with is a sips URI. */
+  #isNextSips(request: ReceivedRequest): boolean {
+    const { bytes } = this.#arena;
+    const uri = this.#routeUri;
+    if (request.pathEnd > request.pathStart) {
+      const path = this.#path;
+      if (parseNameAddr(bytes, request.pathStart, request.pathEnd, path) < 0) return false;
+      return parseUri(bytes, path.uriStart, path.uriEnd, uri) >= 0 && uri.scheme === SCHEME.SIPS;
+    }
+    if (request.routeHeader === -1) return false;
+    return readRoute(bytes, request, uri) && uri.scheme === SCHEME.SIPS;
   }
 
   /** RFC 5393 5.3.3: every request but CANCEL has one Max-Breadth, no larger than ours. */

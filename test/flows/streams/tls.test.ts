@@ -93,6 +93,32 @@ describe('16.6 step 4', () => {
     expect([sent.socket, fieldsOf(sent.text, 'Route')]).toEqual([TLS, []]);
   });
 
+  it('so has a SIP one behind a sips Route, on the side of that', () => {
+    const SIPS = '<sips:192.0.2.254:5061;lr>';
+    const routesFor = (route: readonly string[], parts = {}) => {
+      const text = request({ uri: 'sip:carol@198.51.100.9', route, ...parts });
+      return fieldsOf(requestOf(open('stateful').receive(text, ALICE, UDP), 'INVITE').text, 'Record-Route');
+    };
+    expect(routesFor(['<sips:198.51.100.10;lr>'])).toEqual([SIPS, '<sip:192.0.2.254:5060;lr>']);
+    expect(routesFor(['<sip:192.0.2.254;lr>, <sips:198.51.100.10;lr>, <sip:203.0.113.1;lr>'])[0]).toBe(SIPS);
+    // A strict router has the Route in the Request-URI.
+    expect(routesFor(['<sips:198.51.100.10>'])[0]).toBe(SIPS);
+    expect(routesFor(['<sip:198.51.100.10;lr>', '<sips:203.0.113.1;lr>'])).toEqual(['<sip:192.0.2.254:5060;lr>']);
+  });
+
+  it('so has one to a binding with a sips Path', () => {
+    const proxy = open('stateful', { domains: ['biloxi.example'], nextHops: [] });
+    const fields = {
+      user: 'bob',
+      domain: 'biloxi.example',
+      headers: ['Supported: path', 'Path: <sips:203.0.113.4;lr>'],
+    };
+    proxy.receive(register({ ...fields, contacts: ['<sip:bob@203.0.113.5>'] }), ALICE, UDP);
+    const sent = requestOf(proxy.receive(request(), ALICE, UDP), 'INVITE');
+    expect(sent.socket).toBe(TLS);
+    expect(fieldsOf(sent.text, 'Record-Route')).toEqual(['<sips:192.0.2.254:5061;lr>', '<sip:192.0.2.254:5060;lr>']);
+  });
+
   it('a SIP one by TLS says transport=tls', () => {
     const sent = open('stateful').receive(request({ via: VIA }), ALICE_BY_TLS, TLS);
     expect(fieldsOf(requestOf(sent, 'INVITE').text, 'Record-Route')).toEqual([
