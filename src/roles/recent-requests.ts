@@ -6,8 +6,7 @@
  *  Each From tag, Call-ID and CSeq have one place, which those of others may take from them. Then what its binding says
  *  (registrar.ts) still tells a retransmission, unless the binding went meanwhile. */
 
-import { hashBytes } from '../base/hash.ts';
-import type { TransactionKey } from '../sip/branch.ts';
+import { TransactionKey } from '../sip/branch.ts';
 import { HEADER_ID } from '../sip/header-table.ts';
 import type { ReceivedRequest } from './received-request.ts';
 
@@ -16,9 +15,9 @@ type Words = Int32Array<SharedArrayBuffer>;
 /** What a request is. MERGED: its From tag, Call-ID and CSeq are those of one that was answered, but its transaction is another. */
 export const RECENT = { NEW: 0, REPEATED: 1, MERGED: 2 } as const;
 
-const SEED = 0x7565_7374;
 const PLACES = 32_768;
-/** Hash of From tag, Call-ID and CSeq; high and low of the transaction; when. */
+/** high and low of the key, low of the transaction, when. Of the low of the key the place has its number, so that it tells little
+ *  more: a request that is taken for a merged one by mistake would be refused. */
 const PLACE_SHIFT = 2;
 /** Timer J: 64 × T1 by default. */
 const LIFETIME_MS = 32_000;
@@ -26,8 +25,8 @@ const LIFETIME_MS = 32_000;
 export class RecentRequests {
   readonly #words: Words;
   readonly #places = new Int32Array(PLACES << PLACE_SHIFT);
-  /** Of the request that was looked for last. */
-  #hash = 0;
+  /** From tag, Call-ID and CSeq of the request that was looked for last. */
+  readonly #key = new TransactionKey();
 
   /** `words`: of the arena. */
   constructor(words: Words) {
@@ -37,37 +36,39 @@ export class RecentRequests {
   /** One of RECENT, for a request whose From, To and transaction have been read. */
   find(request: ReceivedRequest, nowMs: number): number {
     const places = this.#places;
-    const hash = this.#hashOf(request);
-    this.#hash = hash;
-    const at = placeOf(hash);
-    if (places[at] !== hash) return RECENT.NEW;
+    const key = this.#key;
+    this.#readKey(request);
+    const at = placeOf(key);
+    if (places[at] !== key.high || places[at + 1] !== key.low) return RECENT.NEW;
     const ageMs = ((nowMs | 0) - places[at + 3]!) | 0;
     if (ageMs < 0 || ageMs >= LIFETIME_MS) return RECENT.NEW;
-    const { high, low } = request.transaction;
-    if (places[at + 1] === high && places[at + 2] === low) return RECENT.REPEATED;
+    if (places[at + 2] === request.transaction.low) return RECENT.REPEATED;
     return request.to.tagStart === -1 ? RECENT.MERGED : RECENT.NEW;
   }
 
   /** The request that `find` looked for last, which is in `transaction`, has been answered. */
-  add({ high, low }: TransactionKey, nowMs: number): void {
+  add({ low }: TransactionKey, nowMs: number): void {
     const places = this.#places;
-    const at = placeOf(this.#hash);
-    places[at] = this.#hash;
-    places[at + 1] = high;
+    const key = this.#key;
+    const at = placeOf(key);
+    places[at] = key.high;
+    places[at + 1] = key.low;
     places[at + 2] = low;
     places[at + 3] = nowMs | 0;
   }
 
-  #hashOf({ index, from }: ReceivedRequest): number {
+  #readKey({ index, from }: ReceivedRequest): void {
+    const key = this.#key;
     const words = this.#words;
     const callId = index.first[HEADER_ID.CALL_ID]!;
     const cseq = index.first[HEADER_ID.CSEQ]!;
-    const ofCall = hashBytes(words, index.valueStart(callId), index.valueEnd(callId), SEED);
-    const hash = hashBytes(words, index.valueStart(cseq), index.valueEnd(cseq), ofCall);
-    return from.tagStart === -1 ? hash : hashBytes(words, from.tagStart, from.tagEnd, hash);
+    key.begin();
+    key.fold(words, index.valueStart(callId), index.valueEnd(callId));
+    key.fold(words, index.valueStart(cseq), index.valueEnd(cseq));
+    if (from.tagStart !== -1) key.fold(words, from.tagStart, from.tagEnd);
   }
 }
 
-function placeOf(hash: number): number {
-  return (hash & (PLACES - 1)) << PLACE_SHIFT;
+function placeOf({ low }: TransactionKey): number {
+  return (low & (PLACES - 1)) << PLACE_SHIFT;
 }
