@@ -16,8 +16,8 @@ type Words = Int32Array<SharedArrayBuffer>;
 export const RECENT = { NEW: 0, REPEATED: 1, MERGED: 2 } as const;
 
 const PLACES = 32_768;
-/** high and low of the key, low of the transaction, when. Of the low of the key the place has its number, so that it tells little
- *  more: a request that is taken for a merged one by mistake would be refused. */
+/** high and low of the key, low of the transaction, when. All of the key counts: what the number of the place is made of tells nothing
+ *  there, and a request that is taken for a merged one is refused. */
 const PLACE_SHIFT = 2;
 /** Timer J: 64 × T1 by default. */
 const LIFETIME_MS = 32_000;
