@@ -68,6 +68,7 @@ constexpr Export EXPORTS[] = {
     {"addSocket", add_socket},
     {"removeSocket", remove_socket},
     {"receiveFrom", receive_from},
+    {"setFilter", set_filter},
     {"addRelay", add_relay},
     {"inspectSocket", inspect_socket},
     {"createRelay", create_relay},

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/errqueue.h>
+#include <linux/filter.h>
 #include <linux/sock_diag.h>
 #include <netdb.h>
 #include <unistd.h>
@@ -380,6 +381,38 @@ napi_value add_relay(napi_env env, napi_callback_info info) {
   if (fd < 0) arguments.addon().sockets.remove(layout::RELAY_SOCKET);
   else arguments.addon().sockets.add_relay(fd, is_receiver);
   return nullptr;
+}
+
+// (socket index, a program of classic BPF or null): SO_ATTACH_FILTER, which takes the place of one that is there, or
+// SO_DETACH_FILTER. 0, or the errno of the kernel.
+napi_value set_filter(napi_env env, napi_callback_info info) {
+  const Arguments<2> arguments(env, info);
+  int32_t index;
+  if (!arguments.integer(0, "index", 0, layout::MAX_SOCKETS - 1, &index)) return nullptr;
+  const UdpSocket* socket = arguments.addon().sockets.find(index);
+  if (socket == nullptr) {
+    throw_range_error(env, "there is no socket %d", index);
+    return nullptr;
+  }
+  napi_valuetype type;
+  napi_typeof(env, arguments[1], &type);
+  if (type == napi_null) {
+    const int none = 0;
+    const bool is_gone = setsockopt(socket->fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof none) == 0 || errno == ENOENT;
+    return to_number(env, is_gone ? 0 : errno);
+  }
+  napi_typedarray_type array_type;
+  size_t length;
+  void* bytes;
+  if (napi_get_typedarray_info(env, arguments[1], &array_type, &length, &bytes, nullptr, nullptr) != napi_ok ||
+      array_type != napi_uint8_array || length == 0 || length % sizeof(sock_filter) != 0 ||
+      length / sizeof(sock_filter) > BPF_MAXINSNS) {
+    throw_type_error(env, "program must be null or a Uint8Array of 1 to %d instructions", BPF_MAXINSNS);
+    return nullptr;
+  }
+  const sock_fprog program{static_cast<unsigned short>(length / sizeof(sock_filter)), static_cast<sock_filter*>(bytes)};
+  const bool is_set = setsockopt(socket->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
+  return to_number(env, is_set ? 0 : errno);
 }
 
 // (fd): what a descriptor is that somebody else has opened, null: no socket of IP.

@@ -126,6 +126,7 @@ napi_value close_fd(napi_env env, napi_callback_info info);
 napi_value add_socket(napi_env env, napi_callback_info info);
 napi_value remove_socket(napi_env env, napi_callback_info info);
 napi_value receive_from(napi_env env, napi_callback_info info);
+napi_value set_filter(napi_env env, napi_callback_info info);
 napi_value add_relay(napi_env env, napi_callback_info info);
 napi_value inspect_socket(napi_env env, napi_callback_info info);
 napi_value receive_drops(napi_env env, napi_callback_info info);

@@ -120,6 +120,7 @@ interface Addon {
   addSocket(index: number, fd: number, family: 4 | 6, wildcard: boolean): void;
   removeSocket(index: number): void;
   receiveFrom(index: number, wanted: boolean): void;
+  setFilter(index: number, program: Uint8Array | null): number;
   addRelay(fd: number, receiver: boolean): void;
   inspectSocket(fd: number): InspectedSocket | null;
   createRelay(): { readonly sender: number; readonly receiver: number };
@@ -184,6 +185,10 @@ export const removeSocket = addon.removeSocket;
 
 /** Whether this thread's `receiveBatch` asks a socket, as it does at first. Sending is not concerned. */
 export const receiveFrom = addon.receiveFrom;
+
+/** Gives a socket a program of classic BPF, in the place of one that it has, that decides which datagrams it takes; null: none. The
+ *  kernel keeps a copy, for as long as the socket is open in any process. Returns 0, or the (positive) errno with which the kernel refused it. */
+export const setFilter = addon.setFilter;
 
 /** Makes one end of a relay the socket RELAY_SOCKET of this thread; −1: there is none any more. The receiver's end brings slots of
  *  another process: datagrams with the headers that they had there, whose socket index is of this process. */

@@ -47,6 +47,7 @@ const NUMERIC_ARGUMENTS: [name: string, good: unknown[], position: number][] = [
   ['setWake', [1], 0],
   ['receiveBatch', [1, 0], 0],
   ['receiveBatch', [1, 0], 1],
+  ['setFilter', [0, null], 0],
   ['receiveDrops', [0], 0],
   ['receiveQueued', [0], 0],
   ['socketErrors', [0], 0],
@@ -113,6 +114,18 @@ describe('arguments', () => {
     expect(() => face.takeUnreachable(MAX_SOCKETS, new Int32Array(6))).toThrow(RangeError);
     for (const words of [new Int32Array(5), new Uint8Array(24), {}, undefined]) {
       expect(() => addon['takeUnreachable']!(0, words)).toThrow(TypeError);
+    }
+    expect(() => face.setFilter(index + 1, null)).toThrow(RangeError);
+    for (const program of [
+      undefined,
+      1,
+      {},
+      new Uint8Array(0),
+      new Uint8Array(7),
+      new Uint8Array(8 * 4097),
+      new Int32Array(2),
+    ]) {
+      expect(() => addon['setFilter']!(index, program)).toThrow(TypeError);
     }
     expect(() => face.nap(1_000_001)).toThrow(RangeError);
     expect(() => addon['addSocket']!(0, 1, 5, false)).toThrow(RangeError);

@@ -29,6 +29,7 @@ import {
   removeSocket,
   scheduleThread,
   sendBatch,
+  setFilter,
   setWake,
   signal,
   socketErrors,
@@ -361,6 +362,36 @@ describe('receiveBatch', () => {
     addSocket(index, fd, 4, false);
     expect(receiveBatch(1, 0)).toBe(0);
     close(other);
+  });
+});
+
+describe('setFilter', () => {
+  /** RET K of classic BPF. */
+  const returning = (bytes: number) => Uint8Array.of(0x06, 0, 0, 0, bytes, 0, 0, 0);
+
+  it('decides what a socket takes, until another takes its place or it is taken away', () => {
+    const server = open();
+    const client = open();
+    const arrives = () => {
+      send(client.index, server.port, 'hello');
+      const count = receiveBatch(1, 0);
+      return count === 1 ? received(0).payload.toString() : null;
+    };
+    expect(arrives()).toBe('hello');
+    expect(setFilter(server.index, returning(0))).toBe(0);
+    expect(arrives()).toBeNull();
+    expect(receiveDrops(server.index)).toBe(1);
+    // Its UDP header and three bytes.
+    expect(setFilter(server.index, returning(11))).toBe(0);
+    expect(arrives()).toBe('hel');
+    expect(setFilter(server.index, null)).toBe(0);
+    expect(arrives()).toBe('hello');
+  });
+
+  it('takes away what is not there, and says what the kernel thinks of a program that is none', () => {
+    const { index } = open();
+    expect(setFilter(index, null)).toBe(0);
+    expect(setFilter(index, new Uint8Array(8).fill(0xff))).toBe(EINVAL);
   });
 });
 
