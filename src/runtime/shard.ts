@@ -419,8 +419,8 @@ class Shard {
     this.#work();
   }
 
-  /** Takes what waits at the sockets, unless #await has just done so. Where many come, it naps first, so that they gather; where
-   *  few come, #await asks the kernel just as well. */
+  /** Takes what waits at the sockets, unless #await has just done so. Where many come, it naps first, so that they gather, unless
+   *  enough for a cycle waits already; where few come, #await asks the kernel just as well. */
   #receive(intake: Intake, nowMs: number): void {
     if (this.#hasAwaited) {
       this.#hasAwaited = false;
@@ -429,7 +429,7 @@ class Shard {
     if (this.#received > 0) {
       const napUs = this.#nap.afterBatch(this.#received, intake.isFull, nowMs * 1000);
       this.#received = 0;
-      if (napUs > 0) {
+      if (napUs > 0 && this.#ingress.poll() < CYCLE_SLOTS) {
         this.#counters.count(COUNTER.naps_total);
         nap(napUs);
       } else if (!intake.isFull) {
