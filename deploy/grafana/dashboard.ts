@@ -411,6 +411,7 @@ const ROWS: readonly RowFacts[] = [
         queries: [
           ['answered 503', rate('overload_rejected_total')],
           ['dropped', rate('shed_requests_total')],
+          ['dropped by the kernel', rate('filtered_requests_total')],
           ['no transaction left', rate('transactions_exhausted_total')],
           ['no room to wait for a look-up', rate('parked_exhausted_total')],
           ['no jumbo slot', rate('jumbo_exhausted_total')],

@@ -6,7 +6,7 @@
 namespace strowger::layout {
 
 constexpr int32_t COUNTERS_PER_THREAD = 256;
-constexpr int32_t DISPATCHER_BYTES = 512;
+constexpr int32_t DISPATCHER_BYTES = 1024;
 constexpr int32_t EGRESS_BYTES = 98304;
 constexpr int32_t EGRESS_ENTRIES = 256;
 constexpr int32_t EGRESS_MARK_SHIFT = 8;
@@ -20,7 +20,7 @@ constexpr int32_t HISTOGRAM_DOUBLES = 64;
 constexpr int32_t JUMBO_PAYLOAD_BYTES = 65536;
 constexpr int32_t JUMBO_STRIDE_BYTES = 65600;
 constexpr int32_t LAYOUT_MAGIC = 1400140391;
-constexpr int32_t LAYOUT_VERSION = 5;
+constexpr int32_t LAYOUT_VERSION = 6;
 constexpr int32_t MAX_DATAGRAM_BYTES = 65535;
 constexpr int32_t MAX_SHARDS = 64;
 constexpr int32_t MAX_SOCKETS = 64;
@@ -47,7 +47,11 @@ constexpr int32_t FREE_JUMBOS_WORD = 4;
 constexpr int32_t COMMANDS_WORD = 5;
 constexpr int32_t THREAD_ID_WORD = 6;
 constexpr int32_t STREAMS_THREAD_ID_WORD = 7;
+constexpr int32_t SHEDDING_WORD = 8;
+constexpr int32_t FILTER_EPOCH_WORD = 9;
 constexpr int32_t SOCKET_COUNTS_WORD = 64;
+constexpr int32_t FILTERED_WORD = 128;
+constexpr int32_t OVERFLOWS_WORD = 192;
 }  // namespace DISPATCHER
 
 namespace EGRESS {

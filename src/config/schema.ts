@@ -729,7 +729,11 @@ const settings = z.strictObject({
           reload: 'restart',
         }),
         rejectMark: about(z.number().min(0.001).max(1).default(0.0625), {
-          help: 'Share of the slots queued at one shard above which one in four new out-of-dialog requests is answered 503, until half of it. In stateful mode.',
+          help: 'Share of the slots queued at one shard above which one in eight new out-of-dialog requests is answered 503, until half of it. In stateful mode.',
+          reload: 'restart',
+        }),
+        shedInKernel: about(z.boolean().default(true), {
+          help: 'While more than rejectMark is queued at every shard, the kernel drops at the UDP sockets what is too much of new INVITEs, and one in eight of the others is answered 503.',
           reload: 'restart',
         }),
         parkedRequests: about(z.int().min(1).max(65_536).default(1024), {

@@ -23,7 +23,7 @@
 import { assert } from '../base/assert.ts';
 
 export const LAYOUT_MAGIC = 0x53747267; // "Strg"
-export const LAYOUT_VERSION = 5;
+export const LAYOUT_VERSION = 6;
 
 /** Two cache lines: the adjacent-line prefetcher makes pairs of 64-byte lines travel together. */
 export const PADDING_BYTES = 128;
@@ -127,9 +127,13 @@ export const DISPATCHER = {
   COMMANDS_WORD: 5, // count of commands sent to the dispatcher's port
   THREAD_ID_WORD: 6, // the kernel's id of the dispatcher's thread, for statistics
   STREAMS_THREAD_ID_WORD: 7, // that of the streams' thread
+  SHEDDING_WORD: 8, // 1: the kernel drops some of the new INVITEs, as every shard has too much to do
+  FILTER_EPOCH_WORD: 9, // odd: only the intake knows which drops were the filter's (runtime/overload/filter-drops.ts)
   SOCKET_COUNTS_WORD: 64, // datagrams that came by each socket, × MAX_SOCKETS, low 32 bits
+  FILTERED_WORD: 128, // of those that the kernel dropped: the filter's, × MAX_SOCKETS, low 32 bits
+  OVERFLOWS_WORD: 192, // the others, × MAX_SOCKETS, while the epoch is odd
 } as const;
-export const DISPATCHER_BYTES = 512;
+export const DISPATCHER_BYTES = 1024;
 
 export const SHARD = {
   /** Sequence number (as the ring counts) of the datagram after the one in hand: what a successor starts from. */

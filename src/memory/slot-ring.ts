@@ -65,6 +65,11 @@ export class RingProducer {
     return (this.#tail - this.#head) | 0;
   }
 
+  /** How many the consumer had released at the last look at it (mod 2³²). */
+  get released(): number {
+    return this.#head;
+  }
+
   /** True if more than `mark` entries wait. Asks the consumer's word only when the last known head does not settle it. */
   isAbove(mark: number): boolean {
     return ((this.#tail - this.#head) | 0) > mark && this.depth() > mark;

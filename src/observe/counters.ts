@@ -16,6 +16,9 @@ const REGISTRY = {
   jumbo_datagrams_total: 'Datagrams longer than a slot, served from a jumbo slot',
   jumbo_exhausted_total: 'Jumbo datagrams dropped because every jumbo slot was in use',
   shed_requests_total: 'New out-of-dialog requests dropped above the overload mark',
+  filtered_requests_total:
+    'New INVITEs that the kernel dropped at the sockets while every shard had too much to do (limits.shedInKernel)',
+  filters_refused_total: 'Times that the kernel refused the filter by which it drops them',
   slots_exhausted_total: 'Receive rounds skipped because no slot was free',
   swept_slots_total: 'Slots taken back after the death of their shard',
   naps_total: 'Naps the dispatcher took to let datagrams gather',
@@ -172,6 +175,8 @@ const COUNTED_BY: { readonly [name in CounterName]?: readonly CountingThread[] }
   jumbo_datagrams_total: ['intake'],
   jumbo_exhausted_total: ['intake'],
   shed_requests_total: ['intake'],
+  filtered_requests_total: ['intake'],
+  filters_refused_total: ['intake'],
   slots_exhausted_total: ['intake'],
   swept_slots_total: ['intake'],
   naps_total: ['intake'],

@@ -32,7 +32,7 @@ import {
 export interface DispatcherTask {
   readonly arena: SharedArrayBuffer;
   /** Those of datagrams. */
-  readonly sockets: readonly (BoundSocket & { readonly fd: number })[];
+  readonly sockets: readonly (BoundSocket & { readonly fd: number; readonly receiveBufferBytes: number })[];
   readonly wakeFd: number;
   readonly shardFds: readonly number[];
   /** 0: no naps. */
@@ -42,6 +42,8 @@ export interface DispatcherTask {
   readonly tellsUnreachable: boolean;
   /** Slots queued at one shard above which new requests are shed. */
   readonly overloadMark: number;
+  /** Slots queued at every shard above which the kernel is to drop new INVITEs; null: it is not to. */
+  readonly kernelMark: number | null;
   /** Banned sources as of now; the supervisor sends others. null: there are none. */
   readonly bans: SharedArrayBuffer | null;
   /** Datagrams come by it; null: by the sockets. */
@@ -76,8 +78,17 @@ class Dispatcher {
     this.#nap = new Nap(task.napUs);
     attach(arena.bytes);
     for (const socket of task.sockets) addSocket(socket.socket, socket.fd, socket.family, socket.isWildcard);
-    const { shardFds, overloadMark, topSources } = task;
-    this.#intake = new Intake({ arena, counters: this.#counters, shardFds, overloadMark, topSources });
+    const { sockets, shardFds, overloadMark, kernelMark, topSources } = task;
+    this.#intake = new Intake({
+      arena,
+      counters: this.#counters,
+      shardFds,
+      overloadMark,
+      topSources,
+      sockets,
+      kernelMark,
+    });
+    this.#intake.useSockets(task.relayFd === null);
     this.#useBans(task.bans);
     arena.words[this.#control + DISPATCHER.THREAD_ID_WORD] = kernelThreadId();
   }
@@ -112,6 +123,7 @@ class Dispatcher {
         yieldThread();
       }
     }
+    this.#intake.useSockets(false);
   }
 
   /** ICMP errors that this thread took off the sockets' error queues; shards count theirs. */
@@ -145,6 +157,7 @@ class Dispatcher {
       turn: (_, reply) => reply(true),
       relay: ({ relayFd }, reply) => {
         receiveByRelay(this.#task.sockets, relayFd);
+        this.#intake.useSockets(relayFd === null);
         reply(true);
       },
     });

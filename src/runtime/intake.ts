@@ -27,6 +27,8 @@ import { COUNTER, type Counters } from '../observe/counters.ts';
 import { TopSourcesWriter } from '../observe/top-sources.ts';
 import { classifyDatagram, DATAGRAM, hashCallId, isSheddable } from '../sip/scan.ts';
 import type { BanTable } from './bans/ban-table.ts';
+import type { DroppingSocket } from './overload/filter-drops.ts';
+import { KernelShedding, removeFilters } from './overload/kernel-shedding.ts';
 import { receiveBatch, signal } from './udp-socket.ts';
 
 /** What `receive` returns when every slot is in the shards' hands. */
@@ -44,6 +46,9 @@ export interface IntakeOptions {
   readonly overloadMark: number;
   /** Where it says who sends most; null: nobody ever asks. */
   readonly topSources: SharedArrayBuffer | null;
+  readonly sockets: readonly DroppingSocket[];
+  /** Slots queued at every shard above which the kernel is to drop new INVITEs; null: it is not to. */
+  readonly kernelMark: number | null;
 }
 
 /** Messages of streams taken in a round at the most. */
@@ -75,6 +80,8 @@ export class Intake {
   /** How many of them the next round offers: all of them, but few where hardly any datagrams came last. */
   #width = RECEIVE_BATCH;
   readonly #topSources: TopSourcesWriter | null;
+  readonly #sockets: readonly DroppingSocket[];
+  readonly #shedding: KernelShedding | null;
   #isFull = false;
   /** null: nobody is banned. */
   #bans: BanTable | null = null;
@@ -84,7 +91,8 @@ export class Intake {
   #hasStreamed = false;
 
   /** The arena must be attached to the calling thread, and its sockets added. */
-  constructor({ arena, counters, shardFds, overloadMark, topSources }: IntakeOptions) {
+  constructor(options: IntakeOptions) {
+    const { arena, counters, shardFds, overloadMark, topSources, sockets, kernelMark } = options;
     const { map, words } = arena;
     this.#arena = arena;
     this.#shardFds = shardFds;
@@ -93,6 +101,8 @@ export class Intake {
     this.#plan = map.plan >> 2;
     this.#counters = counters;
     this.#topSources = topSources === null ? null : new TopSourcesWriter(topSources);
+    this.#sockets = sockets;
+    this.#shedding = kernelMark === null ? null : new KernelShedding({ arena, counters, sockets, mark: kernelMark });
     this.#touched = new Uint8Array(map.shardCount);
     this.#returned = new Int32Array(map.ringCapacity);
     this.#freeSlots = new Int32Array(map.slotCount);
@@ -118,9 +128,45 @@ export class Intake {
     this.#bans = bans;
   }
 
+  /** Whether the sockets are this thread's alone, or, as at first and from a takeover on, another's. Cold. */
+  useSockets(areOurs: boolean): void {
+    if (this.#shedding === null) {
+      if (areOurs) removeFilters(this.#sockets);
+    } else if (areOurs) {
+      this.#shedding.start();
+    } else {
+      this.#shedding.stop();
+    }
+  }
+
   /** One round. Waits `waitMs` for the first datagram (−1: without limit, 0: not at all). Returns how many came, messages of
    *  streams included, or OUT_OF_SLOTS. */
   receive(waitMs: number): number {
+    const shedding = this.#shedding;
+    if (shedding === null) return this.#receive(waitMs);
+    const count = this.#receive(shedding.bounded(waitMs));
+    if (shedding.isOn || this.#areAllAbove(shedding.mark)) this.#lookAtDepth(shedding);
+    return count;
+  }
+
+  #areAllAbove(mark: number): boolean {
+    const rings = this.#rings;
+    for (let shard = 0; shard < rings.length; shard++) if (!rings[shard]!.isAbove(mark)) return false;
+    return true;
+  }
+
+  #lookAtDepth(shedding: KernelShedding): void {
+    const rings = this.#rings;
+    let least = Number.POSITIVE_INFINITY;
+    let released = 0;
+    for (let shard = 0; shard < rings.length; shard++) {
+      least = Math.min(least, rings[shard]!.depth());
+      released += rings[shard]!.released;
+    }
+    shedding.look(least, released / rings.length, performance.now());
+  }
+
+  #receive(waitMs: number): number {
     const { words } = this.#arena;
     this.#collectReturns();
     const streams = this.#streams;

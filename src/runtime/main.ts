@@ -24,6 +24,7 @@ import { GivenSockets } from './given-sockets.ts';
 import { liveViewOf } from './live/live-view.ts';
 import { LocationService } from './location-service.ts';
 import { LocationStore } from './location-store/location-store.ts';
+import { forgetDrops, overflowsOf } from './overload/filter-drops.ts';
 import { Reloads } from './reload/reloads.ts';
 import { REFUSED, RequestError } from './request-error.ts';
 import type { ListenError, RunningServer } from './running-server.ts';
@@ -38,16 +39,7 @@ import { ThreadLoads } from './thread-loads.ts';
 import { CertificateFiles } from './tls/certificate-files.ts';
 import { TraceService } from './trace/trace-service.ts';
 import { TroubleWatch } from './trouble.ts';
-import {
-  addSocket,
-  attach,
-  close,
-  createEventFd,
-  openTcp,
-  openUdp,
-  receiveDrops,
-  receiveQueued,
-} from './udp-socket.ts';
+import { addSocket, attach, close, createEventFd, openTcp, openUdp, receiveQueued } from './udp-socket.ts';
 import { LiveUsers } from './user-directory/live-users.ts';
 
 const TROUBLE_CHECK_MS = 5000;
@@ -122,6 +114,8 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
   const mainCounters = new Counters(arena, arena.map.shardCount + 1);
   attach(arena.bytes);
   for (const socket of datagramSockets) addSocket(socket.socket, socket.fd, socket.family, socket.isWildcard);
+  // Given sockets have a past.
+  forgetDrops(arena, datagramSockets);
   const addresses = localAddresses();
   const location = new LocationService({
     config,
@@ -200,6 +194,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
       await store.preloaded;
       pausedAtMs = performance.now();
       await supervisor.usePredecessor(await takeover.switch(sockets));
+      forgetDrops(arena, datagramSockets);
       store.takeOver();
     }
     await store.ready;
@@ -219,7 +214,10 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
   certificateFiles.watch((material) => supervisor.useCertificates(material));
   users.watch((shared) => supervisor.useUsers(shared));
   const refresh = () => {
-    mainCounters.set(COUNTER.kernel_drops_total, sumOf(datagramSockets, receiveDrops));
+    mainCounters.set(
+      COUNTER.kernel_drops_total,
+      sumOf(datagramSockets, (socket) => overflowsOf(arena, socket)),
+    );
     mainCounters.set(COUNTER.log_lines_lost_total, lostLines());
     mainCounters.set(COUNTER.tls_reloads_total, certificateFiles.reloads);
     mainCounters.set(COUNTER.tls_reload_failures_total, certificateFiles.failedReloads);
@@ -272,7 +270,7 @@ export async function startServer(config: Config, log: Logger, options: StartOpt
     sockets: datagramSockets.map(({ socket, text, receiveBufferBytes }) => ({
       text,
       receiveBufferBytes,
-      drops: () => receiveDrops(socket),
+      drops: () => overflowsOf(arena, socket),
       queuedBytes: () => receiveQueued(socket),
       received: () => socketTraffic.received(socket),
     })),

@@ -11,6 +11,7 @@ import { LocationTable } from '../location/location-table.ts';
 import { FeedProducer } from '../location/store-feed.ts';
 import { type Arena, openArena } from '../memory/arena.ts';
 import {
+  DISPATCHER,
   ingressRingOffset,
   returnRingOffset,
   SHARD,
@@ -66,7 +67,7 @@ import { ShardUsers } from './user-directory/shard-users.ts';
 export interface ShardTask {
   readonly arena: SharedArrayBuffer;
   readonly shard: number;
-  readonly sockets: readonly (BoundSocket & { readonly fd: number })[];
+  readonly sockets: readonly (BoundSocket & { readonly fd: number; readonly receiveBufferBytes: number })[];
   readonly localAddresses: readonly string[];
   readonly eventFd: number;
   /** Wakes the thread of the streams; null: there are none. */
@@ -105,6 +106,8 @@ export interface IntakeTask {
   /** 0: no naps. */
   readonly napUs: number;
   readonly overloadMark: number;
+  /** Slots queued above which the kernel is to drop new INVITEs; null: it is not to. */
+  readonly kernelMark: number | null;
   /** Banned sources as of now; the supervisor sends others. null: there are none. */
   readonly bans: SharedArrayBuffer | null;
   /** Datagrams come by it; null: by the sockets. */
@@ -139,6 +142,8 @@ const STATUS_CLASSES = 6;
 const ROUNDS_PER_CYCLE = 3;
 /** A shard that is to leave waits so long for what waits for look-ups; what is left then is answered without them. */
 const LEAVE_WAIT_MS = 1000;
+/** While the kernel drops new INVITEs, so that less waits, a quarter is enough for a 503. */
+const SHEDDING_SHIFT = 2;
 const TIMER_SLACK_NS = 1000;
 
 class Shard {
@@ -171,6 +176,7 @@ class Shard {
   #isTurnPending = false;
   /** Slots queued above which new requests are answered 503, until half of it. */
   readonly #rejectAbove: number;
+  readonly #sheddingWord: number;
   #isOverloaded = false;
   /** The element's clock begins here. */
   readonly #startedMs = performance.now();
@@ -193,6 +199,7 @@ class Shard {
     turn: (_, reply) => reply(true),
     relay: ({ relayFd }, reply) => {
       receiveByRelay(this.#sockets, relayFd);
+      this.#intake?.useSockets(relayFd === null);
       reply(true);
     },
   };
@@ -208,7 +215,7 @@ class Shard {
   /** null: there are no streams. */
   readonly #streams: StreamEgress | null;
   /** Those of datagrams. */
-  readonly #sockets: readonly BoundSocket[];
+  readonly #sockets: readonly (BoundSocket & { readonly receiveBufferBytes: number })[];
   /** Datagrams are taken off the sockets here. */
   #isReceiving = false;
   /** Datagrams that came last and are not yet accounted for. */
@@ -251,6 +258,7 @@ class Shard {
             wakeFd: task.streamFd,
             isStateless: task.config.mode === 'stateless',
           });
+    this.#sheddingWord = (map.dispatcher >> 2) + DISPATCHER.SHEDDING_WORD;
     this.#rejectAbove = rejectMarkOf(map.slotCount, task.config.limits.rejectMark);
     this.#resolver = new Resolver({
       ...task.config.dns,
@@ -300,7 +308,7 @@ class Shard {
     words[this.#control + SHARD.THREAD_ID_WORD] = kernelThreadId();
     Atomics.add(words, this.#control + SHARD.INCARNATION_WORD, 1);
     Atomics.store(words, this.#control + SHARD.STATE_WORD, SHARD_STATE.RUNNING);
-    this.#isReceiving = this.#task.intake?.isOpen ?? false;
+    if (this.#task.intake?.isOpen === true) this.#openSockets();
     // A predecessor may have died awake, so that nobody will signal: look once unasked.
     if (this.#isReceiving) this.#takeTurn();
     else this.#work();
@@ -311,13 +319,15 @@ class Shard {
   #openIntake(task: IntakeTask | null): Intake | null {
     if (task === null) return null;
     const { shard, eventFd } = this.#task;
-    const { overloadMark, topSources } = task;
+    const { overloadMark, kernelMark, topSources } = task;
     const intake = new Intake({
       arena: this.#arena,
       counters: this.#counters,
       shardFds: [eventFd],
       overloadMark,
       topSources,
+      sockets: this.#sockets,
+      kernelMark,
     });
     intake.useBans(task.bans === null ? null : new BanTable(task.bans));
     // What a predecessor had in hand.
@@ -331,14 +341,25 @@ class Shard {
 
   #startReceiving(): void {
     if (this.#intake === null || this.#isStopping) return;
-    this.#isReceiving = true;
+    this.#openSockets();
     this.#takeTurn();
+  }
+
+  #openSockets(): void {
+    this.#isReceiving = true;
+    if (this.#task.intake!.relayFd === null) this.#intake!.useSockets(true);
+  }
+
+  #closeSockets(): void {
+    this.#isReceiving = false;
+    this.#intake?.useSockets(false);
   }
 
   /** Serves until the ring is empty and the producer knows that this shard sleeps, or, with the intake here, for as long as the
    *  event loop has nothing to do. */
   #work(): void {
     if (this.#isTurnPending) return;
+    const { words } = this.#arena;
     const intake = this.#isReceiving ? this.#intake : null;
     const turnAtMs = intake === null ? 0 : performance.now() + TURN_MS;
     for (let cycle = 0; ; cycle++) {
@@ -384,8 +405,9 @@ class Shard {
         return;
       }
       if (available > this.#arena.words[this.#control + SHARD.RING_HIGH_WORD]!) this.#noteRing(available);
-      if (available > this.#rejectAbove) this.#setOverloaded(true);
-      else if (this.#isOverloaded && available < this.#rejectAbove >> 1) this.#setOverloaded(false);
+      const rejectAbove = this.#rejectAbove >> (words[this.#sheddingWord] === 1 ? SHEDDING_SHIFT : 0);
+      if (available > rejectAbove) this.#setOverloaded(true);
+      else if (this.#isOverloaded && available < rejectAbove >> 1) this.#setOverloaded(false);
       this.#serveBatch(Math.min(available, CYCLE_SLOTS));
     }
   }
@@ -614,7 +636,7 @@ class Shard {
     if (command !== 'stop' || this.#isStopping) return;
     this.#isLeaving = false;
     this.#isStopping = true;
-    this.#isReceiving = false;
+    this.#closeSockets();
     this.#work();
   }
 
@@ -652,7 +674,7 @@ class Shard {
    *  stands. Its transactions end with it, as after a crash. */
   #leave(): void {
     if (this.#watch === null) return;
-    this.#isReceiving = false;
+    this.#closeSockets();
     this.#flush();
     this.#watch.close();
     this.#watch = null;

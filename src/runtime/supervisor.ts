@@ -33,7 +33,7 @@ import { HANG_CHECK_MS, HangDetector, type ShardProgress } from './hang-detector
 import type { LocationService } from './location-service.ts';
 import { Questions, UnansweredError } from './question.ts';
 import { REFUSED, RequestError } from './request-error.ts';
-import { shedMarkOf } from './ring-marks.ts';
+import { kernelMarkOf, shedMarkOf } from './ring-marks.ts';
 import type { BansCommand, IntakeTask, RehearsalTask, ShardTask, UsersCommand } from './shard.ts';
 import { ShardLines } from './shard-log.ts';
 import type {
@@ -91,7 +91,7 @@ export interface SupervisorOptions {
   readonly material: TlsMaterial;
   /** The users at the start; null: nobody asks for them. */
   readonly users: SharedCredentials | null;
-  readonly sockets: readonly (BoundSocket & { readonly fd: number })[];
+  readonly sockets: readonly (BoundSocket & { readonly fd: number; readonly receiveBufferBytes: number })[];
   readonly localAddresses: readonly string[];
   /** Memory of the trace; null: there is none. */
   readonly trace: SharedArrayBuffer | null;
@@ -497,6 +497,7 @@ export class Supervisor {
       batchScheduling: config.dispatcher.batchScheduling,
       tellsUnreachable: config.mode === 'stateful',
       overloadMark: shedMarkOf(this.#arena.map.slotCount, config.limits.overloadMark),
+      kernelMark: kernelMarkOf(this.#arena.map.slotCount, config.limits),
       bans: this.#bans,
       relayFd: this.#relayFd,
       port: port2,
@@ -579,6 +580,7 @@ export class Supervisor {
       isOpen: this.#isOpen,
       napUs: napUsOf(config),
       overloadMark,
+      kernelMark: kernelMarkOf(this.#arena.map.slotCount, config.limits),
       bans: this.#bans,
       relayFd: this.#relayFd,
       topSources,

@@ -16,6 +16,11 @@ const ADVICE: { readonly [name in CounterName]?: string } = {
   slots_exhausted_total: 'the dispatcher had to wait because every slot was in use: raise limits.slots',
   shed_requests_total:
     'new requests were dropped above the overload mark: raise workers, on a machine with cores for them',
+  filtered_requests_total:
+    'new calls were dropped by the kernel, as this server has too much to do: raise workers, on a machine with cores for them',
+  filters_refused_total:
+    'the kernel refused the filter by which it drops new calls in a flood, so that each costs more: raise sysctl ' +
+    'net.core.optmem_max to 131072, or set limits.shedInKernel to false',
   send_congested_total:
     'datagrams were lost at a full send buffer: raise socket.sendBufferBytes (and sysctl net.core.wmem_max)',
   send_errors_total: 'the kernel refused datagrams: check routes, firewall and the addresses of next hops',

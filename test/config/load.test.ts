@@ -60,6 +60,7 @@ describe('the embedded defaults', () => {
       jumboSlots: 256,
       overloadMark: 0.125,
       rejectMark: 0.0625,
+      shedInKernel: true,
       parkedRequests: 1024,
       transactions: 2_097_152,
       messageMemoryMiB: 1024,

@@ -124,10 +124,12 @@ const CASES: readonly AlertCase[] = [
     alert: 'StrowgerShedding',
     firing: {
       [`strowger_shed_requests_total{${JOB},thread="dispatcher"}`]: RESTS,
+      [`strowger_filtered_requests_total{${JOB},thread="dispatcher"}`]: RESTS,
       [`strowger_overload_rejected_total{${JOB},thread="shard-0"}`]: grows(20),
     },
     quiet: {
       [`strowger_shed_requests_total{${JOB},thread="dispatcher"}`]: RESTS,
+      [`strowger_filtered_requests_total{${JOB},thread="dispatcher"}`]: RESTS,
       [`strowger_overload_rejected_total{${JOB},thread="shard-0"}`]: RESTS,
     },
   },

@@ -33,6 +33,8 @@ const ADVICE: [CounterName, RegExp][] = [
   ['jumbo_exhausted_total', /limits\.jumboSlots/],
   ['slots_exhausted_total', /limits\.slots/],
   ['shed_requests_total', /workers/],
+  ['filtered_requests_total', /workers/],
+  ['filters_refused_total', /net\.core\.optmem_max.*limits\.shedInKernel/],
   ['send_congested_total', /socket\.sendBufferBytes/],
   ['send_errors_total', /the kernel refused/],
   ['parked_exhausted_total', /dns\.servers.*limits\.parkedRequests/],

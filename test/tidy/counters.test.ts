@@ -30,7 +30,11 @@ function groupOf({ first, size }: (typeof GROUPS)[number]): readonly string[] {
 }
 
 const MAIN = /^src\/runtime\/(?:main|supervisor|live\/live-view)\.ts$/;
-const INTAKE = new Set(['src/runtime/intake.ts', 'src/runtime/dispatcher.ts']);
+const INTAKE = new Set([
+  'src/runtime/intake.ts',
+  'src/runtime/dispatcher.ts',
+  'src/runtime/overload/kernel-shedding.ts',
+]);
 /** What shard.ts counts as the one that has the intake. */
 const OF_THE_INTAKE = new Set(['naps_total']);
 

@@ -40,7 +40,7 @@ export interface TransactionLayerParts {
 export const TICK_MS = 10;
 /** errno of what the kernel or a stream may take a moment later. */
 const EAGAIN = 11;
-const REJECT_ONE_IN = 4;
+const REJECT_ONE_IN = 8;
 /** One transaction in so many is for calls that run: new ones are refused while no more than these are left. */
 const RESERVED_ONE_IN = 16;
 
@@ -54,8 +54,8 @@ export class TransactionLayer {
   /** Transactions in use from which on new requests are refused. */
   readonly newBelow: number;
   /** Too much waits to be served: of what begins something new, one in REJECT_ONE_IN is answered 503 (21.5.4). The others are
-   *  served as far as the intake lets them through, which drops what is more (runtime/intake.ts): over UDP a 503
-   *  with its ACK costs a quarter of a call, so that saying no to everybody would leave no time for those already calling. */
+   *  served as far as the intake lets them through, which drops what is more or has the kernel drop it (runtime/intake.ts): over UDP
+   *  a 503 with its ACK costs a quarter of a call, so that saying no to everybody would leave no time for those already calling. */
   isOverloaded = false;
   #sinceRejected = 0;
   /** The server is to end: what begins something new is answered 503, or passed on to the peer. */

@@ -160,6 +160,7 @@ export const SIGNAL_NAMES = [
   'slots_exhausted_total',
   'jumbo_exhausted_total',
   'shed_requests_total',
+  'filtered_requests_total',
   'overload_rejected_total',
   'drain_rejected_total',
   'transactions_exhausted_total',
@@ -192,6 +193,7 @@ const LOST = [
   COUNTER.kernel_drops_total,
   COUNTER.jumbo_exhausted_total,
   COUNTER.shed_requests_total,
+  COUNTER.filtered_requests_total,
   COUNTER.parked_exhausted_total,
   COUNTER.send_congested_total,
 ] as const;

@@ -55,9 +55,10 @@ describe('rates', () => {
       shed_requests_total: 4,
       parked_exhausted_total: 8,
       send_congested_total: 16,
+      filtered_requests_total: 32,
       junk_datagrams_total: 1000,
     };
-    expect(frameOf([reading(1), reading(2, { counters })], CONTEXT).point!.lost).toBe(31);
+    expect(frameOf([reading(1), reading(2, { counters })], CONTEXT).point!.lost).toBe(63);
   });
 
   it('are told of every sign of trouble', () => {

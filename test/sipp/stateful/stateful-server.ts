@@ -59,6 +59,8 @@ export async function countersOnceIdle({ server }: StatefulServer): Promise<Reco
 /** What no call here may come to, whatever it is about. */
 export const HARMLESS = {
   shed_requests_total: 0,
+  filtered_requests_total: 0,
+  filters_refused_total: 0,
   malformed_requests_total: 0,
   malformed_responses_total: 0,
   stray_responses_total: 0,

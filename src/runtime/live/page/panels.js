@@ -477,8 +477,9 @@ const SIGNS = [
   {
     heading: 'Lost here',
     signals: [
-      ['kernel_drops_total', 'Dropped by the kernel'],
+      ['kernel_drops_total', 'Receive buffer full'],
       ['shed_requests_total', 'Shed: overload'],
+      ['filtered_requests_total', 'Shed by the kernel'],
       ['overload_rejected_total', '503: overload'],
       ['drain_rejected_total', '503: draining'],
       ['transactions_exhausted_total', '503: no room left'],
