@@ -2,6 +2,8 @@
 
 import { ALGORITHM } from '../../src/auth/algorithms.ts';
 import { DigestHash, writeHex } from '../../src/auth/digest-hash.ts';
+import { Literal, literal } from '../../src/base/ascii.ts';
+import { viewOf } from '../../src/base/spans.ts';
 
 const DIGEST_BYTES = 16;
 const COLON = 0x3a;
@@ -22,7 +24,7 @@ const NONCE = ascii('nonce');
 const QOP = ascii('qop');
 const OPAQUE = ascii('opaque');
 const AUTH = ascii('auth');
-const COUNT_AND_CNONCE = ascii('00000001:0a4f113b:auth');
+const COUNT_AND_CNONCE = literal('00000001:0a4f113b:auth');
 const HEAD = ascii('Authorization: Digest username="');
 const BEFORE_REALM = ascii('", realm="');
 const BEFORE_NONCE = ascii('", nonce="');
@@ -32,13 +34,15 @@ const BEFORE_QOP = ascii('", algorithm=MD5');
 const WITH_QOP = ascii(', qop=auth, nc=00000001, cnonce="0a4f113b"');
 const BEFORE_OPAQUE = ascii(', opaque="');
 const LINE_END = ascii('\r\n');
-const METHOD = ascii('REGISTER:');
+const METHOD = literal('REGISTER:');
 
 export class DigestAnswer {
   readonly #bytes: Uint8Array;
+  readonly #view: DataView;
   readonly #hash = new DigestHash();
-  readonly #password: Uint8Array;
+  readonly #password: Literal;
   readonly #uri: Uint8Array;
+  readonly #uriText: Literal;
   /** HA1, then HA2, then the response. */
   readonly #digests = new Uint8Array(3 * DIGEST_BYTES);
   #valueAt = 0;
@@ -47,14 +51,17 @@ export class DigestAnswer {
   /** `bytes` holds the challenges and gets the answers; `uri` is the digest-uri of the REGISTER. */
   constructor(bytes: Uint8Array, password: string, uri: string) {
     this.#bytes = bytes;
-    this.#password = ascii(password);
+    this.#view = viewOf(bytes);
+    this.#password = literal(password);
     this.#uri = ascii(uri);
+    this.#uriText = new Literal(this.#uri);
   }
 
   /** Answers the challenge [start, end), the value of WWW-Authenticate, for the user name at [user, userEnd). Writes a whole
    *  header line to `to` and returns its length; 0: this is no challenge that can be answered by MD5. */
   write(start: number, end: number, user: number, userEnd: number, to: number): number {
     const bytes = this.#bytes;
+    const view = this.#view;
     if (!this.#begins(start, end, DIGEST)) return 0;
     if (!this.#find(start, end, REALM)) return 0;
     const realm = this.#valueAt;
@@ -72,23 +79,23 @@ export class DigestAnswer {
     const hash = this.#hash;
     const digests = this.#digests;
     hash.begin();
-    hash.add(bytes, user, userEnd);
+    hash.add(view, user, userEnd);
     hash.addByte(COLON);
-    hash.add(bytes, realm, realmEnd);
+    hash.add(view, realm, realmEnd);
     hash.addByte(COLON);
-    hash.add(this.#password, 0, this.#password.length);
+    hash.add(this.#password.view, 0, this.#password.length);
     hash.finish(ALGORITHM.MD5, digests, 0);
     hash.begin();
-    hash.add(METHOD, 0, METHOD.length);
-    hash.add(this.#uri, 0, this.#uri.length);
+    hash.add(METHOD.view, 0, METHOD.length);
+    hash.add(this.#uriText.view, 0, this.#uriText.length);
     hash.finish(ALGORITHM.MD5, digests, DIGEST_BYTES);
     hash.begin();
     hash.addHex(digests, 0, DIGEST_BYTES);
     hash.addByte(COLON);
-    hash.add(bytes, nonce, nonceEnd);
+    hash.add(view, nonce, nonceEnd);
     hash.addByte(COLON);
     if (hasQop) {
-      hash.add(COUNT_AND_CNONCE, 0, COUNT_AND_CNONCE.length);
+      hash.add(COUNT_AND_CNONCE.view, 0, COUNT_AND_CNONCE.length);
       hash.addByte(COLON);
     }
     hash.addHex(digests, DIGEST_BYTES, 2 * DIGEST_BYTES);

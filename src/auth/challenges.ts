@@ -6,10 +6,11 @@
  *  WWW-Authenticate: Digest realm="example.com", nonce="…", algorithm=SHA-256, qop="auth"
  *  ``` */
 
-import { ascii } from '../base/ascii.ts';
+import { ascii, Literal, literal } from '../base/ascii.ts';
+import { copyBytes } from '../base/spans.ts';
 import { ALGORITHM_NAMES, DIGEST_BYTES, MAX_DIGEST_BYTES } from './algorithms.ts';
 import { type DigestVerifier, MAX_CNONCE_BYTES, QOP } from './digest.ts';
-import { FIELD } from './digest-credentials.ts';
+import { FIELD, type Text } from './digest-credentials.ts';
 import { writeHex } from './digest-hash.ts';
 import { NONCE_CHARS, type Nonces } from './nonces.ts';
 import type { Realm } from './realm.ts';
@@ -22,16 +23,16 @@ const DQUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const STARTS = ['WWW-Authenticate: Digest realm="', 'Proxy-Authenticate: Digest realm="'].map(ascii);
 const NONCE = ascii('", nonce="');
-const STALE = ascii(', stale=true');
-const LINE_END = ascii('\r\n');
-const INFO = ascii('Authentication-Info: qop=');
-const AUTH = ascii('auth');
-const AUTH_INT = ascii('auth-int');
-const RSPAUTH = ascii(', rspauth="');
-const CNONCE = ascii('", cnonce="');
-const NC = ascii('", nc=');
-const NEXT_NONCE = ascii(', nextnonce="');
-const CLOSE = ascii('"');
+const STALE = literal(', stale=true');
+const LINE_END = literal('\r\n');
+const INFO = literal('Authentication-Info: qop=');
+const AUTH = literal('auth');
+const AUTH_INT = literal('auth-int');
+const RSPAUTH = literal(', rspauth="');
+const CNONCE = literal('", cnonce="');
+const NC = literal('", nc=');
+const NEXT_NONCE = literal(', nextnonce="');
+const CLOSE = literal('"');
 
 /** What `writeAuthenticationInfo` writes is at most so long. */
 export const MAX_AUTHENTICATION_INFO_BYTES = 256 + 2 * MAX_CNONCE_BYTES;
@@ -43,9 +44,9 @@ export class Challenges {
   readonly #realm: Realm;
   readonly #nonces: Nonces;
   /** By CHALLENGE: what stands before the nonce. */
-  readonly #starts: readonly Uint8Array[];
+  readonly #starts: readonly Literal[];
   /** What stands behind it, for each algorithm that is offered. */
-  readonly #ends: readonly Uint8Array[];
+  readonly #ends: readonly Literal[];
   /** What `write` writes is at most so long. */
   readonly maxBytes: number;
 
@@ -54,9 +55,9 @@ export class Challenges {
     const opaque = realm.opaque === null ? '' : `, opaque="${textOf(quoted(realm.opaque))}"`;
     this.#realm = realm;
     this.#nonces = nonces;
-    this.#starts = STARTS.map((start) => Uint8Array.from([...start, ...quoted(realm.name), ...NONCE]));
+    this.#starts = STARTS.map((start) => new Literal(Uint8Array.from([...start, ...quoted(realm.name), ...NONCE])));
     this.#ends = realm.algorithms.map((algorithm) =>
-      ascii(`", algorithm=${ALGORITHM_NAMES[algorithm]}, qop="${qop}"${opaque}`),
+      literal(`", algorithm=${ALGORITHM_NAMES[algorithm]}, qop="${qop}"${opaque}`),
     );
     const startBytes = this.#starts[CHALLENGE.PROXY]!.length + NONCE_CHARS + STALE.length + LINE_END.length;
     this.maxBytes = this.#ends.reduce((sum, end) => sum + startBytes + end.length, 0);
@@ -64,18 +65,21 @@ export class Challenges {
 
   /** Writes the header fields with a new nonce, one for each algorithm, the most preferred first. Returns where they end.
    *  `target` has room for `maxBytes`. */
-  write(target: Uint8Array, to: number, challenge: Challenge, isStale: boolean, nowMs: number): number {
+  write({ bytes, view }: Text, to: number, challenge: Challenge, isStale: boolean, nowMs: number): number {
     const start = this.#starts[challenge]!;
     let nonce = -1;
     let at = to;
     for (let i = 0; i < this.#ends.length; i++) {
-      at = put(start, target, at);
+      at = start.copyTo(view, at);
       const here = at;
-      at = nonce === -1 ? this.#nonces.write(target, at, this.#realm.mark, nowMs) : copy(target, nonce, at);
+      at =
+        nonce === -1
+          ? this.#nonces.write(bytes, at, this.#realm.mark, nowMs)
+          : copyBytes(view, nonce, nonce + NONCE_CHARS, view, at);
       nonce = here;
-      at = put(this.#ends[i]!, target, at);
-      if (isStale) at = put(STALE, target, at);
-      at = put(LINE_END, target, at);
+      at = this.#ends[i]!.copyTo(view, at);
+      if (isStale) at = STALE.copyTo(view, at);
+      at = LINE_END.copyTo(view, at);
     }
     return at;
   }
@@ -86,45 +90,36 @@ export class Challenges {
  *  [bodyStart, bodyEnd) of `body`. Returns where it ends: at `to` for a client without qop, which would not understand it
  *  (RFC 3261 22.4). `target` has room for MAX_AUTHENTICATION_INFO_BYTES. */
 export function writeAuthenticationInfo(
-  target: Uint8Array,
+  target: Text,
   to: number,
   verifier: DigestVerifier,
   realm: Realm,
   nonces: Nonces,
-  body: Uint8Array,
+  body: DataView,
   bodyStart: number,
   bodyEnd: number,
   nowMs: number,
 ): number {
   const { credentials, qop } = verifier;
   if (qop === QOP.NONE) return to;
-  const { bytes } = credentials.text;
+  const { text } = credentials;
+  const { bytes, view } = target;
   const isEnding = nonces.isEnding(verifier.nonceCount, nowMs);
   verifier.writeRspauth(body, bodyStart, bodyEnd, rspauth);
-  let at = put(INFO, target, to);
-  at = put(qop === QOP.AUTH ? AUTH : AUTH_INT, target, at);
-  at = put(RSPAUTH, target, at);
-  at = writeHex(rspauth, 0, DIGEST_BYTES[verifier.algorithm], target, at);
-  at = put(CNONCE, target, at);
-  at = putQuoted(bytes, credentials.start(FIELD.CNONCE), credentials.end(FIELD.CNONCE), target, at);
-  at = put(NC, target, at);
-  for (let i = credentials.start(FIELD.NC); i < credentials.end(FIELD.NC); i++) target[at++] = bytes[i]!;
+  let at = INFO.copyTo(view, to);
+  at = (qop === QOP.AUTH ? AUTH : AUTH_INT).copyTo(view, at);
+  at = RSPAUTH.copyTo(view, at);
+  at = writeHex(rspauth, 0, DIGEST_BYTES[verifier.algorithm], bytes, at);
+  at = CNONCE.copyTo(view, at);
+  at = putQuoted(text.bytes, credentials.start(FIELD.CNONCE), credentials.end(FIELD.CNONCE), bytes, at);
+  at = NC.copyTo(view, at);
+  at = copyBytes(text.view, credentials.start(FIELD.NC), credentials.end(FIELD.NC), view, at);
   if (isEnding) {
-    at = put(NEXT_NONCE, target, at);
-    at = nonces.write(target, at, realm.mark, nowMs);
-    at = put(CLOSE, target, at);
+    at = NEXT_NONCE.copyTo(view, at);
+    at = nonces.write(bytes, at, realm.mark, nowMs);
+    at = CLOSE.copyTo(view, at);
   }
-  return put(LINE_END, target, at);
-}
-
-function put(text: Uint8Array, target: Uint8Array, to: number): number {
-  for (let i = 0; i < text.length; i++) target[to + i] = text[i]!;
-  return to + text.length;
-}
-
-function copy(target: Uint8Array, nonce: number, to: number): number {
-  for (let i = 0; i < NONCE_CHARS; i++) target[to + i] = target[nonce + i]!;
-  return to + NONCE_CHARS;
+  return LINE_END.copyTo(view, at);
 }
 
 /** Writes the inside of a quoted string. */

@@ -13,13 +13,13 @@
 import { hash, randomBytes } from 'node:crypto';
 import { assert } from '../base/assert.ts';
 import { hashBytes } from '../base/hash.ts';
+import { copyBytes, equalBytes } from '../base/spans.ts';
 import {
   ALGORITHM,
   ALGORITHM_COUNT,
   ALGORITHM_NAMES,
   type Algorithm,
   DIGEST_BYTES,
-  MAX_DIGEST_BYTES,
   NODE_HASHES,
 } from './algorithms.ts';
 import type { Text } from './digest-credentials.ts';
@@ -83,6 +83,10 @@ const ALGORITHMS = Object.values(ALGORITHM);
  *  kernel gives memory for those that are used. */
 const CACHE_PLACES = 131_072;
 const CACHE_NAME_BYTES = 64;
+/** Words of a place of the cache: two cache lines. */
+const PLACE_SHIFT = 5;
+const PLACE_HA1 = 4;
+const PLACE_NAME = 12;
 
 /** Puts the users of all realms into one buffer. Throws an Error for a name that stands twice in a realm, and for HA1s of
  *  the wrong length. Cold; about a microsecond for each password and algorithm. */
@@ -189,6 +193,7 @@ class TableDraft {
 export class CredentialTable implements Ha1Source {
   readonly #words: Int32Array<SharedArrayBuffer>;
   readonly #bytes: Uint8Array<SharedArrayBuffer>;
+  readonly #view: DataView;
   readonly #seed: number;
   readonly #slotsWord: number;
   readonly #slotMask: number;
@@ -200,6 +205,7 @@ export class CredentialTable implements Ha1Source {
   constructor({ buffer, patterns }: SharedCredentials) {
     this.#words = new Int32Array(buffer);
     this.#bytes = new Uint8Array(buffer);
+    this.#view = new DataView(buffer);
     assert(this.#words[HEADER.MAGIC_WORD] === TABLE_MAGIC, 'not a table of credentials');
     assert(this.#words[HEADER.VERSION_WORD] === TABLE_VERSION, 'a table of credentials of another version');
     const realmCount = this.#words[HEADER.REALMS_WORD]!;
@@ -224,22 +230,20 @@ export class CredentialTable implements Ha1Source {
   lookup(realm: number, text: Text, start: number, end: number, algorithm: Algorithm, target: Uint8Array): Ha1Answer {
     if (end - start > MAX_USERNAME_BYTES) return HA1.ABSENT;
     const hashed = hashBytes(text.words, start, end, this.#seed ^ realm);
-    const record = this.#find(hashed, realm, text.bytes, start, end);
+    const record = this.#find(hashed, realm, text.view, start, end);
     if (record !== NO_RECORD) return this.#copyHa1(record, algorithm, target);
     const patterns = this.#patterns[realm]!;
-    return patterns.length === 0
-      ? HA1.ABSENT
-      : this.#match(patterns, hashed, text.bytes, start, end, algorithm, target);
+    return patterns.length === 0 ? HA1.ABSENT : this.#match(patterns, hashed, text, start, end, algorithm, target);
   }
 
   /** Whether a user has this name, which is [start, end) of `text`; patterns do not count. Hot, allocates nothing. */
   has(realm: number, text: Text, start: number, end: number): boolean {
     if (end - start > MAX_USERNAME_BYTES) return false;
     const hashed = hashBytes(text.words, start, end, this.#seed ^ realm);
-    return this.#find(hashed, realm, text.bytes, start, end) !== NO_RECORD;
+    return this.#find(hashed, realm, text.view, start, end) !== NO_RECORD;
   }
 
-  #find(hashed: number, realm: number, bytes: Uint8Array, start: number, end: number): number {
+  #find(hashed: number, realm: number, view: DataView, start: number, end: number): number {
     const words = this.#words;
     for (let slot = hashed & this.#slotMask; ; slot = (slot + 1) & this.#slotMask) {
       const at = this.#slotsWord + slot * SLOT_WORDS;
@@ -248,19 +252,16 @@ export class CredentialTable implements Ha1Source {
       if (
         words[at] === hashed &&
         words[record + RECORD.REALM_WORD] === realm &&
-        this.#isNamed(record, bytes, start, end)
+        this.#isNamed(record, view, start, end)
       )
         return record;
     }
   }
 
-  #isNamed(record: number, bytes: Uint8Array, start: number, end: number): boolean {
+  #isNamed(record: number, view: DataView, start: number, end: number): boolean {
     const length = end - start;
     if ((this.#words[record + RECORD.NAME_WORD]! & LENGTH_MASK) !== length) return false;
-    const name = (record + RECORD.TEXT_WORD) << 2;
-    const own = this.#bytes;
-    for (let i = 0; i < length; i++) if (own[name + i] !== bytes[start + i]) return false;
-    return true;
+    return equalBytes(view, start, end, this.#view, (record + RECORD.TEXT_WORD) << 2);
   }
 
   #copyHa1(record: number, algorithm: Algorithm, target: Uint8Array): Ha1Answer {
@@ -280,38 +281,40 @@ export class CredentialTable implements Ha1Source {
   #match(
     patterns: readonly PatternCredentials[],
     hashed: number,
-    bytes: Uint8Array,
+    { bytes, view }: Text,
     start: number,
     end: number,
     algorithm: Algorithm,
     target: Uint8Array,
   ): Ha1Answer {
     const realm = patterns[0]!.realm;
-    if (this.#cache.copy(hashed, realm, bytes, start, end, algorithm, target)) return HA1.FOUND;
+    if (this.#cache.copy(hashed, realm, view, start, end, algorithm, target)) return HA1.FOUND;
     const name = Buffer.from(bytes.slice(start, end)).toString('utf8');
     for (const { pattern, realmName, password, algorithms } of patterns) {
       if ((algorithms & (1 << algorithm)) === 0 || !pattern.test(name)) continue;
       target.set(ha1Of(algorithm, name, realmName, password));
-      this.#cache.keep(hashed, realm, bytes, start, end, algorithm, target);
+      this.#cache.keep(hashed, realm, view, start, end, algorithm, target);
       return HA1.FOUND;
     }
     return HA1.ABSENT;
   }
 }
 
-/** A place for each hash; a newcomer takes it. */
+/** A place for each hash; a newcomer takes it. All of a place lies together, so that a look at one that others have used since costs
+ *  one cache line, or two next to each other for a long name.
+ *
+ *  ```
+ *  word 0 hash | 1 realm | 2 algorithm | 3 length of the name, 0: the place is empty | 4 the HA1, 32 bytes | 12 the name, 64 bytes
+ *  ``` */
 class PatternCache {
-  /** Hash, realm, algorithm, length of the name (0: the place is empty) for each place. */
-  readonly #keys: Int32Array;
-  readonly #names: Uint8Array;
-  readonly #ha1s: Uint8Array;
+  readonly #words: Int32Array;
+  readonly #view: DataView;
   readonly #mask: number;
 
   /** `places`: a power of two. */
   constructor(places: number) {
-    this.#keys = new Int32Array(places * 4);
-    this.#names = new Uint8Array(places * CACHE_NAME_BYTES);
-    this.#ha1s = new Uint8Array(places * MAX_DIGEST_BYTES);
+    this.#words = new Int32Array(places << PLACE_SHIFT);
+    this.#view = new DataView(this.#words.buffer);
     this.#mask = places - 1;
   }
 
@@ -319,21 +322,19 @@ class PatternCache {
   copy(
     hashed: number,
     realm: number,
-    bytes: Uint8Array,
+    text: DataView,
     start: number,
     end: number,
     algorithm: Algorithm,
     target: Uint8Array,
   ): boolean {
-    const place = (hashed + algorithm) & this.#mask;
-    const key = place * 4;
-    const keys = this.#keys;
+    const words = this.#words;
+    const at = ((hashed + algorithm) & this.#mask) << PLACE_SHIFT;
     const isIt =
-      keys[key] === hashed && keys[key + 1] === realm && keys[key + 2] === algorithm && keys[key + 3] === end - start;
-    if (!isIt) return false;
-    const name = place * CACHE_NAME_BYTES;
-    for (let i = start; i < end; i++) if (this.#names[name + i - start] !== bytes[i]) return false;
-    for (let i = 0; i < DIGEST_BYTES[algorithm]; i++) target[i] = this.#ha1s[place * MAX_DIGEST_BYTES + i]!;
+      words[at] === hashed && words[at + 1] === realm && words[at + 2] === algorithm && words[at + 3] === end - start;
+    if (!isIt || !equalBytes(text, start, end, this.#view, (at + PLACE_NAME) << 2)) return false;
+    const ha1 = (at + PLACE_HA1) << 2;
+    for (let i = 0; i < DIGEST_BYTES[algorithm]; i++) target[i] = this.#view.getUint8(ha1 + i);
     return end > start;
   }
 
@@ -341,17 +342,17 @@ class PatternCache {
   keep(
     hashed: number,
     realm: number,
-    bytes: Uint8Array,
+    text: DataView,
     start: number,
     end: number,
     algorithm: Algorithm,
     ha1: Uint8Array,
   ): void {
     if (end - start > CACHE_NAME_BYTES) return;
-    const place = (hashed + algorithm) & this.#mask;
-    this.#keys.set([hashed, realm, algorithm, end - start], place * 4);
-    for (let i = start; i < end; i++) this.#names[place * CACHE_NAME_BYTES + i - start] = bytes[i]!;
-    for (let i = 0; i < DIGEST_BYTES[algorithm]; i++) this.#ha1s[place * MAX_DIGEST_BYTES + i] = ha1[i]!;
+    const at = ((hashed + algorithm) & this.#mask) << PLACE_SHIFT;
+    this.#words.set([hashed, realm, algorithm, end - start], at);
+    for (let i = 0; i < DIGEST_BYTES[algorithm]; i++) this.#view.setUint8(((at + PLACE_HA1) << 2) + i, ha1[i]!);
+    copyBytes(text, start, end, this.#view, (at + PLACE_NAME) << 2);
   }
 }
 

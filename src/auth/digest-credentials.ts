@@ -16,7 +16,12 @@ type Bytes = Uint8Array<SharedArrayBuffer>;
 /** Bytes and the words over them; the arena is one. */
 export interface Text {
   readonly bytes: Bytes;
+  readonly view: DataView;
   readonly words: Int32Array<SharedArrayBuffer>;
+}
+
+export function textOver(buffer: SharedArrayBuffer): Text {
+  return { bytes: new Uint8Array(buffer), view: new DataView(buffer), words: new Int32Array(buffer) };
 }
 
 /** What is wrong with a header field. NONE is 0, the others negative. */

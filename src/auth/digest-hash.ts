@@ -5,6 +5,7 @@
 
 import { hash } from 'node:crypto';
 import { assert } from '../base/assert.ts';
+import { copyBytes, viewOf } from '../base/spans.ts';
 import { MAX_DATAGRAM_BYTES } from '../memory/layout.ts';
 import { ALGORITHM, type Algorithm, NODE_HASHES } from './algorithms.ts';
 import { MD5_PADDING_BYTES, md5 } from './md5.ts';
@@ -20,13 +21,15 @@ for (let value = 0; value < 16; value++) HEX_DIGITS[value] = value.toString(16).
 /** `begin`, any number of `add…`, `finish`; then it can begin again. A text of more than CAPACITY_BYTES is an assertion. */
 export class DigestHash {
   readonly #bytes: Uint8Array<ArrayBuffer>;
+  readonly #view: DataView;
   readonly #words: Int32Array<ArrayBuffer>;
-  readonly #views: (Uint8Array<ArrayBuffer> | null)[] = new Array(KEPT_VIEW_BYTES + 1).fill(null);
+  readonly #texts: (Uint8Array<ArrayBuffer> | null)[] = new Array(KEPT_VIEW_BYTES + 1).fill(null);
   #length = 0;
 
   constructor() {
     this.#words = new Int32Array((CAPACITY_BYTES + MD5_PADDING_BYTES + 3) >> 2);
     this.#bytes = new Uint8Array(this.#words.buffer);
+    this.#view = viewOf(this.#bytes);
   }
 
   /** Forgets what was added. */
@@ -35,11 +38,9 @@ export class DigestHash {
   }
 
   /** Adds the bytes [start, end). */
-  add(bytes: Uint8Array, start: number, end: number): void {
-    const target = this.#bytes;
-    let at = this.#length;
-    for (let i = start; i < end; i++) target[at++] = bytes[i]!;
-    this.#length = at;
+  add(text: DataView, start: number, end: number): void {
+    assert(this.#length + end - start <= CAPACITY_BYTES, 'a text to hash is longer than any message');
+    this.#length = copyBytes(text, start, end, this.#view, this.#length);
   }
 
   addByte(byte: number): void {
@@ -55,7 +56,7 @@ export class DigestHash {
   copyTo(target: Uint8Array): number {
     const length = this.#length;
     if (length > target.length) return -1;
-    for (let i = 0; i < length; i++) target[i] = this.#bytes[i]!;
+    target.set(this.#bytes.subarray(0, length));
     return length;
   }
 
@@ -67,15 +68,15 @@ export class DigestHash {
       md5(this.#bytes, this.#words, length, target, at);
       return;
     }
-    const digest = hash(NODE_HASHES[algorithm], this.#view(length), 'latin1');
+    const digest = hash(NODE_HASHES[algorithm], this.#viewOf(length), 'latin1');
     for (let i = 0; i < digest.length; i++) target[at + i] = digest.charCodeAt(i);
   }
 
-  #view(length: number): Uint8Array<ArrayBuffer> {
-    const kept = length <= KEPT_VIEW_BYTES ? this.#views[length]! : null;
+  #viewOf(length: number): Uint8Array<ArrayBuffer> {
+    const kept = length <= KEPT_VIEW_BYTES ? this.#texts[length]! : null;
     if (kept !== null) return kept;
     const view = this.#bytes.subarray(0, length);
-    if (length <= KEPT_VIEW_BYTES) this.#views[length] = view;
+    if (length <= KEPT_VIEW_BYTES) this.#texts[length] = view;
     return view;
   }
 }

@@ -7,6 +7,7 @@
  *  rspauth    the same with an A2 that has no method
  *  ``` */
 
+import { equalBytes, viewOf } from '../base/spans.ts';
 import { ALGORITHM, type Algorithm, DIGEST_BYTES, MAX_DIGEST_BYTES } from './algorithms.ts';
 import { type DigestCredentials, FIELD } from './digest-credentials.ts';
 import { DigestHash } from './digest-hash.ts';
@@ -17,7 +18,7 @@ const KEPT_A2_BYTES = 128;
 
 /** Three spans and what they are of: a message's method (empty for rspauth) and body. */
 export class DigestSubject {
-  bytes: Uint8Array = new Uint8Array(0);
+  text: DataView = new DataView(new ArrayBuffer(0));
   methodStart = 0;
   methodEnd = 0;
   bodyStart = 0;
@@ -30,6 +31,7 @@ export class DigestResponse {
   readonly #a2Digest = new Uint8Array(MAX_DIGEST_BYTES);
   /** The last A2 without a body, whose digest is in `#a2Digest`: the REGISTERs of a domain all have the same. */
   readonly #keptA2 = new Uint8Array(KEPT_A2_BYTES);
+  readonly #keptView = viewOf(this.#keptA2);
   #keptBytes = -1;
   #keptAlgorithm: Algorithm = ALGORITHM.MD5;
 
@@ -64,13 +66,13 @@ export class DigestResponse {
     const hash = this.#hash;
     if (coversBody) {
       hash.begin();
-      hash.add(subject.bytes, subject.bodyStart, subject.bodyEnd);
+      hash.add(subject.text, subject.bodyStart, subject.bodyEnd);
       hash.finish(algorithm, this.#bodyDigest, 0);
     } else if (this.#isKept(credentials, algorithm, subject)) {
       return;
     }
     hash.begin();
-    hash.add(subject.bytes, subject.methodStart, subject.methodEnd);
+    hash.add(subject.text, subject.methodStart, subject.methodEnd);
     this.#addField(credentials, FIELD.URI);
     if (coversBody) {
       hash.addByte(COLON);
@@ -83,21 +85,22 @@ export class DigestResponse {
 
   /** True if the A2 is the one whose digest was made last. */
   #isKept(credentials: DigestCredentials, algorithm: Algorithm, subject: DigestSubject): boolean {
-    const { bytes, methodStart, methodEnd } = subject;
-    const uri = credentials.text.bytes;
+    const { text, methodStart, methodEnd } = subject;
+    const uri = credentials.text.view;
     const uriStart = credentials.start(FIELD.URI);
     const uriBytes = credentials.lengthOf(FIELD.URI);
     const methodBytes = methodEnd - methodStart;
     const kept = this.#keptA2;
     if (this.#keptBytes !== methodBytes + 1 + uriBytes || this.#keptAlgorithm !== algorithm) return false;
-    for (let i = 0; i < methodBytes; i++) if (kept[i] !== bytes[methodStart + i]) return false;
-    if (kept[methodBytes] !== COLON) return false;
-    for (let i = 0, at = methodBytes + 1; i < uriBytes; i++) if (kept[at + i] !== uri[uriStart + i]) return false;
-    return true;
+    return (
+      kept[methodBytes] === COLON &&
+      equalBytes(text, methodStart, methodEnd, this.#keptView, 0) &&
+      equalBytes(uri, uriStart, uriStart + uriBytes, this.#keptView, methodBytes + 1)
+    );
   }
 
   #addField(credentials: DigestCredentials, field: number): void {
     this.#hash.addByte(COLON);
-    this.#hash.add(credentials.text.bytes, credentials.start(field), credentials.end(field));
+    this.#hash.add(credentials.text.view, credentials.start(field), credentials.end(field));
   }
 }

@@ -7,8 +7,9 @@
  *  use up a nonce count. */
 
 import { createHash } from 'node:crypto';
-import { ascii } from '../base/ascii.ts';
+import { ascii, type Literal } from '../base/ascii.ts';
 import { HEX, NOT_HEX } from '../base/char-class.ts';
+import { equalBytes } from '../base/spans.ts';
 import { isWord } from '../sip/lexis.ts';
 import type { MessageIndex } from '../sip/message-index.ts';
 import { equalUris } from '../sip/uri-equality.ts';
@@ -20,7 +21,7 @@ import {
   MAX_DIGEST_BYTES,
   UNKNOWN_ALGORITHM,
 } from './algorithms.ts';
-import { CREDENTIALS_ERROR, DigestCredentials, FIELD, type Text } from './digest-credentials.ts';
+import { CREDENTIALS_ERROR, DigestCredentials, FIELD, type Text, textOver } from './digest-credentials.ts';
 import { DigestResponse, DigestSubject } from './digest-response.ts';
 import { HA1, type Ha1Source } from './ha1-source.ts';
 import { USE } from './nonce-counts.ts';
@@ -106,7 +107,7 @@ export class DigestVerifier {
   constructor(text: Text, nonces: Nonces, source: Ha1Source, secret: Uint8Array) {
     const buffer = new SharedArrayBuffer(SCRATCH_BYTES);
     this.#text = text;
-    this.#scratch = { bytes: new Uint8Array(buffer), words: new Int32Array(buffer) };
+    this.#scratch = textOver(buffer);
     this.#nonces = nonces;
     this.#source = source;
     this.#nobody = createHash('sha256').update('nobody').update(secret).digest();
@@ -155,10 +156,10 @@ export class DigestVerifier {
   }
 
   /** Writes the digest that proves to the client that we know the HA1 too (rspauth, RFC 7616 3.5). Only after OK, before the next
-   *  request. The body of the response, for auth-int: [bodyStart, bodyEnd) of `bytes`. */
-  writeRspauth(bytes: Uint8Array, bodyStart: number, bodyEnd: number, target: Uint8Array): void {
+   *  request. The body of the response, for auth-int: [bodyStart, bodyEnd) of `text`. */
+  writeRspauth(text: DataView, bodyStart: number, bodyEnd: number, target: Uint8Array): void {
     const subject = this.#subject;
-    subject.bytes = bytes;
+    subject.text = text;
     subject.methodStart = subject.methodEnd = 0;
     subject.bodyStart = bodyStart;
     subject.bodyEnd = bodyEnd;
@@ -192,13 +193,13 @@ export class DigestVerifier {
     const error = credentials.read(this.#text, index.valueStart(at), index.valueEnd(at));
     if (error !== CREDENTIALS_ERROR.NONE) {
       // With username* they are for somebody who asked for it; what names another realm is nothing we have to read.
-      const isOthers = credentials.has(FIELD.REALM) && !isSame(credentials, FIELD.REALM, realm.name);
+      const isOthers = credentials.has(FIELD.REALM) && !isSame(credentials, FIELD.REALM, realm.nameText);
       if (error === CREDENTIALS_ERROR.MALFORMED && !isOthers) this.#isMalformed = true;
       return false;
     }
     if (!credentials.isPlain) credentials.unquote(this.#scratch);
     if (!credentials.has(FIELD.REALM)) this.#isMalformed = true;
-    return credentials.has(FIELD.REALM) && isSame(credentials, FIELD.REALM, realm.name);
+    return credentials.has(FIELD.REALM) && isSame(credentials, FIELD.REALM, realm.nameText);
   }
 
   #checkNonce(realm: Realm, nowMs: number): NonceState {
@@ -262,7 +263,7 @@ export class DigestVerifier {
    *  Departs from RFC 8760 2.2: digits may be capitals, as some phones send them; they stand for the same digest. */
   #isRight(index: MessageIndex): boolean {
     const subject = this.#subject;
-    subject.bytes = this.#text.bytes;
+    subject.text = this.#text.view;
     subject.methodStart = index.methodStart;
     subject.methodEnd = index.methodEnd;
     subject.bodyStart = index.bodyStart;
@@ -308,12 +309,9 @@ export class DigestVerifier {
   }
 }
 
-function isSame(credentials: DigestCredentials, field: number, value: Uint8Array): boolean {
+function isSame(credentials: DigestCredentials, field: number, value: Literal): boolean {
   if (credentials.lengthOf(field) !== value.length) return false;
-  const { bytes } = credentials.text;
-  const start = credentials.start(field);
-  for (let i = 0; i < value.length; i++) if (bytes[start + i] !== value[i]) return false;
-  return true;
+  return equalBytes(value.view, 0, value.length, credentials.text.view, credentials.start(field));
 }
 
 function qopOf(credentials: DigestCredentials): Qop {

@@ -4,6 +4,7 @@
  *  A record is never changed once it is in the table, so what a view shows is whole and stays as it is until the next
  *  quiescent point of this thread. */
 
+import { copyBytes, viewOf } from '../base/spans.ts';
 import { SLOT } from '../memory/layout.ts';
 import { isReliable, TRANSPORT } from '../sip/transport.ts';
 import { BINDING, LINE_SHIFT, MAX_RECORD_WORDS, MAX_TEXT_BYTES, NO_RECORD, RECORD } from './table-layout.ts';
@@ -61,6 +62,8 @@ export function areBindings(words: Words, from: number, end: number, count: numb
 export class BindingView {
   /** The table's bytes. */
   readonly bytes: Bytes;
+  /** The same. */
+  readonly text: DataView;
   readonly #words: Words;
   #record = NO_RECORD;
   #left = 0;
@@ -69,6 +72,7 @@ export class BindingView {
 
   constructor(table: TextSource) {
     this.bytes = table.bytes;
+    this.text = viewOf(table.bytes);
     this.#words = table.words;
   }
 
@@ -230,11 +234,8 @@ export class BindingView {
   }
 
   /** Copies the span [start, end) of `bytes` to `target` from `to` on. Returns where it ends there. */
-  copyText(start: number, end: number, target: Bytes, to: number): number {
-    const bytes = this.bytes;
-    let at = to;
-    for (let i = start; i < end; i++) target[at++] = bytes[i]!;
-    return at;
+  copyText(start: number, end: number, target: DataView, to: number): number {
+    return copyBytes(this.text, start, end, target, to);
   }
 
   /** For RecordDraft: the first word of this binding, and how many there are. */
@@ -325,9 +326,9 @@ export class NewBinding {
 export class RecordDraft {
   readonly #table: Words;
   readonly #kept: Words;
-  readonly #source: Bytes;
+  readonly #source: DataView;
   readonly #words: Words;
-  readonly #bytes: Bytes;
+  readonly #text: DataView;
   #aorBytes = 0;
   #length = 0;
   #earliestMs = 0;
@@ -339,9 +340,9 @@ export class RecordDraft {
   constructor(table: TextSource, source: TextSource, kept: TextSource = table) {
     this.#table = table.words;
     this.#kept = kept.words;
-    this.#source = source.bytes;
+    this.#source = viewOf(source.bytes);
     this.#words = new Int32Array(new SharedArrayBuffer(MAX_RECORD_WORDS * 4));
-    this.#bytes = new Uint8Array(this.#words.buffer);
+    this.#text = new DataView(this.#words.buffer);
   }
 
   /** Begins a record without bindings. `aor` is padded with zeros. */
@@ -461,10 +462,6 @@ export class RecordDraft {
   }
 
   #putText(start: number, end: number, to: number): number {
-    const source = this.#source;
-    const bytes = this.#bytes;
-    let at = to;
-    for (let i = start; i < end; i++) bytes[at++] = source[i]!;
-    return at;
+    return copyBytes(this.#source, start, end, this.#text, to);
   }
 }

@@ -6,6 +6,7 @@ import { type ArenaMap, type ArenaShape, HEADER, LAYOUT_MAGIC, LAYOUT_VERSION, m
 export interface Arena {
   readonly buffer: SharedArrayBuffer;
   readonly bytes: Uint8Array<SharedArrayBuffer>;
+  readonly view: DataView<SharedArrayBuffer>;
   readonly words: Int32Array<SharedArrayBuffer>;
   readonly doubles: Float64Array<SharedArrayBuffer>;
   readonly map: ArenaMap;
@@ -56,6 +57,7 @@ function viewArena(buffer: SharedArrayBuffer, map: ArenaMap): Arena {
   return {
     buffer,
     bytes: new Uint8Array(buffer),
+    view: new DataView(buffer),
     words: new Int32Array(buffer),
     doubles: new Float64Array(buffer),
     map,

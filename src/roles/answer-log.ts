@@ -84,7 +84,7 @@ export class AnswerLog {
       count,
     };
     // Without "SIP/2.0 " and the end of the line.
-    const answer = textOf(rejection.statusLine, 8, rejection.statusLine.length - 2);
+    const answer = textOf(rejection.statusLine.bytes, 8, rejection.statusLine.length - 2);
     this.#port.write(isOurs ? 'warn' : 'debug', line, `answered ${answer}`, rejection.counter);
   }
 

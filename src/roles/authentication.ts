@@ -9,11 +9,11 @@
 
 import { CHALLENGE, Challenges, writeAuthenticationInfo } from '../auth/challenges.ts';
 import { DigestVerifier, VERDICT } from '../auth/digest.ts';
-import { CREDENTIALS_ERROR, DigestCredentials, FIELD, type Text } from '../auth/digest-credentials.ts';
+import { CREDENTIALS_ERROR, DigestCredentials, FIELD, type Text, textOver } from '../auth/digest-credentials.ts';
 import type { Ha1Source } from '../auth/ha1-source.ts';
 import { Nonces } from '../auth/nonces.ts';
 import type { Realm } from '../auth/realm.ts';
-import { ascii } from '../base/ascii.ts';
+import { literal } from '../base/ascii.ts';
 import { hashBytes } from '../base/hash.ts';
 import type { Config } from '../config/schema.ts';
 import type { Arena } from '../memory/arena.ts';
@@ -62,13 +62,15 @@ export interface AuthenticationParts {
   readonly config: Config;
 }
 
-const UNAUTHORIZED = ascii('SIP/2.0 401 Unauthorized\r\n');
-const PROXY_AUTHENTICATION_REQUIRED = ascii('SIP/2.0 407 Proxy Authentication Required\r\n');
+const UNAUTHORIZED = literal('SIP/2.0 401 Unauthorized\r\n');
+const PROXY_AUTHENTICATION_REQUIRED = literal('SIP/2.0 407 Proxy Authentication Required\r\n');
 const NEVER_ASKED = (1 << METHOD.ACK) | (1 << METHOD.CANCEL);
 /** In place of a domain. */
 const UNREADABLE = -3;
 const AT = 0x40;
 const COLON = 0x3a;
+/** Odd, with bits everywhere. */
+const GOLDEN_RATIO = 0x9e37_79b1 | 0;
 /** Room for one header field, its quoted pairs undone. */
 const SCRATCH_BYTES = 65_536 + 64;
 
@@ -103,7 +105,7 @@ export class Authentication {
     this.#seed = new DataView(ports.secret.buffer, ports.secret.byteOffset).getInt32(0);
     this.#exempt = new TrustedSources(arena.words, config.auth.exempt, sockets);
     const scratch = new SharedArrayBuffer(SCRATCH_BYTES);
-    this.#scratch = { bytes: new Uint8Array(scratch), words: new Int32Array(scratch) };
+    this.#scratch = textOver(scratch);
     this.#other = new DigestCredentials(arena);
   }
 
@@ -191,7 +193,7 @@ export class Authentication {
     responder.begin(request, isRegister ? UNAUTHORIZED : PROXY_AUTHENTICATION_REQUIRED);
     const from = outbound.cursor;
     const kind = isRegister ? CHALLENGE.WWW : CHALLENGE.PROXY;
-    outbound.putWritten(this.#challenges[this.#domain]!.write(arena.bytes, from, kind, this.#isStale, this.#nowMs));
+    outbound.putWritten(this.#challenges[this.#domain]!.write(arena, from, kind, this.#isStale, this.#nowMs));
     outbound.keep(from, outbound.cursor);
     responder.end(request);
   }
@@ -203,11 +205,10 @@ export class Authentication {
     const isEnding = this.#nonces.isEnding(this.#verifier.nonceCount, this.#nowMs);
     if (!isEnding && !this.#parts.config.auth.mutual) return;
     const { arena, outbound, realms } = this.#parts;
-    const { bytes } = arena;
     const realm = realms[this.#domain]!;
     const from = outbound.cursor;
     outbound.putWritten(
-      writeAuthenticationInfo(bytes, from, this.#verifier, realm, this.#nonces, bytes, from, from, this.#nowMs),
+      writeAuthenticationInfo(arena, from, this.#verifier, realm, this.#nonces, arena.view, from, from, this.#nowMs),
     );
   }
 
@@ -224,18 +225,13 @@ export class Authentication {
   }
 
   #verify(request: ReceivedRequest, domain: number, header: number, matchesUri: boolean): number {
-    const { arena, realms, wallMs, counters } = this.#parts;
+    const { realms, wallMs, counters } = this.#parts;
     const nowMs = wallMs();
     this.#domain = domain;
     this.#nowMs = nowMs;
     this.#isStale = false;
     const { index } = request;
-    // A retransmission is the same to the last byte, and comes from the same place. That is a mark, and no proof: whoever
-    // has seen credentials might make another request that has it. So a repeated REGISTER changes nothing, and other requests
-    // that come again are absorbed by their transactions before they come here.
-    const source = request.slotWord + SLOT.PORT_WORD;
-    const place = hashBytes(arena.words, source << 2, (source + 5) << 2, this.#seed);
-    const transaction = hashBytes(arena.words, index.start, index.end, place);
+    const transaction = this.#markOf(request);
     switch (this.#verifier.verify(index, header, realms[domain]!, transaction, nowMs, matchesUri)) {
       case VERDICT.OK:
         counters.count(COUNTER.authenticated_total);
@@ -256,6 +252,18 @@ export class Authentication {
       default:
         return this.#refuse(REJECT.malformedCredentials);
     }
+  }
+
+  /** What a retransmission has in common with its request and with nothing else: it comes from the same place, and is of the same
+   *  transaction (17.2.3); where requests are passed on without transactions, it is the same to the last byte. That is a mark, and no
+   *  proof: whoever has seen credentials might make another request that has it. So a repeated REGISTER changes nothing, and other
+   *  requests that come again are absorbed by their transactions before they come here. */
+  #markOf({ index, slotWord, transaction }: ReceivedRequest): number {
+    const { words } = this.#parts.arena;
+    const source = slotWord + SLOT.PORT_WORD;
+    const place = hashBytes(words, source << 2, (source + 5) << 2, this.#seed);
+    if (index.method !== METHOD.REGISTER) return hashBytes(words, index.start, index.end, place);
+    return Math.imul(place ^ transaction.high, GOLDEN_RATIO) ^ transaction.low;
   }
 
   #refuse(rejection: Rejection): number {

@@ -4,7 +4,7 @@
  *  request within one, where users are asked at all; allocates nothing. */
 
 import { SIPHASH_KEY_WORDS, SIPHASH_WORDS, siphash } from '../auth/siphash.ts';
-import { ascii } from '../base/ascii.ts';
+import { ascii, Literal } from '../base/ascii.ts';
 import { isHex, readHex } from '../sip/branch.ts';
 import { HEADER_ID } from '../sip/header-table.ts';
 import { isWord } from '../sip/lexis.ts';
@@ -15,6 +15,7 @@ import type { UriView } from '../sip/uri.ts';
 type Bytes = Uint8Array<SharedArrayBuffer>;
 
 const PARAM = ascii(';dlg=');
+const PARAM_TEXT = new Literal(PARAM);
 const WORD_DIGITS = 8;
 const TOKEN_WORDS = 2;
 const TOKEN_DIGITS = TOKEN_WORDS * WORD_DIGITS;
@@ -39,7 +40,7 @@ export class DialogTokens {
   /** Writes the parameter for requests of this Call-ID. */
   put(outbound: Outbound, index: MessageIndex): void {
     this.#sign(index);
-    outbound.put(PARAM);
+    outbound.put(PARAM_TEXT);
     for (let i = 0; i < TOKEN_WORDS; i++) outbound.putHex(this.#signature[i]!);
   }
 

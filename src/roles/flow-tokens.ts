@@ -12,7 +12,8 @@
  *  HMAC-SHA1-80: it is a keyed hash as well, and takes a tenth of the time. */
 
 import { SIPHASH_WORDS, siphash } from '../auth/siphash.ts';
-import { ascii } from '../base/ascii.ts';
+import { literal } from '../base/ascii.ts';
+import { equalBytes, viewOf } from '../base/spans.ts';
 import { SLOT } from '../memory/layout.ts';
 import { isHex, readHex } from '../sip/branch.ts';
 import { type Outbound, ROUTE_WORDS } from '../sip/outbound.ts';
@@ -25,7 +26,7 @@ type Words = Int32Array<SharedArrayBuffer>;
 /** What a user part is. NONE: no token. FORGED: one that is not ours, or was changed. GONE: ours, but its socket is no more. */
 export const TOKEN = { NONE: 0, VALID: 1, FORGED: -1, GONE: -2 } as const;
 
-const PREFIX = ascii('flow');
+const PREFIX = literal('flow');
 const WORD_DIGITS = 8;
 const SIGNATURE_WORDS = 3;
 const MAX_WORDS = 10;
@@ -42,6 +43,7 @@ const CONNECTION = SLOT.CONNECTION_WORD - SLOT.SOCKET_WORD;
 
 export class FlowTokens {
   readonly #bytes: Bytes;
+  readonly #view: DataView;
   readonly #words: Words;
   readonly #sockets: readonly BoundSocket[];
   readonly #key: Int32Array;
@@ -53,6 +55,7 @@ export class FlowTokens {
   /** `key`: SIPHASH_KEY_WORDS that are the same on all shards. */
   constructor(bytes: Bytes, words: Words, sockets: readonly BoundSocket[], key: Int32Array) {
     this.#bytes = bytes;
+    this.#view = viewOf(bytes);
     this.#words = words;
     this.#sockets = sockets;
     this.#key = key;
@@ -83,8 +86,7 @@ export class FlowTokens {
     const bytes = this.#bytes;
     const content = this.#content;
     const digits = start + PREFIX.length;
-    if (digits > end) return TOKEN.NONE;
-    for (let i = 0; i < PREFIX.length; i++) if (bytes[start + i] !== PREFIX[i]) return TOKEN.NONE;
+    if (digits > end || !equalBytes(PREFIX.view, 0, PREFIX.length, this.#view, start)) return TOKEN.NONE;
     const count = (end - digits) / WORD_DIGITS - SIGNATURE_WORDS;
     const addressWords = count === 4 ? 1 : 4;
     if ((count !== 4 && count !== MAX_WORDS) || !isHex(bytes, digits, end)) return TOKEN.FORGED;

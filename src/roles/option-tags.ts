@@ -1,7 +1,7 @@
 /** Option-tags that a request requires of who answers it (RFC 3261 8.2.2.3, 20.32). Runs on the shard. Cold but for the look whether
  *  there is a Require at all. */
 
-import { ascii } from '../base/ascii.ts';
+import { ascii, Literal } from '../base/ascii.ts';
 import { HEADER_ID } from '../sip/header-table.ts';
 import { isWord } from '../sip/lexis.ts';
 import type { MessageIndex } from '../sip/message-index.ts';
@@ -16,7 +16,7 @@ const CRLF = ascii('\r\n');
 const token = new TokenView();
 
 /** The Unsupported line (20.40) for what is required and not among the `known`; null if that is nothing. */
-export function unsupportedOf(bytes: Bytes, index: MessageIndex, known: readonly Uint8Array[]): Uint8Array | null {
+export function unsupportedOf(bytes: Bytes, index: MessageIndex, known: readonly Uint8Array[]): Literal | null {
   const first = index.find(bytes, HEADER_ID.REQUIRE);
   if (first === -1) return null;
   const unsupported: Uint8Array[] = [];
@@ -28,5 +28,7 @@ export function unsupportedOf(bytes: Bytes, index: MessageIndex, known: readonly
       unsupported.push(unsupported.length === 0 ? UNSUPPORTED : COMMA, bytes.slice(start, end));
     }
   }
-  return unsupported.length === 0 ? null : Uint8Array.from([...unsupported, CRLF].flatMap((part) => [...part]));
+  return unsupported.length === 0
+    ? null
+    : new Literal(Uint8Array.from([...unsupported, CRLF].flatMap((part) => [...part])));
 }

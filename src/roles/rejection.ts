@@ -1,20 +1,20 @@
 /** Why a request is answered instead of forwarded: status, reason phrase and the counter it goes to. Constants, so that
  *  saying no allocates nothing. */
 
-import { ascii } from '../base/ascii.ts';
+import { type Literal, literal } from '../base/ascii.ts';
 import { COUNTER } from '../observe/counters.ts';
 
 export interface Rejection {
   readonly status: number;
   /** "SIP/2.0 400 Malformed CSeq Header\r\n" */
-  readonly statusLine: Uint8Array;
+  readonly statusLine: Literal;
   readonly counter: number;
   /** Header lines that say more. */
-  readonly headers: Uint8Array;
+  readonly headers: Literal;
 }
 
 export function rejection(status: number, reason: string, counter: number, headers = ''): Rejection {
-  return { status, statusLine: ascii(`SIP/2.0 ${status} ${reason}\r\n`), counter, headers: ascii(headers) };
+  return { status, statusLine: literal(`SIP/2.0 ${status} ${reason}\r\n`), counter, headers: literal(headers) };
 }
 
 function malformed(what: string, status = 400): Rejection {

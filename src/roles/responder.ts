@@ -2,7 +2,7 @@
  *  request as spans of the request itself. Nothing is kept: a retransmission gets the same response again. Runs on the
  *  shard. Hot for redirect servers and registrars; allocates nothing. */
 
-import { ascii } from '../base/ascii.ts';
+import { ascii, Literal, literal } from '../base/ascii.ts';
 import { TOKEN } from '../base/char-class.ts';
 import type { Arena } from '../memory/arena.ts';
 import { SLOT } from '../memory/layout.ts';
@@ -22,18 +22,19 @@ import type { ReceivedRequest } from './received-request.ts';
 import type { Rejection } from './rejection.ts';
 import type { ViaMarker } from './via-marker.ts';
 
-const CRLF = ascii('\r\n');
-const OK = ascii('SIP/2.0 200 OK\r\n');
+const CRLF = literal('\r\n');
+const OK = literal('SIP/2.0 200 OK\r\n');
 /** Section 11.2: what we accept ourselves. Allow is left out, being ambiguous from a proxy. */
-const CAPABILITIES = ascii('Accept: */*\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: \r\n');
-const RETRY_AFTER = ascii('Retry-After: 5\r\n');
+const CAPABILITIES = literal('Accept: */*\r\nAccept-Encoding: identity\r\nAccept-Language: en\r\nSupported: \r\n');
+const RETRY_AFTER = literal('Retry-After: 5\r\n');
 const UNSUPPORTED = ascii('Unsupported: ');
 const TAG_DIGITS = 16;
-const TRYING = ascii('SIP/2.0 100 Trying\r\n');
+const TRYING = literal('SIP/2.0 100 Trying\r\n');
 const TIMESTAMP = ascii('timestamp');
-const NO_HEADERS = ascii('');
-const TAG = ascii(';tag=');
-const CONTENT_LENGTH_0 = ascii('Content-Length: 0\r\n\r\n');
+const NO_HEADERS = literal('');
+const TAG = literal(';tag=');
+const NO_BODY = 'Content-Length: 0\r\n\r\n';
+const CONTENT_LENGTH_0 = literal(NO_BODY);
 const CR = 0x0d;
 const LF = 0x0a;
 
@@ -44,9 +45,9 @@ export class Responder {
   readonly #marker: ViaMarker;
   readonly #destination: Destination;
   readonly #sockets: readonly BoundSocket[];
-  readonly #server: Uint8Array;
+  readonly #server: Literal;
   /** What ends a response without headers of its own. */
-  readonly #trailer: Uint8Array;
+  readonly #trailer: Literal;
   readonly #to = new NameAddrView();
   /** null: nobody wants to know whom we turn away. */
   readonly answerLog: AnswerLog | null;
@@ -69,12 +70,13 @@ export class Responder {
     this.#marker = marker;
     this.#destination = destination;
     this.#sockets = sockets;
-    this.#server = ascii(server === '' ? '' : `Server: ${server}\r\n`);
-    this.#trailer = Uint8Array.from([...this.#server, ...CONTENT_LENGTH_0]);
+    const line = server === '' ? '' : `Server: ${server}\r\n`;
+    this.#server = literal(line);
+    this.#trailer = literal(`${line}${NO_BODY}`);
   }
 
   /** Answers a request whose top Via could be read. `headers`: whole lines of our own, or an empty array. */
-  respond(request: ReceivedRequest, statusLine: Uint8Array, headers: Uint8Array): void {
+  respond(request: ReceivedRequest, statusLine: Literal, headers: Literal): void {
     this.begin(request, statusLine);
     this.#finish(headers);
     this.address(request);
@@ -82,7 +84,7 @@ export class Responder {
   }
 
   /** Begins an answer whose own headers the caller appends to `outbound`; `end` follows. */
-  begin(request: ReceivedRequest, statusLine: Uint8Array): void {
+  begin(request: ReceivedRequest, statusLine: Literal): void {
     this.#outbound.begin();
     this.#outbound.keepText(statusLine);
     this.#keepVias(request);
@@ -146,7 +148,7 @@ export class Responder {
   }
 
   /** Unsupported with every option-tag of every Require or Proxy-Require (section 20.40): none is known here. Cold. */
-  #unsupported(index: MessageIndex, id: number): Uint8Array {
+  #unsupported(index: MessageIndex, id: number): Literal {
     const { bytes } = this.#arena;
     const values: Uint8Array[] = [];
     for (let header = index.first[id]!; header !== -1; header = index.next(header)) {
@@ -154,7 +156,7 @@ export class Responder {
       if (values.length > 0) values.push(ascii(', '));
       values.push(bytes.slice(index.valueStart(header), index.valueEnd(header)));
     }
-    return Uint8Array.from([UNSUPPORTED, ...values, ascii('\r\n')].flatMap((part) => [...part]));
+    return new Literal(Uint8Array.from([UNSUPPORTED, ...values, ascii('\r\n')].flatMap((part) => [...part])));
   }
 
   /** Says 100 to a request (sections 8.2.6.1, 16.2): without a tag in To, with the Timestamp it came with. */
@@ -176,7 +178,7 @@ export class Responder {
   }
 
   /** Answers a request whose top Via is broken: every Via as it is, to where the datagram came from. */
-  respondToSource(request: ReceivedRequest, statusLine: Uint8Array): void {
+  respondToSource(request: ReceivedRequest, statusLine: Literal): void {
     const { index, slotWord } = request;
     this.#outbound.begin();
     this.#outbound.keepText(statusLine);
@@ -196,7 +198,7 @@ export class Responder {
     this.#keepLine(index, index.first[HEADER_ID.CSEQ]!);
   }
 
-  #finish(headers: Uint8Array): void {
+  #finish(headers: Literal): void {
     const outbound = this.#outbound;
     const from = outbound.cursor;
     outbound.put(headers);

@@ -1,7 +1,7 @@
 /** What a server adds to the topmost Via of a request it received (RFC 3261 18.2.1, RFC 3581 section 4). Runs on the shard.
  *  Hot: once per request, allocates nothing. */
 
-import { ascii } from '../base/ascii.ts';
+import { literal } from '../base/ascii.ts';
 import type { Arena } from '../memory/arena.ts';
 import { SLOT } from '../memory/layout.ts';
 import { HOST_KIND } from '../sip/host.ts';
@@ -10,8 +10,8 @@ import type { MessageEdits } from '../sip/message-edits.ts';
 import type { Outbound } from '../sip/outbound.ts';
 import { RPORT_ABSENT, type ViaView } from '../sip/via.ts';
 
-const RECEIVED = ascii(';received=');
-const RPORT = ascii(';rport=');
+const RECEIVED = literal(';received=');
+const RPORT = literal(';rport=');
 
 /** Writes `;received=` and `;rport=` where section 18.2.1 and RFC 3581 section 4 ask for them, as edits of the top Via. */
 export class ViaMarker {

@@ -2,7 +2,7 @@
  *  questions this thread rests, so that no retired record waits for it. */
 
 import { randomInt } from 'node:crypto';
-import type { Text } from '../auth/digest-credentials.ts';
+import { type Text, textOver } from '../auth/digest-credentials.ts';
 import type { Config } from '../config/schema.ts';
 import { BindingView, NewBinding, type RecordDraft } from '../location/bindings.ts';
 import { createLocationTable, LocationTable, UPDATE, type WriteBindings } from '../location/location-table.ts';
@@ -93,7 +93,7 @@ export class LocationService implements LocationOperations {
       changes.append(aor, 0, aor.length);
     };
     const source = new SharedArrayBuffer(SOURCE_BYTES);
-    const texts = { bytes: new Uint8Array(source), words: new Int32Array(source) };
+    const texts = textOver(source);
     this.#table = new LocationTable(this.buffer, shardCount + 1, texts);
     this.#view = new BindingView(this.#table);
     this.#tableText = Buffer.from(this.buffer);
@@ -295,7 +295,7 @@ export class LocationService implements LocationOperations {
   }
 
   #isContact(view: BindingView, contact: Span): boolean {
-    const end = view.copyText(view.contactStart, view.contactEnd, this.#source, STORED);
+    const end = view.copyText(view.contactStart, view.contactEnd, this.#texts.view, STORED);
     return equalUris(this.#source, contact.start, contact.end, STORED, end);
   }
 

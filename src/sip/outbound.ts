@@ -2,8 +2,9 @@
  *  sendmmsg per flush. Spans point at the datagram as it arrived, or at text of our own in the shard's scratch.
  *  Runs on the shard. Hot: once per message sent, allocates nothing. */
 
-import { ascii } from '../base/ascii.ts';
+import type { Literal } from '../base/ascii.ts';
 import { assert } from '../base/assert.ts';
+import { copyBytes } from '../base/spans.ts';
 import type { Arena } from '../memory/arena.ts';
 import {
   EGRESS,
@@ -34,14 +35,20 @@ const TEXT_RESERVE_BYTES = 3 * STAGE_BYTES;
 export const TRACE_MARK = { NO: 0, YES: 1, FIND: 2 } as const;
 
 const ZERO = 0x30;
-const HEX = ascii('0123456789abcdef');
+const FOUR_ZEROS = 0x30303030;
+const FOUR_SIXES = 0x06060606;
+const FOUR_ONES = 0x01010101;
+/** From behind 9 to `a`. */
+const TO_LETTER = 39;
+/** Longer spans are left to the runtime, which copies faster once it has begun (perf/micro/base/spans.bench.ts). */
+const MAX_COPIED_BYTES = 256;
 
 /** Lines of ours with a Via and its branch, ready to be stamped. */
 export interface ViaTemplate {
   /** Unique among the templates of one shard, at least 1. */
   readonly id: number;
-  readonly bytes: Uint8Array;
-  /** Where in `bytes` the changing part of the branch begins. */
+  readonly text: Literal;
+  /** Where in `text` the changing part of the branch begins. */
   readonly branchAt: number;
   /** Where the eight digits of the connection that the request came by; −1: the Via does not say it. */
   readonly connectionAt: number;
@@ -49,6 +56,7 @@ export interface ViaTemplate {
 
 export class Outbound {
   readonly #bytes: Uint8Array<SharedArrayBuffer>;
+  readonly #view: DataView<SharedArrayBuffer>;
   readonly #words: Int32Array<SharedArrayBuffer>;
   readonly #egressWord: number;
   readonly #viaArea: number;
@@ -81,6 +89,7 @@ export class Outbound {
   /** `flush` sends entries 0 … count − 1 and calls `clear`; it is called when the table or the scratch is full. */
   constructor(arena: Arena, shard: number, flush: () => void) {
     this.#bytes = arena.bytes;
+    this.#view = arena.view;
     this.#words = arena.words;
     this.#egressWord = (arena.map.egress + shard * EGRESS_BYTES) >> 2;
     this.#viaArea = arena.map.scratch + shard * SCRATCH_BYTES;
@@ -125,19 +134,18 @@ export class Outbound {
 
   /** Writes a Via line of ours into the entry's own place: `template` with 26 hexadecimal digits in its branch, `high` `low`
    *  `loop` and the low byte of `origin`, and where it has a place for that, `connection`. Returns where it begins; it is
-   *  `template.bytes.length` long. */
+   *  `template.text.length` long. */
   stampVia(template: ViaTemplate, high: number, low: number, loop: number, origin: number, connection: number): number {
     const area = this.#viaArea + this.count * VIA_BYTES;
     if (this.#viaOwner[this.count] !== template.id) {
-      for (let i = 0; i < template.bytes.length; i++) this.#bytes[area + i] = template.bytes[i]!;
+      template.text.copyTo(this.#view, area);
       this.#viaOwner[this.count] = template.id;
     }
     const at = area + template.branchAt;
     this.#hexWord(at, high);
     this.#hexWord(at + 8, low);
     this.#hexWord(at + 16, loop);
-    this.#bytes[at + 24] = HEX[(origin >>> 4) & 15]!;
-    this.#bytes[at + 25] = HEX[origin & 15]!;
+    this.#view.setInt16(at + 24, fourHexDigits((origin & 0xff) << 8), true);
     if (template.connectionAt !== -1) this.#hexWord(area + template.connectionAt, connection);
     return area;
   }
@@ -148,21 +156,20 @@ export class Outbound {
   }
 
   /** Writes constant text. */
-  put(ascii: Uint8Array): void {
-    const from = this.#cursor;
-    const bytes = this.#bytes;
-    for (let i = 0; i < ascii.length; i++) bytes[from + i] = ascii[i]!;
-    this.#cursor = from + ascii.length;
+  put(text: Literal): void {
+    this.#cursor = text.copyTo(this.#view, this.#cursor);
   }
 
   /** Writes a copy of the arena's bytes [start, end). */
   putCopy(start: number, end: number): void {
-    const bytes = this.#bytes;
-    let at = this.#cursor;
+    this.putFrom(this.#view, start, end);
+  }
+
+  /** Writes a copy of the bytes [start, end) of `text`. */
+  putFrom(text: DataView, start: number, end: number): void {
     // What lies behind is another shard's.
-    assert(at + end - start <= this.#textEnd, 'more text than one message can have');
-    for (let i = start; i < end; i++) bytes[at++] = bytes[i]!;
-    this.#cursor = at;
+    assert(this.#cursor + end - start <= this.#textEnd, 'more text than one message can have');
+    this.#cursor = copyBytes(text, start, end, this.#view, this.#cursor);
   }
 
   /** Writes a non-negative integer in decimal. */
@@ -191,9 +198,9 @@ export class Outbound {
   }
 
   /** Writes and appends constant text. */
-  keepText(ascii: Uint8Array): void {
+  keepText(text: Literal): void {
     const from = this.#cursor;
-    this.put(ascii);
+    this.put(text);
     this.keep(from, this.#cursor);
   }
 
@@ -308,6 +315,7 @@ export class Outbound {
   keepIn(block: number): void {
     const words = this.#words;
     const bytes = this.#bytes;
+    const view = this.#view;
     const header = block >> 2;
     for (let i = 0; i < ROUTE_WORDS; i++) {
       words[header + SLOT.SOCKET_WORD + i] = words[this.#entry + EGRESS.SOCKET_WORD + i]!;
@@ -318,7 +326,8 @@ export class Outbound {
     for (let i = first, span = this.#entry + EGRESS.SPANS_WORD + 2 * first; i < end; i++, span += 2) {
       const start = words[span]!;
       const length = words[span + 1]!;
-      bytes.copyWithin(at, start, start + length);
+      if (length <= MAX_COPIED_BYTES) copyBytes(view, start, start + length, view, at);
+      else bytes.copyWithin(at, start, start + length);
       at += length;
     }
     words[header + SLOT.LENGTH_WORD] = at - block - SLOT_HEADER_BYTES;
@@ -413,7 +422,14 @@ export class Outbound {
   }
 
   #hexWord(at: number, value: number): void {
-    const bytes = this.#bytes;
-    for (let i = 0, shift = 28; i < 8; i++, shift -= 4) bytes[at + i] = HEX[(value >>> shift) & 15]!;
+    this.#view.setInt32(at, fourHexDigits(value >>> 16), true);
+    this.#view.setInt32(at + 4, fourHexDigits(value & 0xffff), true);
   }
+}
+
+/** The digits of the lower 16 bits, small letters, the first in the lowest byte. All four at once: a digit above 9, to which 6
+ *  is added, has a bit more, and gets what leads to the letters. */
+function fourHexDigits(value: number): number {
+  const digits = (value >>> 12) | ((value & 0xf00) >>> 0) | ((value & 0xf0) << 12) | ((value & 0xf) << 24);
+  return digits + FOUR_ZEROS + (((digits + FOUR_SIXES) >>> 4) & FOUR_ONES) * TO_LETTER;
 }

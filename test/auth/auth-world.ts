@@ -12,7 +12,7 @@ import { assert } from '../../src/base/assert.ts';
 import { HEADER_ID } from '../../src/sip/header-table.ts';
 import { MessageIndex } from '../../src/sip/message-index.ts';
 import { MESSAGE_ERROR, parseMessage } from '../../src/sip/parse-message.ts';
-import { bytes, place, words } from '../sip/arena-text.ts';
+import { bytes, place, view, words } from '../sip/arena-text.ts';
 import { type Account, type Attempt, challengesIn, credentialsOf } from './digest-client.ts';
 
 export const NOW_MS = 1_764_000_000_000;
@@ -57,13 +57,13 @@ export class AuthWorld {
     const algorithms = [ALGORITHM.SHA_256, ALGORITHM.MD5];
     this.realm = new Realm({ number: 0, name: 'atlanta.example', algorithms, ...rest });
     const table = new CredentialTable(shareCredentials([{ realm: new TextDecoder().decode(this.realm.name), users }]));
-    this.verifier = new DigestVerifier({ bytes, words }, this.nonces, source ?? table, SECRET);
+    this.verifier = new DigestVerifier({ bytes, view, words }, this.nonces, source ?? table, SECRET);
   }
 
   /** The header lines of a challenge. */
   challenge(challenge: Challenge = CHALLENGE.WWW, isStale = false, nowMs = NOW_MS): string {
     const challenges = new Challenges(this.realm, this.nonces);
-    const end = challenges.write(bytes, TARGET_AT, challenge, isStale, nowMs);
+    const end = challenges.write({ bytes, view, words }, TARGET_AT, challenge, isStale, nowMs);
     assert(end - TARGET_AT <= challenges.maxBytes, 'challenges are longer than they say');
     return Buffer.from(bytes.slice(TARGET_AT, end)).toString();
   }

@@ -2,9 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { ALGORITHM } from '../../src/auth/algorithms.ts';
 import { CHALLENGE, MAX_AUTHENTICATION_INFO_BYTES, writeAuthenticationInfo } from '../../src/auth/challenges.ts';
 import { Realm } from '../../src/auth/realm.ts';
-import { bytes } from '../sip/arena-text.ts';
+import { bytes, view, words } from '../sip/arena-text.ts';
 import { ALICE, AuthWorld, LIFETIME_SEC, NOW_MS } from './auth-world.ts';
 import { type Attempt, challengesIn, paramsOf, responseOf } from './digest-client.ts';
+
+const text = { bytes, view, words };
 
 describe('8760 2.3, 3261 22.2 challenges', () => {
   it('are one line per algorithm, the most preferred first, with one nonce', () => {
@@ -57,7 +59,7 @@ describe('7616 3.5 Authentication-Info', () => {
     const bodyAt = 95_000;
     bytes.set(Buffer.from(body), bodyAt);
     const { realm, nonces, verifier } = world;
-    const end = writeAuthenticationInfo(bytes, AT, verifier, realm, nonces, bytes, bodyAt, bodyAt + body.length, nowMs);
+    const end = writeAuthenticationInfo(text, AT, verifier, realm, nonces, view, bodyAt, bodyAt + body.length, nowMs);
     expect(end - AT).toBeLessThanOrEqual(MAX_AUTHENTICATION_INFO_BYTES);
     return Buffer.from(bytes.slice(AT, end)).toString();
   }

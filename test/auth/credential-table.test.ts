@@ -8,10 +8,10 @@ import {
   shareCredentials,
 } from '../../src/auth/credential-table.ts';
 import { HA1 } from '../../src/auth/ha1-source.ts';
-import { bytes, place, words } from '../sip/arena-text.ts';
+import { bytes, place, view, words } from '../sip/arena-text.ts';
 import { ha1Of } from './digest-client.ts';
 
-const text = { bytes, words };
+const text = { bytes, view, words };
 const MD5_HA1 = '0123456789abcdef0123456789abcdef';
 
 function tableOf(...realms: readonly RealmCredentials[]): CredentialTable {

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { CREDENTIALS_ERROR, DigestCredentials, FIELD } from '../../src/auth/digest-credentials.ts';
-import { bytes, place, words } from '../sip/arena-text.ts';
+import { CREDENTIALS_ERROR, DigestCredentials, FIELD, textOver } from '../../src/auth/digest-credentials.ts';
+import { bytes, place, view, words } from '../sip/arena-text.ts';
 
-const text = { bytes, words };
+const text = { bytes, view, words };
 const credentials = new DigestCredentials(text);
 const scratchBuffer = new SharedArrayBuffer(1 << 17);
-const scratch = { bytes: new Uint8Array(scratchBuffer), words: new Int32Array(scratchBuffer) };
+const scratch = textOver(scratchBuffer);
 
 function read(value: string | Uint8Array): number {
   const { start, end } = place(value);

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ALGORITHM, type Algorithm, DIGEST_BYTES, NODE_HASHES } from '../../src/auth/algorithms.ts';
 import { DigestHash, writeHex } from '../../src/auth/digest-hash.ts';
+import { viewOf } from '../../src/base/spans.ts';
 
 const digestHash = new DigestHash();
 const target = new Uint8Array(40);
@@ -10,7 +11,7 @@ const target = new Uint8Array(40);
 /** Hex of the pieces, hashed by the one DigestHash of all tests. */
 function hexOf(algorithm: Algorithm, ...pieces: readonly Uint8Array[]): string {
   digestHash.begin();
-  for (const piece of pieces) digestHash.add(piece, 0, piece.length);
+  for (const piece of pieces) digestHash.add(viewOf(piece), 0, piece.length);
   target.fill(0xee);
   digestHash.finish(algorithm, target, 4);
   expect([...target.subarray(0, 4), ...target.subarray(4 + DIGEST_BYTES[algorithm])]).not.toContain(0);
@@ -66,13 +67,12 @@ describe('DigestHash', () => {
 
   it('refuses what no message can bring', () => {
     digestHash.begin();
-    digestHash.add(new Uint8Array(80_000), 0, 80_000);
-    expect(() => digestHash.finish(ALGORITHM.MD5, target, 0)).toThrow('longer');
+    expect(() => digestHash.add(new DataView(new ArrayBuffer(80_000)), 0, 80_000)).toThrow('longer');
   });
 
   it('gives back what was added where there is room', () => {
     digestHash.begin();
-    digestHash.add(text('abc'), 1, 3);
+    digestHash.add(viewOf(text('abc')), 1, 3);
     const room = new Uint8Array(2);
     expect(digestHash.copyTo(room)).toBe(2);
     expect(Buffer.from(room).toString()).toBe('bc');

@@ -95,7 +95,7 @@ describe('16.5, fixed contacts', () => {
     { name: 'b.example', users: [{ user: 'support', contacts: ['sip:b@10.0.0.9'] }] },
   );
   const contactsOf = (user: string, domain: number) =>
-    users.contactsOf(find(users, user, domain)).map(({ uri, q }) => [new TextDecoder().decode(uri), q]);
+    users.contactsOf(find(users, user, domain)).map(({ uri, q }) => [new TextDecoder().decode(uri.bytes), q]);
 
   it('come by descending q, in their order where it is the same', () => {
     expect(contactsOf('support', 0)).toEqual([

@@ -4,6 +4,7 @@
 export const START = 37;
 const buffer = new SharedArrayBuffer(1 << 17);
 export const bytes = new Uint8Array(buffer);
+export const view = new DataView(buffer);
 export const words = new Int32Array(buffer);
 
 export interface Span {

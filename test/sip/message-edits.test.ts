@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { Literal } from '../../src/base/ascii.ts';
 import { createArena } from '../../src/memory/arena.ts';
 import { EGRESS, EGRESS_SPANS, SCRATCH_BYTES, SLOT_HEADER_BYTES, slotOffset } from '../../src/memory/layout.ts';
 import { MessageEdits } from '../../src/sip/message-edits.ts';
@@ -22,7 +23,7 @@ function apply(text: string, list: readonly Edit[]): { result: string; spanCount
   outbound.begin();
   for (const edit of list) {
     const from = outbound.cursor;
-    outbound.put(Buffer.from(edit.text, 'latin1'));
+    outbound.put(new Literal(Buffer.from(edit.text, 'latin1')));
     if (edit.text === '') edits.remove(start + edit.start, start + edit.end);
     else if (edit.start === edit.end) edits.insert(start + edit.start, from, outbound.cursor);
     else edits.replace(start + edit.start, start + edit.end, from, outbound.cursor);

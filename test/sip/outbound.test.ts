@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { Literal, literal } from '../../src/base/ascii.ts';
 import { createArena } from '../../src/memory/arena.ts';
 import {
   EGRESS,
@@ -102,7 +103,7 @@ describe('more pieces than an entry has spans', () => {
       const start = jumbo + i * (pieceBytes + 1);
       bytes[start] = 0x30 + (i % 10);
       outbound.keep(start, start + pieceBytes);
-      outbound.keepText(ascii(','));
+      outbound.keepText(literal(','));
     }
     outbound.commit(0);
     return Array.from({ length: count }, (_, i) => `${i % 10}${'a'.repeat(pieceBytes - 1)},`).join('');
@@ -127,7 +128,7 @@ describe('more pieces than an entry has spans', () => {
   it('stay within the scratch behind other messages that filled most of it', () => {
     for (let i = 0; i < 4; i++) {
       outbound.begin();
-      outbound.keepText(new Uint8Array(MAX_DATAGRAM_BYTES).fill(0x78));
+      outbound.keepText(new Literal(new Uint8Array(MAX_DATAGRAM_BYTES).fill(0x78)));
       outbound.commit(0);
     }
     keepPieces(500, 129);
@@ -165,7 +166,7 @@ describe('texts', () => {
   it('of several messages do not overwrite each other until the flush', () => {
     for (const text of ['one', 'two', 'three']) {
       outbound.begin();
-      outbound.keepText(ascii(text));
+      outbound.keepText(literal(text));
       outbound.commit(0);
     }
     expect([0, 1, 2].map(textOf)).toEqual(['one', 'two', 'three']);
@@ -175,7 +176,7 @@ describe('texts', () => {
 describe('the flush', () => {
   function send(text: string): void {
     outbound.begin();
-    outbound.keepText(ascii(text));
+    outbound.keepText(literal(text));
     outbound.commit(0);
   }
 
@@ -199,7 +200,7 @@ describe('the flush', () => {
   it('does not send what was begun and not committed', () => {
     send('one');
     outbound.begin();
-    outbound.keepText(ascii('forgotten'));
+    outbound.keepText(literal('forgotten'));
     send('two');
     expect(outbound.count).toBe(2);
     expect(textOf(1)).toBe('two');
@@ -218,13 +219,13 @@ describe('the flush', () => {
 describe('stampVia', () => {
   const template = (id: number, host: string): ViaTemplate => {
     const head = `Via: SIP/2.0/UDP ${host};branch=z9hG4bKs`;
-    return { id, bytes: ascii(`${head}${'0'.repeat(26)}\r\n`), branchAt: head.length, connectionAt: -1 };
+    return { id, text: literal(`${head}${'0'.repeat(26)}\r\n`), branchAt: head.length, connectionAt: -1 };
   };
 
   function stamp(from: ViaTemplate, high: number): string {
     outbound.begin();
     const at = outbound.stampVia(from, high, 2, 3, 0xab, 0x1c0ffee);
-    outbound.keep(at, at + from.bytes.length);
+    outbound.keep(at, at + from.text.length);
     outbound.commit(0);
     return textOf(outbound.count - 1);
   }
@@ -235,9 +236,9 @@ describe('stampVia', () => {
   });
 
   it('writes the connection where the template has a place for it', () => {
-    const { id, bytes, branchAt } = template(1, 'a:5060');
-    const line = ascii(`${Buffer.from(bytes).toString().trimEnd()};i=00000000\r\n`);
-    const via = stamp({ id: id + 50, bytes: line, branchAt, connectionAt: line.length - 10 }, 1);
+    const { id, text, branchAt } = template(1, 'a:5060');
+    const line = literal(`${Buffer.from(text.bytes).toString().trimEnd()};i=00000000\r\n`);
+    const via = stamp({ id: id + 50, text: line, branchAt, connectionAt: line.length - 10 }, 1);
     expect(via).toBe('Via: SIP/2.0/UDP a:5060;branch=z9hG4bKs000000010000000200000003ab;i=01c0ffee\r\n');
   });
 

@@ -6,7 +6,7 @@ import { CircuitBreaker } from '../../src/runtime/user-directory/circuit-breaker
 import { FAILED_MS, FAILURES, LookedUpUsers, REST_MS } from '../../src/runtime/user-directory/looked-up-users.ts';
 import { TimedCache } from '../../src/runtime/user-directory/timed-cache.ts';
 import type { Ha1s } from '../../src/runtime/user-directory/user-lookup.ts';
-import { bytes, place, words } from '../sip/arena-text.ts';
+import { bytes, place, view, words } from '../sip/arena-text.ts';
 import { ScriptedLookup } from './scripted-lookup.ts';
 
 const SETTINGS = { timeoutMs: 1000, cacheSec: 300, absentSec: 30, maxPending: 4 };
@@ -42,7 +42,7 @@ function world() {
   const look = (user: string | Uint8Array, realm = 0, algorithm: Algorithm = ALGORITHM.MD5): string => {
     const { start, end } = place(user);
     target.fill(0);
-    return names[users.lookup(realm, { bytes, words }, start, end, algorithm, target)]!;
+    return names[users.lookup(realm, { bytes, view, words }, start, end, algorithm, target)]!;
   };
   /** Has one look-up fail after the other, each of another user. */
   const failAll = async (count: number) => {

@@ -10,7 +10,7 @@ import { USER, Users } from '../../src/roles/proxy/users.ts';
 import { UserFiles, UserFilesError } from '../../src/runtime/user-directory/user-files.ts';
 import { UserTable } from '../../src/runtime/user-directory/user-table.ts';
 import { ha1Of } from '../auth/digest-client.ts';
-import { bytes, place, words } from '../sip/arena-text.ts';
+import { bytes, place, view, words } from '../sip/arena-text.ts';
 import { quietLog } from './quiet-log.ts';
 
 let folder: string;
@@ -36,7 +36,7 @@ function configOf(domain: object = {}, others: object[] = []) {
 function ha1In(shared: SharedCredentials, user: string, realm = 0): string {
   const { start, end } = place(user);
   const target = new Uint8Array(32);
-  const answer = new UserTable(shared).lookup(realm, { bytes, words }, start, end, ALGORITHM.MD5, target);
+  const answer = new UserTable(shared).lookup(realm, { bytes, view, words }, start, end, ALGORITHM.MD5, target);
   return answer === HA1.FOUND ? Buffer.from(target.subarray(0, 16)).toString('hex') : '';
 }
 

@@ -14,7 +14,7 @@ import {
 } from '../../../src/auth/challenges.ts';
 import { CredentialTable, shareCredentials } from '../../../src/auth/credential-table.ts';
 import { DigestVerifier, VERDICT } from '../../../src/auth/digest.ts';
-import { DigestCredentials, FIELD } from '../../../src/auth/digest-credentials.ts';
+import { DigestCredentials, FIELD, textOver } from '../../../src/auth/digest-credentials.ts';
 import { createNonceTable } from '../../../src/auth/nonce-counts.ts';
 import { NONCE_CHARS, Nonces } from '../../../src/auth/nonces.ts';
 import { Realm } from '../../../src/auth/realm.ts';
@@ -35,7 +35,7 @@ const REALM = 'example.com';
 const SECRET = new TextEncoder().encode('the secret of a benchmark');
 
 const buffer = new SharedArrayBuffer(REQUESTS * RUNS * STRIDE_BYTES + 65_536);
-const arena = { bytes: new Uint8Array(buffer), words: new Int32Array(buffer) };
+const arena = textOver(buffer);
 const written = REQUESTS * RUNS * STRIDE_BYTES;
 const nonces = new Nonces(createNonceTable(), SECRET, 3600);
 const algorithms = [ALGORITHM.SHA_256, ALGORITHM.SHA_512_256, ALGORITHM.MD5];
@@ -124,8 +124,8 @@ placeRequests(ALGORITHM.MD5);
 expectVerdict(VERDICT.OK, ALGORITHM.MD5, 'right', indexNs);
 
 const info = (request: number) => {
-  const { bytes } = arena;
-  checksum += writeAuthenticationInfo(bytes, written, verifier, realm, nonces, bytes, request, request, NOW_MS) & 15;
+  checksum +=
+    writeAuthenticationInfo(arena, written, verifier, realm, nonces, arena.view, request, request, NOW_MS) & 15;
 };
 time('Authentication-Info, MD5', info, indexNs);
 
@@ -159,7 +159,7 @@ expectVerdict(VERDICT.WRONG, ALGORITHM.MD5, 'unknown', indexNs);
 const challenges = new Challenges(realm, nonces);
 if (challenges.maxBytes > 65_536 - MAX_AUTHENTICATION_INFO_BYTES) throw new Error('no room for challenges');
 const challenge = () => {
-  checksum += challenges.write(arena.bytes, written, CHALLENGE.WWW, false, NOW_MS) & 15;
+  checksum += challenges.write(arena, written, CHALLENGE.WWW, false, NOW_MS) & 15;
 };
 time('challenge, three algorithms', challenge, indexNs);
 console.log(`checksum ${checksum}`);

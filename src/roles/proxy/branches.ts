@@ -2,7 +2,7 @@
  *  A branch keeps no message of its own: what it sent is made again from the request that its server transaction keeps, for
  *  a retransmission, and from that the ACK and the CANCEL. Runs on the shard. Hot: beginning one; all else is rare. */
 
-import { ascii } from '../../base/ascii.ts';
+import { type Literal, literal } from '../../base/ascii.ts';
 import { assert } from '../../base/assert.ts';
 import type { Arena } from '../../memory/arena.ts';
 import { type KeptMessages, NO_BLOCK } from '../../memory/kept-messages.ts';
@@ -51,14 +51,14 @@ export const BRANCH = {
 /** Bit of an egress tag that tells a client transaction from a slot. */
 export const CLIENT_TAG = 0x4000_0000;
 
-const ACK_METHOD = ascii('ACK ');
-const CANCEL_METHOD = ascii('CANCEL ');
-const VERSION_CRLF = ascii(' SIP/2.0\r\n');
-const CSEQ = ascii('CSeq: ');
-const ACK_END = ascii(' ACK\r\nContent-Length: 0\r\n\r\n');
-const CANCEL_END = ascii(' CANCEL\r\n');
-const CONTENT_LENGTH_0 = ascii('Content-Length: 0\r\n\r\n');
-const MAX_FORWARDS_70 = ascii('Max-Forwards: 70\r\n');
+const ACK_METHOD = literal('ACK ');
+const CANCEL_METHOD = literal('CANCEL ');
+const VERSION_CRLF = literal(' SIP/2.0\r\n');
+const CSEQ = literal('CSeq: ');
+const ACK_END = literal(' ACK\r\nContent-Length: 0\r\n\r\n');
+const CANCEL_END = literal(' CANCEL\r\n');
+const CONTENT_LENGTH_0 = literal('Content-Length: 0\r\n\r\n');
+const MAX_FORWARDS_70 = literal('Max-Forwards: 70\r\n');
 const SPACE = 0x20;
 
 export interface BranchesParts {
@@ -370,7 +370,7 @@ export class Branches {
     kept.release(sent);
   }
 
-  #startLine(index: MessageIndex, method: Uint8Array): void {
+  #startLine(index: MessageIndex, method: Literal): void {
     const { outbound } = this.#parts;
     outbound.keepText(method);
     outbound.keep(index.uriStart, index.uriEnd);
@@ -393,7 +393,7 @@ export class Branches {
     outbound.keep(index.lineStart(callId), index.lineEnd(callId));
   }
 
-  #cseq(index: MessageIndex, end: Uint8Array): void {
+  #cseq(index: MessageIndex, end: Literal): void {
     const { arena, outbound } = this.#parts;
     const cseq = index.first[HEADER_ID.CSEQ]!;
     const start = index.valueStart(cseq);

@@ -1,7 +1,7 @@
 /** Path and Record-Route URIs that name the flow to a client (RFC 5626 5.1, 5.3): an edge proxy's way back to who cannot be reached
  *  by his contact. Runs on the shard. Hot only in `sidesOf` of a client that is where its Via says; allocates nothing. */
 
-import { ascii } from '../../base/ascii.ts';
+import { ascii, literal } from '../../base/ascii.ts';
 import type { Arena } from '../../memory/arena.ts';
 import { SLOT } from '../../memory/layout.ts';
 import { HEADER_ID } from '../../sip/header-table.ts';
@@ -23,11 +23,11 @@ import type { KnownTemplate, OwnUri } from './via-templates.ts';
 /** Sides of a dialog whose Record-Route has to name a flow. */
 export const SIDE = { NONE: 0, CALLER: 1, CALLEE: 2 } as const;
 
-const RECORD_ROUTE = ascii('Record-Route: <');
-const PATH = ascii('Path: <');
-const AT = ascii('@');
-const END = ascii('>\r\n');
-const OB_END = ascii(';ob>\r\n');
+const RECORD_ROUTE = literal('Record-Route: <');
+const PATH = literal('Path: <');
+const AT = literal('@');
+const END = literal('>\r\n');
+const OB_END = literal(';ob>\r\n');
 const OB = ascii(';ob');
 const REG_ID = ascii('reg-id');
 

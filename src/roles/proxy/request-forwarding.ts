@@ -1,7 +1,7 @@
 /** Request forwarding (RFC 3261 16.6): the steps that change the message, as edits over the bytes that arrived. Everything
  *  else leaves byte for byte as it came. Runs on the shard. Hot: once per request, allocates nothing. */
 
-import { ascii } from '../../base/ascii.ts';
+import { literal } from '../../base/ascii.ts';
 import type { Arena } from '../../memory/arena.ts';
 import { SLOT } from '../../memory/layout.ts';
 import { HEADER_ID } from '../../sip/header-table.ts';
@@ -21,11 +21,11 @@ import { endOfRoutes, readRoute } from './route-preprocessing.ts';
 import { PLACE_WORDS, type UnreachablePlaces } from './unreachable.ts';
 import { EXTRA, type ViaTemplates } from './via-templates.ts';
 
-const ROUTE_NAME = ascii('Route: ');
-const ROUTE = ascii('Route: <');
-const ROUTE_END = ascii('>\r\n');
-const MAX_FORWARDS = ascii('Max-Forwards: ');
-const MAX_BREADTH = ascii('Max-Breadth: ');
+const ROUTE_NAME = literal('Route: ');
+const ROUTE = literal('Route: <');
+const ROUTE_END = literal('>\r\n');
+const MAX_FORWARDS = literal('Max-Forwards: ');
+const MAX_BREADTH = literal('Max-Breadth: ');
 const ZERO = 0x30;
 /** In place of a breadth: the request's own, or the default. */
 export const WHOLE_BREADTH = 0;
@@ -37,8 +37,8 @@ const TCP_REST_MS = 600_000;
  *  of a dialog by flows, or a Path. */
 const SMALL_CHANGE_BYTES = 256;
 const FLOW_ROUTES_BYTES = 1024;
-const CRLF = ascii('\r\n');
-const VERSION = ascii('SIP/2.0');
+const CRLF = literal('\r\n');
+const VERSION = literal('SIP/2.0');
 const SEMICOLON = 0x3b;
 const METHOD = ';method=';
 const MADDR = ';maddr=';
@@ -196,7 +196,7 @@ export class RequestForwarding {
     const ours = outbound.stampVia(template, high, low, request.loop, ingress, words[slotWord + SLOT.CONNECTION_WORD]!);
     if (isWritten) this.#flowRoutes.addRecordRoutes(request, template, sides, via);
     else if (index.method === METHODS.REGISTER) this.#flowRoutes.addPath(request, template, via);
-    edits.insert(via, ours, ours + template.bytes.length);
+    edits.insert(via, ours, ours + template.text.length);
     this.#marker.mark(request.topVia, slotWord, edits);
 
     if (request.pathEnd > request.pathStart) this.#insertPath(request, via);
@@ -207,7 +207,7 @@ export class RequestForwarding {
     if (isReliable(destination.transport)) addContentLength(index, edits, outbound);
 
     const received = index.end - index.start + request.pathEnd - request.pathStart;
-    this.#mostBytes = received + template.bytes.length + SMALL_CHANGE_BYTES;
+    this.#mostBytes = received + template.text.length + SMALL_CHANGE_BYTES;
     if (isWritten || index.method === METHODS.REGISTER) this.#mostBytes += FLOW_ROUTES_BYTES;
     if (strictUri !== null) this.#mostBytes += received;
     edits.apply(outbound, index.start, index.end);

@@ -2,6 +2,7 @@
  *  target set with what was tried, and the challenges of all branches. Cold: a request with one target that answers never
  *  has one. */
 
+import type { Literal } from '../../base/ascii.ts';
 import type { NextHop } from './target-set.ts';
 
 /** Targets of one request at the most. */
@@ -28,7 +29,7 @@ export class ResponseContext {
   hops: readonly NextHop[] | null = null;
   readonly triedHops = new Set<number>();
   /** Header lines of each 401 and 407 response, in the order they came (16.7 step 7). */
-  readonly challenges: Uint8Array[] = [];
+  readonly challenges: Literal[] = [];
   /** Which of `challenges` the best response has of its own; −1: none. */
   ownChallenge = -1;
   /** Branches that wait for a name look-up. */
@@ -36,7 +37,7 @@ export class ResponseContext {
   /** No new target: a 6xx came, or the client gave up. */
   isClosed = false;
   /** Header lines of the client's CANCEL to be passed on (RFC 3326 section 2). */
-  reason: Uint8Array | null = null;
+  reason: Literal | null = null;
   /** What running branches have of the Max-Breadth that came with the request (RFC 5393 5.3.3). */
   breadthInUse = 0;
 

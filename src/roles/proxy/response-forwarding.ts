@@ -1,7 +1,7 @@
 /** Responses through a stateless proxy (RFC 3261 16.11): the topmost Via must be ours and is removed, the next one says where
  *  to (18.2.2, RFC 3581 section 4), and ours by which connection the request came. Nothing else is touched or kept. Runs on the shard. Hot, allocates nothing. */
 
-import { ascii } from '../../base/ascii.ts';
+import { literal } from '../../base/ascii.ts';
 import type { Arena } from '../../memory/arena.ts';
 import { SLOT } from '../../memory/layout.ts';
 import { COUNTER, type Counters } from '../../observe/counters.ts';
@@ -25,7 +25,7 @@ import { OUTCOME } from './routing.ts';
 import type { ViaTemplates } from './via-templates.ts';
 
 /** Section 7.1: read in any case, sent in capitals. */
-const VERSION = ascii('SIP/2.0');
+const VERSION = literal('SIP/2.0');
 const ORIGIN_AT = BRANCH_PREFIX.length + CHANGING_DIGITS - SOCKET_DIGITS;
 const LOCAL_AT = BRANCH_PREFIX.length + CHANGING_DIGITS;
 const WORD_DIGITS = 8;

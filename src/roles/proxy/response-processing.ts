@@ -2,7 +2,7 @@
  *  transaction, goes back at once or is weighed against those of other branches, and what went wrong is tried elsewhere.
  *  Runs on the shard. Hot for the answers of a single branch; forks, failover and recursion are cold. */
 
-import { ascii } from '../../base/ascii.ts';
+import { Literal, literal } from '../../base/ascii.ts';
 import type { Arena } from '../../memory/arena.ts';
 import { type KeptMessages, NO_BLOCK } from '../../memory/kept-messages.ts';
 import { SLOT, SLOT_HEADER_BYTES } from '../../memory/layout.ts';
@@ -52,11 +52,11 @@ export interface ResponseProcessingParts {
   readonly isRecursing: boolean;
 }
 
-const VERSION = ascii('SIP/2.0');
-const INTERNAL_ERROR = ascii('SIP/2.0 500 Server Internal Error\r\n');
-const ANSWERED_ELSEWHERE = ascii('Reason: SIP;cause=200;text="Call completed elsewhere"\r\n');
-const NO_HEADERS = ascii('');
-const COMMA = ascii(', ');
+const VERSION = literal('SIP/2.0');
+const INTERNAL_ERROR = literal('SIP/2.0 500 Server Internal Error\r\n');
+const ANSWERED_ELSEWHERE = literal('Reason: SIP;cause=200;text="Call completed elsewhere"\r\n');
+const NO_HEADERS = literal('');
+const COMMA = literal(', ');
 /** In place of the Contacts that stay. */
 const ALL: readonly LeftContacts[] = [];
 
@@ -299,7 +299,7 @@ export class ResponseProcessing {
   }
 
   /** 16.10: the client gives up. What rings is cancelled, what does not is once it does. */
-  cancel(server: number, reason: Uint8Array | null): void {
+  cancel(server: number, reason: Literal | null): void {
     const { servers, contexts } = this.#parts;
     const at = servers.at(server);
     if ((servers.words[at + SERVER.FLAGS]! & (CONTEXT.DECIDED | CONTEXT.CANCELLED)) !== 0) return;
@@ -432,7 +432,7 @@ export class ResponseProcessing {
         lines.push(...bytes.subarray(index.lineStart(header), index.lineEnd(header)));
       }
     }
-    return context.challenges.push(Uint8Array.from(lines)) - 1;
+    return context.challenges.push(new Literal(Uint8Array.from(lines))) - 1;
   }
 
   /** Step 6 ends: nothing is pending and nothing left to try. */

@@ -3,7 +3,7 @@
  *  responses too, a CANCEL is answered hop by hop (16.10). One for each snapshot of the configuration, around the transactions of
  *  the shard (transaction-layer.ts). Runs on the shard. Hot, allocates nothing for a request with one target. */
 
-import { ascii } from '../../base/ascii.ts';
+import { ascii, Literal } from '../../base/ascii.ts';
 import type { Arena } from '../../memory/arena.ts';
 import { type KeptMessages, NO_BLOCK } from '../../memory/kept-messages.ts';
 import { SLOT } from '../../memory/layout.ts';
@@ -192,7 +192,7 @@ export class StatefulProxy {
   }
 
   /** The client has cancelled a server transaction of this snapshot (16.10). `reason`: Reason header lines to be passed on. */
-  cancel(server: number, reason: Uint8Array | null): void {
+  cancel(server: number, reason: Literal | null): void {
     this.#responses.cancel(server, reason);
   }
 
@@ -489,13 +489,13 @@ export class StatefulProxy {
   }
 
   /** Reason header lines, to be passed on (RFC 3326 section 2). Cold. */
-  #reasonOf(index: MessageIndex): Uint8Array | null {
+  #reasonOf(index: MessageIndex): Literal | null {
     const { bytes } = this.#parts.arena;
     const lines: number[] = [];
     for (let header = index.find(bytes, REASON); header !== -1; header = index.next(header)) {
       lines.push(...bytes.subarray(index.lineStart(header), index.lineEnd(header)));
     }
-    return lines.length === 0 ? null : Uint8Array.from(lines);
+    return lines.length === 0 ? null : new Literal(Uint8Array.from(lines));
   }
 
   /** The timer of a server transaction of this snapshot has fired. */

@@ -7,6 +7,7 @@
  *  payload  the URI, then the Path values as one text
  *  ``` */
 
+import type { Literal } from '../../base/ascii.ts';
 import type { BindingView } from '../../location/bindings.ts';
 import { BINDING_FLAG } from '../../location/table-layout.ts';
 import type { Arena } from '../../memory/arena.ts';
@@ -42,9 +43,9 @@ export class TargetBlocks {
   }
 
   /** A target for a URI of the configuration. */
-  ofText(uri: Uint8Array): number {
+  ofText(uri: Literal): number {
     const block = this.#take(uri.length, 0);
-    if (block !== NO_BLOCK) this.#arena.bytes.set(uri, block + SLOT_HEADER_BYTES);
+    if (block !== NO_BLOCK) uri.copyTo(this.#arena.view, block + SLOT_HEADER_BYTES);
     return block;
   }
 
@@ -60,12 +61,12 @@ export class TargetBlocks {
 
   /** A target for the binding that the view stands at, with its Path (RFC 3327 5.4) and its flow (RFC 5626 7). */
   ofBinding(view: BindingView): number {
-    const { bytes, words } = this.#arena;
+    const { view: target, words } = this.#arena;
     const { contactStart, contactEnd, pathStart, pathEnd } = view;
     const block = this.#take(contactEnd - contactStart, pathEnd - pathStart);
     if (block === NO_BLOCK) return NO_BLOCK;
-    const path = view.copyText(contactStart, contactEnd, bytes, block + SLOT_HEADER_BYTES);
-    view.copyText(pathStart, pathEnd, bytes, path);
+    const path = view.copyText(contactStart, contactEnd, target, block + SLOT_HEADER_BYTES);
+    view.copyText(pathStart, pathEnd, target, path);
     // What a proxy before us put into the Path says where the flow is.
     if ((view.flags & BINDING_FLAG.AT_SOURCE) === 0 || pathEnd > pathStart) return block;
     const { transport } = view;

@@ -3,14 +3,15 @@
  *  Runs on the shard, once per new request to a domain of ours. A domain with any user costs nothing, nor does one of a file;
  *  looking one up in a list makes a string. */
 
-import type { Text } from '../../auth/digest-credentials.ts';
+import { type Text, textOver } from '../../auth/digest-credentials.ts';
+import { Literal } from '../../base/ascii.ts';
 import type { Config, UserEntry } from '../../config/schema.ts';
 import { MAX_USER_BYTES, patternOf } from '../../config/user-pattern.ts';
 import { unescapedAt } from '../../sip/uri.ts';
 
 export interface FixedContact {
   /** For a Request-URI: without headers and without a method parameter. */
-  readonly uri: Uint8Array;
+  readonly uri: Literal;
   /** 0 … 1000 for 0 … 1. */
   readonly q: number;
 }
@@ -51,7 +52,7 @@ export class Users {
   /** `fileUsers` null: nobody is in the files. */
   constructor(config: Config, fileUsers: FileUsers | null = null) {
     const plain = new SharedArrayBuffer(PLAIN_BYTES);
-    this.#plain = { bytes: new Uint8Array(plain), words: new Int32Array(plain) };
+    this.#plain = textOver(plain);
     this.#fileUsers = fileUsers;
     this.#lists = config.domains.map(({ users, usersFile }) => {
       if (users !== 'any') return this.#compile(users, usersFile !== undefined);
@@ -116,6 +117,6 @@ export class Users {
 function readContacts(contacts: UserEntry['contacts']): readonly FixedContact[] {
   const encoder = new TextEncoder();
   return contacts
-    .map(({ uri, q }) => ({ uri: encoder.encode(uri), q: Math.round(q * 1000) }))
+    .map(({ uri, q }) => ({ uri: new Literal(encoder.encode(uri)), q: Math.round(q * 1000) }))
     .sort((a, b) => b.q - a.q);
 }

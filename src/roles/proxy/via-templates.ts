@@ -3,7 +3,7 @@
  *  request leaves by, the socket and local address it came to, and which of the lines it needs: one template for each.
  *  Runs on the shard. Hot: finding one; making one is rare. */
 
-import { ascii } from '../../base/ascii.ts';
+import { ascii, type Literal, literal } from '../../base/ascii.ts';
 import type { Arena } from '../../memory/arena.ts';
 import { SLOT } from '../../memory/layout.ts';
 import { BRANCH_PREFIX, CHANGING_DIGITS, isHex, readHex } from '../../sip/branch.ts';
@@ -31,8 +31,8 @@ const ALIAS = ';alias';
 
 /** A URI of ours in two pieces, between which a user part has its place, with lr. */
 export interface OwnUri {
-  readonly scheme: Uint8Array;
-  readonly place: Uint8Array;
+  readonly scheme: Literal;
+  readonly place: Literal;
 }
 
 export interface KnownTemplate extends ViaTemplate {
@@ -187,7 +187,7 @@ export class ViaTemplates {
       egressUri: ownUriOf(egressUri),
       ingressUri: ownUriOf(ingressUri),
       isOneSide,
-      bytes: ascii(`${head}${'0'.repeat(CHANGING_DIGITS)}${suffix}${connection}\r\n${maxBreadth}`),
+      text: literal(`${head}${'0'.repeat(CHANGING_DIGITS)}${suffix}${connection}\r\n${maxBreadth}`),
       branchAt: head.length,
       connectionAt: isNaming ? branchEnd + CONNECTION.length : -1,
     };
@@ -247,7 +247,7 @@ export class ViaTemplates {
 
 function ownUriOf(uri: string): OwnUri {
   const colon = uri.indexOf(':') + 1;
-  return { scheme: ascii(uri.slice(0, colon)), place: ascii(uri.slice(colon)) };
+  return { scheme: literal(uri.slice(0, colon)), place: literal(uri.slice(colon)) };
 }
 
 function isSet(words: Int32Array, at: number): boolean {

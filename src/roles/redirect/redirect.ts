@@ -1,7 +1,7 @@
 /** The redirect server (RFC 3261 8.3): answers a request for a user with where he is, and forwards nothing. Runs on the shard.
  *  Hot: once per request, allocates nothing. The transaction that keeps the answer is the caller's. */
 
-import { ascii } from '../../base/ascii.ts';
+import { ascii, literal } from '../../base/ascii.ts';
 import type { BindingView } from '../../location/bindings.ts';
 import type { Arena } from '../../memory/arena.ts';
 import type { Outbound } from '../../sip/outbound.ts';
@@ -14,7 +14,7 @@ import { putBinding, putFixedContact } from '../registrar/binding-list.ts';
 import { REJECT } from '../rejection.ts';
 import type { Responder } from '../responder.ts';
 
-const MOVED_TEMPORARILY = ascii('SIP/2.0 302 Moved Temporarily\r\n');
+const MOVED_TEMPORARILY = literal('SIP/2.0 302 Moved Temporarily\r\n');
 const CONTACT_BYTES = ascii('Contact: <').length;
 /** Registered option-tags: of what the parties do with each other, or proxies on the way. Where somebody is can be said all the same.
  *  Others may change what a request means (8.2.2.3). */
@@ -82,7 +82,7 @@ export class Redirect {
     while (view.next()) {
       if (view.q !== q || view.remainingMs(nowMs) <= 0) continue;
       const from = outbound.cursor;
-      putBinding(outbound, this.#arena.bytes, view, nowMs);
+      putBinding(outbound, view, nowMs);
       this.#dropIfSame(request, from, from + CONTACT_BYTES + view.contactEnd - view.contactStart);
     }
   }

@@ -1,65 +1,52 @@
 /** Bindings as Contact header lines: in the 200 of a registrar (RFC 3261 10.3 step 8) and in the 302 of a redirect server
  *  (8.3). Runs on the shard. Hot: once per answer, allocates nothing. */
 
-import { ascii } from '../../base/ascii.ts';
+import { type Literal, literal } from '../../base/ascii.ts';
 import type { BindingView } from '../../location/bindings.ts';
 import type { Outbound } from '../../sip/outbound.ts';
 import { Q_ONE } from '../../sip/q-value.ts';
 
-const CONTACT = ascii('Contact: <');
-const CONTACT_END = ascii('>');
-const EXPIRES = ascii('>;expires=');
-const Q = ascii(';q=');
-const INSTANCE = ascii(';+sip.instance=');
-const REG_ID = ascii(';reg-id=');
-const POINT = ascii('0.');
-const CRLF = ascii('\r\n');
+const CONTACT = literal('Contact: <');
+const CONTACT_END = literal('>');
+const EXPIRES = literal('>;expires=');
+const Q = literal(';q=');
+const INSTANCE = literal(';+sip.instance=');
+const REG_ID = literal(';reg-id=');
+const POINT = literal('0.');
+const CRLF = literal('\r\n');
 
 /** Writes a line for each binding that has not expired, from where the view stands on. Returns how many. */
-export function putBindings(
-  outbound: Outbound,
-  arena: Uint8Array<SharedArrayBuffer>,
-  view: BindingView,
-  nowMs: number,
-): number {
+export function putBindings(outbound: Outbound, view: BindingView, nowMs: number): number {
   let count = 0;
   while (view.next()) {
     if (view.remainingMs(nowMs) <= 0) continue;
-    putBinding(outbound, arena, view, nowMs);
+    putBinding(outbound, view, nowMs);
     count++;
   }
   return count;
 }
 
 /** The line of the binding that the view stands at. */
-export function putBinding(
-  outbound: Outbound,
-  arena: Uint8Array<SharedArrayBuffer>,
-  view: BindingView,
-  nowMs: number,
-): void {
+export function putBinding(outbound: Outbound, view: BindingView, nowMs: number): void {
   outbound.put(CONTACT);
-  putText(outbound, arena, view, view.contactStart, view.contactEnd);
+  outbound.putFrom(view.text, view.contactStart, view.contactEnd);
   outbound.put(EXPIRES);
   outbound.putDecimal(Math.ceil((view.expiresMs - nowMs) / 1000));
   putQ(outbound, view.q);
   if (view.instanceEnd > view.instanceStart) {
     outbound.put(INSTANCE);
-    putText(outbound, arena, view, view.instanceStart, view.instanceEnd);
+    outbound.putFrom(view.text, view.instanceStart, view.instanceEnd);
     if (view.regId !== 0) {
       outbound.put(REG_ID);
       outbound.putDecimal(view.regId);
     }
   }
-  putText(outbound, arena, view, view.paramsStart, view.paramsEnd);
+  outbound.putFrom(view.text, view.paramsStart, view.paramsEnd);
   outbound.put(CRLF);
 }
 
 /** A line for a contact of the configuration. */
-export function putFixedContact(
-  outbound: Outbound,
-  { uri, q }: { readonly uri: Uint8Array; readonly q: number },
-): void {
+export function putFixedContact(outbound: Outbound, { uri, q }: { readonly uri: Literal; readonly q: number }): void {
   outbound.put(CONTACT);
   outbound.put(uri);
   outbound.put(CONTACT_END);
@@ -81,14 +68,4 @@ function putQ(outbound: Outbound, q: number): void {
   let rest = q;
   while (rest % 10 === 0) rest /= 10;
   outbound.putDecimal(rest);
-}
-
-function putText(
-  outbound: Outbound,
-  arena: Uint8Array<SharedArrayBuffer>,
-  view: BindingView,
-  start: number,
-  end: number,
-): void {
-  outbound.putWritten(view.copyText(start, end, arena, outbound.cursor));
 }

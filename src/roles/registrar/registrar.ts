@@ -4,7 +4,8 @@
  *  It keeps no transaction: each binding says which request wrote it, so a REGISTER that comes again is known and gets the
  *  answer that it got (8.2.7). All changes of a request are one swap of the AoR's record, so they are made all or not at all. */
 
-import { ascii } from '../../base/ascii.ts';
+import { ascii, type Literal, literal } from '../../base/ascii.ts';
+import { equalBytes } from '../../base/spans.ts';
 import type { Config } from '../../config/schema.ts';
 import { BindingView, NewBinding, type RecordDraft } from '../../location/bindings.ts';
 import { type LocationTable, UPDATE } from '../../location/location-table.ts';
@@ -63,14 +64,14 @@ export interface RegistrarParts {
   readonly recent: RecentRequests;
 }
 
-const OK = ascii('SIP/2.0 200 OK\r\n');
+const OK = literal('SIP/2.0 200 OK\r\n');
 const SUPPORTED_TAGS = ['path', 'outbound'].map(ascii);
 const PATH_TAG = ascii('path');
 const OUTBOUND_TAG = ascii('outbound');
-const COMMA = ascii(', ');
-const UNSUPPORTED_PATH = ascii('Unsupported: path\r\n');
+const COMMA = literal(', ');
+const UNSUPPORTED_PATH = literal('Unsupported: path\r\n');
 const OB = ascii('ob');
-const NO_HEADERS = ascii('');
+const NO_HEADERS = literal('');
 /** Longer ones are cut: it is for people who look at a list. */
 const MAX_USER_AGENT_BYTES = 128;
 
@@ -84,12 +85,12 @@ export class Registrar {
   readonly #contactUri = new UriView();
   readonly #pathValue = new NameAddrView();
   readonly #pathUri = new UriView();
-  readonly #minExpires: Uint8Array;
-  readonly #serviceRoutes: Uint8Array;
+  readonly #minExpires: Literal;
+  readonly #serviceRoutes: Literal;
   /** With the Flow-Timer of RFC 5626 6. */
-  readonly #requireOutbound: Uint8Array;
+  readonly #requireOutbound: Literal;
   /** "Date: …\r\n" of one second. */
-  #date: Uint8Array = NO_HEADERS;
+  #date: Literal = NO_HEADERS;
   #dateSec = -1;
   // Of the request in hand:
   #request: ReceivedRequest | null = null;
@@ -105,10 +106,10 @@ export class Registrar {
     this.#parts = parts;
     this.#contacts = new RequestedContacts(parts.arena.bytes, parts.outbound);
     this.#view = new BindingView(parts.location);
-    this.#minExpires = ascii(`Min-Expires: ${minExpiresSec}\r\n`);
+    this.#minExpires = literal(`Min-Expires: ${minExpiresSec}\r\n`);
     const flowTimer = flowTimerSec === 0 ? '' : `Flow-Timer: ${flowTimerSec}\r\n`;
-    this.#requireOutbound = ascii(`Require: outbound\r\n${flowTimer}`);
-    this.#serviceRoutes = ascii(serviceRoutes.map((uri) => `Service-Route: <${uri}>\r\n`).join(''));
+    this.#requireOutbound = literal(`Require: outbound\r\n${flowTimer}`);
+    this.#serviceRoutes = literal(serviceRoutes.map((uri) => `Service-Route: <${uri}>\r\n`).join(''));
   }
 
   /** Step 2. False: answered 420. */
@@ -392,18 +393,16 @@ export class Registrar {
   }
 
   #equalsStored(view: BindingView, storedStart: number, storedEnd: number, start: number, end: number): boolean {
-    if (storedEnd - storedStart !== end - start) return false;
-    const { bytes } = this.#parts.arena;
-    const stored = view.bytes;
-    for (let i = 0; i < end - start; i++) if (stored[storedStart + i] !== bytes[start + i]) return false;
-    return true;
+    return (
+      storedEnd - storedStart === end - start && equalBytes(this.#parts.arena.view, start, end, view.text, storedStart)
+    );
   }
 
   /** 19.1.4, for which both have to lie side by side. */
   #isEquivalent(view: BindingView, contact: RequestedContact): boolean {
     const { arena, outbound } = this.#parts;
     const from = outbound.cursor;
-    const end = view.copyText(view.contactStart, view.contactEnd, arena.bytes, from);
+    const end = view.copyText(view.contactStart, view.contactEnd, arena.view, from);
     return equalUris(arena.bytes, contact.uriStart, contact.uriEnd, from, end);
   }
 
@@ -476,7 +475,7 @@ export class Registrar {
     if (record !== NO_RECORD) {
       outbound.put(this.#serviceRoutes);
       this.#view.open(record);
-      putBindings(outbound, arena.bytes, this.#view, this.#nowMs);
+      putBindings(outbound, this.#view, this.#nowMs);
     }
     outbound.put(this.#dateOf(this.#nowMs));
     this.#parts.authentication?.putInfo();
@@ -495,11 +494,11 @@ export class Registrar {
   }
 
   /** Section 20.17. */
-  #dateOf(nowMs: number): Uint8Array {
+  #dateOf(nowMs: number): Literal {
     const sec = Math.trunc(nowMs / 1000);
     if (sec !== this.#dateSec) {
       this.#dateSec = sec;
-      this.#date = ascii(`Date: ${new Date(nowMs).toUTCString()}\r\n`);
+      this.#date = literal(`Date: ${new Date(nowMs).toUTCString()}\r\n`);
     }
     return this.#date;
   }
