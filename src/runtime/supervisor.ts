@@ -626,6 +626,8 @@ export class Supervisor {
         this.#ports[shard] = null;
         this.#questions[shard] = null;
         Atomics.store(this.#wantsSpare, 0, 1);
+        // Partner: the rests in waitInTheWings.
+        Atomics.notify(this.#wantsSpare, 0);
         // One that left in order is no crash.
         if (this.#state(shard) === SHARD_STATE.STOPPED) await this.#clearAway(shard);
         else await this.#recover(shard, error);

@@ -44,6 +44,15 @@ describe('the end of a rehearsal', () => {
     expect(rehearse({ config, budgetMs: 0 }).datagrams).toBe(0);
   });
 
+  it('comes when so much was played, however long the rests between', () => {
+    const played: number[] = [];
+    const { datagrams } = rehearse({ config, budgetMs: 20, rest: (playedMs) => played.push(playedMs) });
+    expect(datagrams).toBeGreaterThan(0);
+    const sum = played.reduce((total, ms) => total + ms, 0);
+    expect(sum).toBeGreaterThan(19.99);
+    expect(sum - played.at(-1)!).toBeLessThan(20.01);
+  });
+
   it('comes at once when the thread is wanted', () => {
     expect(rehearse({ config, budgetMs: LONG_MS, isWanted: () => true }).datagrams).toBe(0);
   });
