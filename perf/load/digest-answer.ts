@@ -2,7 +2,7 @@
 
 import { ALGORITHM } from '../../src/auth/algorithms.ts';
 import { DigestHash, writeHex } from '../../src/auth/digest-hash.ts';
-import { Literal, literal } from '../../src/base/ascii.ts';
+import { type Literal, literal } from '../../src/base/ascii.ts';
 import { viewOf } from '../../src/base/spans.ts';
 
 const DIGEST_BYTES = 16;
@@ -41,8 +41,7 @@ export class DigestAnswer {
   readonly #view: DataView;
   readonly #hash = new DigestHash();
   readonly #password: Literal;
-  readonly #uri: Uint8Array;
-  readonly #uriText: Literal;
+  readonly #uri: Literal;
   /** HA1, then HA2, then the response. */
   readonly #digests = new Uint8Array(3 * DIGEST_BYTES);
   #valueAt = 0;
@@ -53,8 +52,7 @@ export class DigestAnswer {
     this.#bytes = bytes;
     this.#view = viewOf(bytes);
     this.#password = literal(password);
-    this.#uri = ascii(uri);
-    this.#uriText = new Literal(this.#uri);
+    this.#uri = literal(uri);
   }
 
   /** Answers the challenge [start, end), the value of WWW-Authenticate, for the user name at [user, userEnd). Writes a whole
@@ -87,7 +85,7 @@ export class DigestAnswer {
     hash.finish(ALGORITHM.MD5, digests, 0);
     hash.begin();
     hash.add(METHOD.view, 0, METHOD.length);
-    hash.add(this.#uriText.view, 0, this.#uriText.length);
+    hash.add(this.#uri.view, 0, this.#uri.length);
     hash.finish(ALGORITHM.MD5, digests, DIGEST_BYTES);
     hash.begin();
     hash.addHex(digests, 0, DIGEST_BYTES);
@@ -108,7 +106,7 @@ export class DigestAnswer {
     at = this.#put(BEFORE_NONCE, at);
     at = this.#copy(nonce, nonceEnd, at);
     at = this.#put(BEFORE_URI, at);
-    at = this.#put(this.#uri, at);
+    at = this.#put(this.#uri.bytes, at);
     at = this.#put(BEFORE_RESPONSE, at);
     at = writeHex(digests, 2 * DIGEST_BYTES, 3 * DIGEST_BYTES, bytes, at);
     at = this.#put(BEFORE_QOP, at);

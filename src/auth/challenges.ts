@@ -55,7 +55,9 @@ export class Challenges {
     const opaque = realm.opaque === null ? '' : `, opaque="${textOf(quoted(realm.opaque))}"`;
     this.#realm = realm;
     this.#nonces = nonces;
-    this.#starts = STARTS.map((start) => new Literal(Uint8Array.from([...start, ...quoted(realm.name), ...NONCE])));
+    this.#starts = STARTS.map(
+      (start) => new Literal(Uint8Array.from([...start, ...quoted(realm.name.bytes), ...NONCE])),
+    );
     this.#ends = realm.algorithms.map((algorithm) =>
       literal(`", algorithm=${ALGORITHM_NAMES[algorithm]}, qop="${qop}"${opaque}`),
     );

@@ -7,8 +7,9 @@
  *  Departs from RFC 3261 25.1: any value may be a token or a quoted string, as phones quote qop, nc and algorithm; and
  *  elements of the list may be empty, which recipients must accept in HTTP (RFC 7616 2.2). */
 
-import { ascii } from '../base/ascii.ts';
+import { ascii, type Literal } from '../base/ascii.ts';
 import { LOWER, QUOTED, TOKEN } from '../base/char-class.ts';
+import { equalBytes } from '../base/spans.ts';
 import { isWord, skipLws, skipQuoted } from '../sip/lexis.ts';
 
 type Bytes = Uint8Array<SharedArrayBuffer>;
@@ -168,6 +169,12 @@ export class DigestCredentials {
     }
     this.text = scratch;
     this.isPlain = true;
+  }
+
+  /** Whether a field is just this text. */
+  equals(field: number, value: Literal): boolean {
+    if (this.lengthOf(field) !== value.length) return false;
+    return equalBytes(value.view, 0, value.length, this.text.view, this.start(field));
   }
 
   #forget(text: Text): void {

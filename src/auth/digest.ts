@@ -7,9 +7,8 @@
  *  use up a nonce count. */
 
 import { createHash } from 'node:crypto';
-import { ascii, type Literal } from '../base/ascii.ts';
+import { ascii } from '../base/ascii.ts';
 import { HEX, NOT_HEX } from '../base/char-class.ts';
-import { equalBytes } from '../base/spans.ts';
 import { isWord } from '../sip/lexis.ts';
 import type { MessageIndex } from '../sip/message-index.ts';
 import { equalUris } from '../sip/uri-equality.ts';
@@ -193,13 +192,13 @@ export class DigestVerifier {
     const error = credentials.read(this.#text, index.valueStart(at), index.valueEnd(at));
     if (error !== CREDENTIALS_ERROR.NONE) {
       // With username* they are for somebody who asked for it; what names another realm is nothing we have to read.
-      const isOthers = credentials.has(FIELD.REALM) && !isSame(credentials, FIELD.REALM, realm.nameText);
+      const isOthers = credentials.has(FIELD.REALM) && !credentials.equals(FIELD.REALM, realm.name);
       if (error === CREDENTIALS_ERROR.MALFORMED && !isOthers) this.#isMalformed = true;
       return false;
     }
     if (!credentials.isPlain) credentials.unquote(this.#scratch);
     if (!credentials.has(FIELD.REALM)) this.#isMalformed = true;
-    return credentials.has(FIELD.REALM) && isSame(credentials, FIELD.REALM, realm.nameText);
+    return credentials.has(FIELD.REALM) && credentials.equals(FIELD.REALM, realm.name);
   }
 
   #checkNonce(realm: Realm, nowMs: number): NonceState {
@@ -307,11 +306,6 @@ export class DigestVerifier {
     this.problem = problem;
     return verdict;
   }
-}
-
-function isSame(credentials: DigestCredentials, field: number, value: Literal): boolean {
-  if (credentials.lengthOf(field) !== value.length) return false;
-  return equalBytes(value.view, 0, value.length, credentials.text.view, credentials.start(field));
 }
 
 function qopOf(credentials: DigestCredentials): Qop {

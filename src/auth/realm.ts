@@ -1,7 +1,7 @@
 /** A realm: the set of users and resources that one challenge speaks for (RFC 3261 22.1), and what it offers to clients.
  *  Made from the configuration, then read only. Any thread. */
 
-import { ascii, Literal } from '../base/ascii.ts';
+import { ascii, type Literal, literal } from '../base/ascii.ts';
 import { assert } from '../base/assert.ts';
 import { ALGORITHM_COUNT, type Algorithm } from './algorithms.ts';
 
@@ -25,8 +25,7 @@ export class Realm {
   /** By which nonces know it: a hash of the name, which stays when domains come and go. */
   readonly mark: number;
   /** UTF-8. */
-  readonly name: Uint8Array;
-  readonly nameText: Literal;
+  readonly name: Literal;
   readonly algorithms: readonly Algorithm[];
   readonly offersAuthInt: boolean;
   readonly acceptsNoQop: boolean;
@@ -37,9 +36,8 @@ export class Realm {
   constructor(settings: RealmSettings) {
     const { algorithms } = settings;
     this.number = settings.number;
-    this.name = ascii(settings.name);
-    this.nameText = new Literal(this.name);
-    this.mark = this.name.reduce((hash, byte) => Math.imul(hash ^ byte, 0x0100_0193), 0x811c_9dc5 | 0);
+    this.name = literal(settings.name);
+    this.mark = this.name.bytes.reduce((hash, byte) => Math.imul(hash ^ byte, 0x0100_0193), 0x811c_9dc5 | 0);
     this.algorithms = algorithms;
     this.offersAuthInt = settings.offersAuthInt ?? false;
     this.acceptsNoQop = settings.acceptsNoQop ?? true;

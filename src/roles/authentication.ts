@@ -15,6 +15,7 @@ import { Nonces } from '../auth/nonces.ts';
 import type { Realm } from '../auth/realm.ts';
 import { literal } from '../base/ascii.ts';
 import { hashBytes } from '../base/hash.ts';
+import { equalBytes } from '../base/spans.ts';
 import type { Config } from '../config/schema.ts';
 import type { Arena } from '../memory/arena.ts';
 import { SLOT } from '../memory/layout.ts';
@@ -167,7 +168,7 @@ export class Authentication {
     for (let at = index.find(arena.bytes, HEADER_ID.PROXY_AUTHORIZATION); at !== -1; at = index.next(at)) {
       if (credentials.read(arena, index.valueStart(at), index.valueEnd(at)) !== CREDENTIALS_ERROR.NONE) continue;
       if (!credentials.isPlain) credentials.unquote(this.#scratch);
-      if (realms.some((realm, domain) => this.#methods[domain] !== 0 && isOf(realm, credentials))) {
+      if (realms.some((realm, domain) => this.#methods[domain] !== 0 && credentials.equals(FIELD.REALM, realm.name))) {
         edits.remove(index.lineStart(at), index.lineEnd(at));
       }
     }
@@ -279,7 +280,7 @@ export class Authentication {
   /** Whether the user that was verified last is the one of a canonical address-of-record: named as in it, "alice", or whole,
    *  "alice@example.org". */
   #isUser(aorStart: number, aorEnd: number): boolean {
-    const { bytes } = this.#parts.arena;
+    const { bytes, view } = this.#parts.arena;
     const { user, userStart, userEnd } = this.#verifier;
     let start = aorStart;
     while (start < aorEnd && bytes[start] !== COLON) start++;
@@ -288,18 +289,8 @@ export class Authentication {
     while (end < aorEnd && bytes[end] !== AT) end++;
     const length = userEnd - userStart;
     if (length !== end - start && length !== aorEnd - start) return false;
-    for (let i = 0; i < length; i++) if (user.bytes[userStart + i] !== bytes[start + i]) return false;
-    return true;
+    return equalBytes(user.view, userStart, userEnd, view, start);
   }
-}
-
-function isOf(realm: Realm, credentials: DigestCredentials): boolean {
-  const { name } = realm;
-  if (credentials.lengthOf(FIELD.REALM) !== name.length) return false;
-  const { bytes } = credentials.text;
-  const start = credentials.start(FIELD.REALM);
-  for (let i = 0; i < name.length; i++) if (bytes[start + i] !== name[i]) return false;
-  return true;
 }
 
 function bitsOf(methods: readonly string[]): number {

@@ -4,7 +4,7 @@
  *  request within one, where users are asked at all; allocates nothing. */
 
 import { SIPHASH_KEY_WORDS, SIPHASH_WORDS, siphash } from '../auth/siphash.ts';
-import { ascii, Literal } from '../base/ascii.ts';
+import { ascii, literal } from '../base/ascii.ts';
 import { isHex, readHex } from '../sip/branch.ts';
 import { HEADER_ID } from '../sip/header-table.ts';
 import { isWord } from '../sip/lexis.ts';
@@ -14,8 +14,7 @@ import type { UriView } from '../sip/uri.ts';
 
 type Bytes = Uint8Array<SharedArrayBuffer>;
 
-const PARAM = ascii(';dlg=');
-const PARAM_TEXT = new Literal(PARAM);
+const PARAM = literal(';dlg=');
 const WORD_DIGITS = 8;
 const TOKEN_WORDS = 2;
 const TOKEN_DIGITS = TOKEN_WORDS * WORD_DIGITS;
@@ -40,7 +39,7 @@ export class DialogTokens {
   /** Writes the parameter for requests of this Call-ID. */
   put(outbound: Outbound, index: MessageIndex): void {
     this.#sign(index);
-    outbound.put(PARAM_TEXT);
+    outbound.put(PARAM);
     for (let i = 0; i < TOKEN_WORDS; i++) outbound.putHex(this.#signature[i]!);
   }
 
@@ -51,7 +50,7 @@ export class DialogTokens {
     if (paramsStart === -1) return false;
     for (let at = paramsStart; at + PARAM.length + TOKEN_DIGITS <= paramsEnd; at++) {
       const digits = at + PARAM.length;
-      if (bytes[at] !== PARAM[0] || !isWord(bytes, at, digits, PARAM)) continue;
+      if (bytes[at] !== PARAM.bytes[0] || !isWord(bytes, at, digits, PARAM.bytes)) continue;
       return isHex(bytes, digits, digits + TOKEN_DIGITS) && this.#isSigned(digits, index);
     }
     return false;

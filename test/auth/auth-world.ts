@@ -56,7 +56,9 @@ export class AuthWorld {
     const { users = [ALICE], source, ...rest } = settings;
     const algorithms = [ALGORITHM.SHA_256, ALGORITHM.MD5];
     this.realm = new Realm({ number: 0, name: 'atlanta.example', algorithms, ...rest });
-    const table = new CredentialTable(shareCredentials([{ realm: new TextDecoder().decode(this.realm.name), users }]));
+    const table = new CredentialTable(
+      shareCredentials([{ realm: new TextDecoder().decode(this.realm.name.bytes), users }]),
+    );
     this.verifier = new DigestVerifier({ bytes, view, words }, this.nonces, source ?? table, SECRET);
   }
 

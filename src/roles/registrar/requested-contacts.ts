@@ -2,6 +2,7 @@
  *  the shard. Hot: once per REGISTER, allocates nothing once warm. */
 
 import { ascii } from '../../base/ascii.ts';
+import { equalBytes, viewOf } from '../../base/spans.ts';
 import { HEADER_ID } from '../../sip/header-table.ts';
 import { isWord, skipLws } from '../../sip/lexis.ts';
 import type { MessageIndex } from '../../sip/message-index.ts';
@@ -61,6 +62,7 @@ export class RequestedContact {
 
 export class RequestedContacts {
   readonly #bytes: Bytes;
+  readonly #view: DataView;
   readonly #outbound: Outbound;
   readonly #contacts: RequestedContact[] = [];
   readonly #value = new NameAddrView();
@@ -74,6 +76,7 @@ export class RequestedContacts {
   /** `outbound`: whose text area takes parameters that were not side by side. */
   constructor(bytes: Bytes, outbound: Outbound) {
     this.#bytes = bytes;
+    this.#view = viewOf(bytes);
     this.#outbound = outbound;
   }
 
@@ -149,7 +152,8 @@ export class RequestedContacts {
     const bytes = this.#bytes;
     if (a.isFlow !== b.isFlow) return false;
     if (!a.isFlow) return equalUris(bytes, a.uriStart, a.uriEnd, b.uriStart, b.uriEnd);
-    return a.regId === b.regId && equalBytes(bytes, a.instanceStart, a.instanceEnd, b.instanceStart, b.instanceEnd);
+    if (a.regId !== b.regId || a.instanceEnd - a.instanceStart !== b.instanceEnd - b.instanceStart) return false;
+    return equalBytes(this.#view, a.instanceStart, a.instanceEnd, this.#view, b.instanceStart);
   }
 
   /** Keeps what is not known as one text: where it stands, or put together in the text area if others stand between. */
@@ -197,12 +201,6 @@ export class RequestedContacts {
       contact.paramsEnd = outbound.cursor;
     }
   }
-}
-
-function equalBytes(bytes: Bytes, aStart: number, aEnd: number, bStart: number, bEnd: number): boolean {
-  if (aEnd - aStart !== bEnd - bStart) return false;
-  for (let i = 0; i < aEnd - aStart; i++) if (bytes[aStart + i] !== bytes[bStart + i]) return false;
-  return true;
 }
 
 /** delta-seconds (section 25.1); what is more than 32 bits counts as the most that there is. */
