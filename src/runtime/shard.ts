@@ -772,7 +772,7 @@ function familiesOf(sockets: readonly BoundSocket[]): 4 | 6 | 'both' {
 }
 
 /** So many times as long as it has played, a spare thread rests. */
-const RESTS_PER_TURN = 9;
+const RESTS_PER_TURN = 19;
 
 /** What a spare thread has to do. */
 export interface RehearsalTask {
@@ -782,7 +782,7 @@ export interface RehearsalTask {
   readonly wanted: Int32Array<SharedArrayBuffer>;
 }
 
-/** The Piscina task of a thread that is there for the next crash. It takes a tenth of a CPU at the most, in turns of about a
+/** The Piscina task of a thread that is there for the next crash. It takes a twentieth of a CPU at the most, in turns of about a
  *  millisecond: without rests a shard on the same CPU stood still for up to 20 ms, again and again for a second. */
 export function waitInTheWings({ config, budgetMs, wanted }: RehearsalTask): void {
   rehearse({

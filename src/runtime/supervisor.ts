@@ -62,8 +62,10 @@ const SWEEP_POLL_MS = 20;
 const MAX_CRASH_FILES = 100;
 /** From a thread that could not start to the next. */
 const THREAD_RETRY_MS = 500;
-/** From a start until the next spare thread rehearses, so that it does not take CPU from those who begin to serve. */
-const SPARE_REHEARSAL_DELAY_MS = 5000;
+/** From a start until the next spare thread rehearses: long enough for the shards' own code to be compiled. Together with what V8
+ *  compiles for it, it takes most of a second of CPU, which whoever begins to serve has better uses for. A shard that crashes sooner
+ *  goes on on a thread that has not rehearsed. */
+const SPARE_REHEARSAL_DELAY_MS = 60_000;
 /** A shard leaves within a second or so; a machine may be busy. */
 const RESTART_LIMIT_MS = 10_000;
 const RESTART_POLL_MS = 5;
@@ -80,6 +82,9 @@ const ANSWER_LIMIT_MS = 2000;
  *  read whenever a function is compiled, so it must be set before they start. */
 setFlagsFromString('--max-inlined-bytecode-size=1500');
 setFlagsFromString('--max-inlined-bytecode-size-cumulative=4000');
+/** V8 lets a function run 3,000 times before it compiles it for good. The rehearsal and the first seconds of traffic come to that
+ *  a function at a time, so that its compiler had a tenth of a CPU for ten seconds more; a third of it is feedback enough. */
+setFlagsFromString('--invocation-count-for-turbofan=1000');
 
 export interface SupervisorOptions {
   /** What signs flow tokens. */
