@@ -10,6 +10,7 @@ import { COUNTER, Counters } from '../observe/counters.ts';
 import type { BoundSocket } from '../roles/bound-socket.ts';
 import { BanTable } from './bans/ban-table.ts';
 import { Intake, OUT_OF_SLOTS, OUT_OF_SLOTS_NAP_US } from './intake.ts';
+import { KERNEL } from './intake-kernel.ts';
 import { Nap } from './nap.ts';
 import { type AskCommand, answer, isAskCommand } from './question.ts';
 import type { BansCommand } from './shard.ts';
@@ -87,6 +88,7 @@ class Dispatcher {
       topSources,
       sockets,
       kernelMark,
+      kernel: KERNEL,
     });
     this.#intake.useSockets(task.relayFd === null);
     this.#useBans(task.bans);

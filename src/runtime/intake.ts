@@ -27,9 +27,9 @@ import { COUNTER, type Counters } from '../observe/counters.ts';
 import { TopSourcesWriter } from '../observe/top-sources.ts';
 import { classifyDatagram, DATAGRAM, hashCallId, isSheddable } from '../sip/scan.ts';
 import type { BanTable } from './bans/ban-table.ts';
+import type { IntakeKernel } from './intake-kernel.ts';
 import type { DroppingSocket } from './overload/filter-drops.ts';
 import { KernelShedding, removeFilters } from './overload/kernel-shedding.ts';
-import { receiveBatch, signal } from './udp-socket.ts';
 
 /** What `receive` returns when every slot is in the shards' hands. */
 export const OUT_OF_SLOTS = -1;
@@ -49,6 +49,7 @@ export interface IntakeOptions {
   readonly sockets: readonly DroppingSocket[];
   /** Slots queued at every shard above which the kernel is to drop new INVITEs; null: it is not to. */
   readonly kernelMark: number | null;
+  readonly kernel: IntakeKernel;
 }
 
 /** Messages of streams taken in a round at the most. */
@@ -61,6 +62,7 @@ const NARROW_BATCH = 8;
 
 export class Intake {
   readonly #arena: Arena;
+  readonly #kernel: IntakeKernel;
   readonly #shardFds: readonly number[];
   readonly #overloadMark: number;
   readonly #control: number;
@@ -92,9 +94,10 @@ export class Intake {
 
   /** The arena must be attached to the calling thread, and its sockets added. */
   constructor(options: IntakeOptions) {
-    const { arena, counters, shardFds, overloadMark, topSources, sockets, kernelMark } = options;
+    const { arena, counters, shardFds, overloadMark, topSources, sockets, kernelMark, kernel } = options;
     const { map, words } = arena;
     this.#arena = arena;
+    this.#kernel = kernel;
     this.#shardFds = shardFds;
     this.#overloadMark = overloadMark;
     this.#control = map.dispatcher >> 2;
@@ -102,7 +105,8 @@ export class Intake {
     this.#counters = counters;
     this.#topSources = topSources === null ? null : new TopSourcesWriter(topSources);
     this.#sockets = sockets;
-    this.#shedding = kernelMark === null ? null : new KernelShedding({ arena, counters, sockets, mark: kernelMark });
+    this.#shedding =
+      kernelMark === null ? null : new KernelShedding({ arena, counters, sockets, mark: kernelMark, kernel });
     this.#touched = new Uint8Array(map.shardCount);
     this.#returned = new Int32Array(map.ringCapacity);
     this.#freeSlots = new Int32Array(map.slotCount);
@@ -131,7 +135,7 @@ export class Intake {
   /** Whether the sockets are this thread's alone, or, as at first and from a takeover on, another's. Cold. */
   useSockets(areOurs: boolean): void {
     if (this.#shedding === null) {
-      if (areOurs) removeFilters(this.#sockets);
+      if (areOurs) removeFilters(this.#sockets, this.#kernel);
     } else if (areOurs) {
       this.#shedding.start();
     } else {
@@ -183,7 +187,7 @@ export class Intake {
     }
     const mayWait = streamed === 0 && waitMs !== 0;
     const width = Math.min(this.#planned, this.#width);
-    const count = receiveBatch(width, mayWait ? (this.#hasStreamed ? STREAM_RETRY_MS : waitMs) : 0);
+    const count = this.#kernel.receiveBatch(width, mayWait ? (this.#hasStreamed ? STREAM_RETRY_MS : waitMs) : 0);
     if (mayWait && streams?.isNotified()) streamed = this.#takeStreamed(streams);
     this.#isFull = count === width || this.#hasStreamed;
     this.#width = count > NARROW_BATCH >> 1 ? RECEIVE_BATCH : NARROW_BATCH;
@@ -271,7 +275,7 @@ export class Intake {
       this.#touched[shard] = 0;
       if (this.#rings[shard]!.publish()) {
         this.#counters.count(COUNTER.wakeups_total);
-        signal(this.#shardFds[shard]!);
+        this.#kernel.signal(this.#shardFds[shard]!);
       }
     }
   }

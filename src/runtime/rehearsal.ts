@@ -1,12 +1,25 @@
-/** The rehearsal: calls and registrations that nobody made, played through an element of its own before the first datagram is
- *  taken, so that V8 has compiled what serves them. Otherwise a server needs seconds of traffic until a message costs what it
+/** The rehearsal: calls and registrations that nobody made, played through an intake and an element of its own before the first
+ *  datagram is taken, so that V8 has compiled what serves them. Otherwise a server needs seconds of traffic until a message costs what it
  *  will cost, and one that gets all of its traffic in the first second, as after a restart, queues for a tenth of that second.
+ *  What is rare is played as well: callees that are busy, hang up or say nothing, floods. V8 compiles a function without those of its
+ *  branches that were never taken, and compiles it anew, with all that it had put into it, the first time one is: in a flood that is
+ *  when there is least time for it.
  *  All of it is thrown away afterwards: arena, transactions, bindings, counters. Runs on a shard's thread, cold. */
 
 import type { Config } from '../config/schema.ts';
 import { createLocationTable, LocationTable } from '../location/location-table.ts';
 import { createArena } from '../memory/arena.ts';
-import { EGRESS, EGRESS_STRIDE_BYTES, SLOT, SLOT_HEADER_BYTES, slotOffset } from '../memory/layout.ts';
+import {
+  EGRESS,
+  EGRESS_STRIDE_BYTES,
+  ingressRingOffset,
+  RECEIVE_BATCH,
+  returnRingOffset,
+  SLOT,
+  SLOT_HEADER_BYTES,
+  slotOffset,
+} from '../memory/layout.ts';
+import { RingConsumer, RingProducer } from '../memory/slot-ring.ts';
 import { type CounterName, Counters, readCounters } from '../observe/counters.ts';
 import { CallTrace } from '../observe/trace/call-trace.ts';
 import { FilterBoard } from '../observe/trace/trace-filters.ts';
@@ -16,20 +29,33 @@ import { Element } from '../roles/element.ts';
 import { NOT_FOUND } from '../roles/ports.ts';
 import type { Outbound } from '../sip/outbound.ts';
 import { TRANSPORT } from '../sip/transport.ts';
+import { Intake } from './intake.ts';
+import type { IntakeKernel } from './intake-kernel.ts';
+import { RingDepth } from './ring-depth.ts';
 
 /** Addresses of documentation (RFC 5737): the server's, the caller's, the callee's. */
 const SERVER = '192.0.2.1';
 const CALLER = '198.51.100.1';
 const CALLEE = '203.0.113.1';
 const PORT = 5060;
-/** From one batch to the next, by the clock of the rehearsal: the timers of finished transactions fire while others begin. */
-const STEP_MS = 20;
+/** From one batch to the next, by the clock of the rehearsal: less than until something is sent again, and so much that those calls
+ *  that nobody answers, and finished transactions, come to their ends. */
+const STEP_MS = 200;
 /** What begins at once. */
 const BATCH = 8;
+/** One in so many batches is a flood, one of the first among them: of so many INVITEs, of which the element refuses some, and the
+ *  intake drops the last. */
+const FLOOD_ONE_IN = 32;
+const FIRST_FLOOD = 4;
+const FLOOD_INVITES = 48;
+const REJECT_ABOVE = 24;
+const SHED_ABOVE = 40;
 const USERS = 16;
 const SLOTS = 256;
 const KEPT_BYTES = 4 * 1024 * 1024;
 const TRANSACTIONS = 8192;
+/** A server that starts beside others takes so many times as long to be up at the most. */
+const MOST_SPREAD = 4;
 const SDP = [
   'v=0',
   `o=- 1 1 IN IP4 ${CALLER}`,
@@ -44,7 +70,7 @@ const SDP = [
 export interface RehearsalOptions {
   /** Of the settings, those count that say how the server works; not its domains, next hops and trusted sources. */
   readonly config: Config;
-  /** Milliseconds of playing after which it ends. */
+  /** Milliseconds of this thread's CPU time after which it ends; without rests also once MOST_SPREAD times as much time has gone by. */
   readonly budgetMs: number;
   /** Looked at between batches: true ends it at once. */
   readonly isWanted?: () => boolean;
@@ -62,12 +88,12 @@ export interface Rehearsed {
 /** Plays until the time is over or the thread is wanted. */
 export function rehearse({ config, budgetMs, isWanted = () => false, rest }: RehearsalOptions): Rehearsed {
   const stage = new Stage(config);
-  let leftMs = budgetMs;
-  for (let nowMs = performance.now(); leftMs > 0 && !isWanted(); ) {
+  const endsCpuMs = threadCpuMs() + budgetMs;
+  const endsMs = rest === undefined ? performance.now() + budgetMs * MOST_SPREAD : Number.POSITIVE_INFINITY;
+  for (let nowMs = performance.now(); nowMs < endsMs && threadCpuMs() < endsCpuMs && !isWanted(); ) {
     stage.playBatch();
     const beganMs = nowMs;
     nowMs = performance.now();
-    leftMs -= nowMs - beganMs;
     if (rest === undefined) continue;
     rest(nowMs - beganMs);
     nowMs = performance.now();
@@ -75,9 +101,22 @@ export function rehearse({ config, budgetMs, isWanted = () => false, rest }: Reh
   return stage.figures();
 }
 
+function threadCpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}
+
 interface Datagram {
   readonly text: string;
   readonly isFromCallee: boolean;
+}
+
+/** What becomes of calls. */
+const PLOT = { ANSWERED: 0, BUSY: 1, UNANSWERED: 2, CANCELLED: 3, REPEATED: 4 } as const;
+
+/** One INVITE in four is not simply answered. */
+function plotOf(number: number): number {
+  return number % 8 === 6 ? PLOT.BUSY + ((number >> 3) & 3) : PLOT.ANSWERED;
 }
 
 /** The server under rehearsal, who calls and who is called, in one: what leaves the element is answered at once. */
@@ -89,7 +128,14 @@ class Stage {
   readonly #location: LocationTable;
   readonly #element: Element;
   readonly #trace: CallTrace | null;
+  readonly #intake: Intake;
+  readonly #ingress: RingConsumer;
+  readonly #returns: RingProducer;
+  readonly #depth: RingDepth;
   #queue: Datagram[] = [];
+  /** What the callee repeats of an INVITE that is to be cancelled. */
+  readonly #ringing = new Map<number, string>();
+  #batches = 0;
   #begun = 0;
   #nowMs = 0;
   #datagrams = 0;
@@ -125,6 +171,41 @@ class Stage {
       random: () => (Math.random() * 2 ** 32) | 0,
       trace: this.#trace,
     });
+    const { words, map } = this.#arena;
+    this.#intake = new Intake({
+      arena: this.#arena,
+      counters,
+      shardFds: [-1],
+      overloadMark: SHED_ABOVE,
+      topSources: null,
+      sockets: [{ socket: SOCKET.socket, receiveBufferBytes: 0 }],
+      kernelMark: config.limits.shedInKernel ? REJECT_ABOVE : null,
+      kernel: this.#kernel(),
+    });
+    this.#intake.useSockets(true);
+    // Fresh memory says that all slots are the first shard's.
+    this.#intake.sweep(0);
+    this.#ingress = new RingConsumer(words, ingressRingOffset(map, 0), map.ringCapacity);
+    this.#returns = new RingProducer(words, returnRingOffset(map, 0), map.ringCapacity);
+    this.#depth = new RingDepth(this.#arena, 0, REJECT_ABOVE, (isOverloaded) =>
+      this.#element.setOverloaded(isOverloaded),
+    );
+  }
+
+  /** Its sockets have what is in the queue. */
+  #kernel(): IntakeKernel {
+    const { words, map } = this.#arena;
+    return {
+      receiveBatch: (count) => {
+        const batch = this.#queue.splice(0, Math.min(count, RECEIVE_BATCH));
+        for (const [i, datagram] of batch.entries()) this.#fill(words[(map.plan >> 2) + i]!, datagram);
+        return batch.length;
+      },
+      receiveDrops: () => 0,
+      receiveQueued: () => 0,
+      setFilter: () => 0,
+      signal: () => undefined,
+    };
   }
 
   /** Of as many calls as the real one. */
@@ -136,20 +217,33 @@ class Stage {
 
   /** A duty cycle over what the last one brought, or over something new. */
   playBatch(): void {
-    if (this.#queue.length === 0) for (let i = 0; i < BATCH; i++) this.#begin(++this.#begun);
+    if (this.#queue.length === 0) this.#beginBatch();
     const element = this.#element;
     this.#nowMs += STEP_MS;
     this.#location.quiesce();
     while (element.advance(this.#nowMs));
-    const batch = this.#queue;
-    this.#queue = [];
-    for (let slot = 0; slot < batch.length; slot++) {
-      this.#fill(slot, batch[slot]!);
+    do this.#datagrams += this.#intake.receive(0);
+    while (this.#intake.isFull);
+    const available = this.#ingress.poll();
+    this.#depth.look(available);
+    for (let i = 0; i < available; i++) {
+      const slot = this.#ingress.take();
       element.serve(slot);
+      this.#returns.offer(slot);
     }
-    this.#datagrams += batch.length;
+    this.#ingress.release();
     do element.flush();
     while (element.outbound.count > 0);
+    this.#returns.publish();
+  }
+
+  #beginBatch(): void {
+    if (++this.#batches % FLOOD_ONE_IN !== FIRST_FLOOD) {
+      for (let i = 0; i < BATCH; i++) this.#begin(++this.#begun);
+      return;
+    }
+    this.#begun += this.#begun % 2;
+    for (let i = 0; i < FLOOD_INVITES; i++) this.#begin((this.#begun += 2));
   }
 
   figures(): Rehearsed {
@@ -160,8 +254,12 @@ class Stage {
   #begin(number: number): void {
     const user = `u${number % USERS}`;
     const isSomebodyThere = number > USERS;
-    if (number % 2 === 0) this.#push(request('INVITE', number, `sip:bob@${CALLEE}`, 1, SDP), false);
-    else if (number % 8 === 1 && isSomebodyThere) this.#push(request('OPTIONS', number, `sip:bob@${CALLEE}`, 1), false);
+    if (number % 2 === 0) {
+      const invite = request('INVITE', number, `sip:bob@${CALLEE}`, 1, SDP);
+      this.#push(invite, false);
+      if (plotOf(number) === PLOT.REPEATED) this.#push(invite, false);
+    } else if (number % 8 === 1 && isSomebodyThere)
+      this.#push(request('OPTIONS', number, `sip:bob@${CALLEE}`, 1), false);
     else if (number % 8 === 3 && isSomebodyThere)
       this.#push(request('INVITE', number, `sip:${user}@${SERVER}`, 1, SDP), false);
     else this.#push(register(number, user), false);
@@ -204,25 +302,47 @@ class Stage {
   /** The callee gets something. */
   #answer(text: string): void {
     if (text.startsWith('ACK ') || text.startsWith('SIP/')) return;
+    const echo = echoOf(text);
     if (!text.startsWith('INVITE ')) {
-      this.#push(`SIP/2.0 200 OK\r\n${echoOf(text)}\r\nContent-Length: 0\r\n\r\n`, true);
+      this.#push(`SIP/2.0 200 OK\r\n${echo}\r\n${NO_BODY}`, true);
+      if (!text.startsWith('CANCEL ')) return;
+      const number = numberOf(text);
+      this.#push(`SIP/2.0 487 Request Terminated\r\n${this.#ringing.get(number)}\r\n${NO_BODY}`, true);
+      this.#ringing.delete(number);
       return;
     }
-    const echo = `${echoOf(text)}\r\nContact: <sip:bob@${CALLEE}>`;
-    this.#push(`SIP/2.0 180 Ringing\r\n${echo}\r\nContent-Length: 0\r\n\r\n`, true);
-    this.#push(`SIP/2.0 200 OK\r\n${echo}\r\n${bodyLines(SDP)}`, true);
+    const number = numberOf(text);
+    const plot = plotOf(number);
+    if (plot === PLOT.UNANSWERED) return;
+    if (plot === PLOT.BUSY) {
+      this.#push(`SIP/2.0 486 Busy Here\r\n${echo}\r\n${NO_BODY}`, true);
+      return;
+    }
+    const contact = `Contact: <sip:bob@${CALLEE}>`;
+    this.#push(`SIP/2.0 180 Ringing\r\n${echo}\r\n${contact}\r\n${NO_BODY}`, true);
+    if (plot === PLOT.CANCELLED) {
+      this.#ringing.set(number, echo);
+      return;
+    }
+    this.#push(`SIP/2.0 200 OK\r\n${echo}\r\n${contact}\r\n${bodyLines(SDP)}`, true);
   }
 
   /** The caller gets something. */
   #goOn(text: string): void {
-    if (!text.startsWith('SIP/2.0 200')) return;
-    this.#exchanges++;
+    const status = Number(text.slice(8, 11));
+    if (status === 200) this.#exchanges++;
     if (!/^CSeq: 1 INVITE\r$/m.test(text)) return;
-    const number = Number(/^Call-ID: (\d+)/m.exec(text)?.[1]);
-    let routes = '';
-    for (const [, route] of text.matchAll(/^Record-Route: (.*)\r$/gm)) routes = `Route: ${route}\r\n${routes}`;
-    this.#push(request('ACK', number, `sip:bob@${CALLEE}`, 1, '', routes), false);
-    this.#push(request('BYE', number, `sip:bob@${CALLEE}`, 2, '', routes), false);
+    const number = numberOf(text);
+    if (status >= 300) {
+      this.#push(request('ACK', number, `sip:bob@${CALLEE}`, 1, '', '', tagOf(text)), false);
+    } else if (status === 200) {
+      let routes = '';
+      for (const [, route] of text.matchAll(/^Record-Route: (.*)\r$/gm)) routes = `Route: ${route}\r\n${routes}`;
+      this.#push(request('ACK', number, `sip:bob@${CALLEE}`, 2, '', routes, tagOf(text)), false);
+      this.#push(request('BYE', number, `sip:bob@${CALLEE}`, 3, '', routes, tagOf(text)), false);
+    } else if (status === 180 && plotOf(number) === PLOT.CANCELLED) {
+      this.#push(request('CANCEL', number, `sip:bob@${CALLEE}`, 1), false);
+    }
   }
 }
 
@@ -238,23 +358,34 @@ const SOCKET: BoundSocket = {
   advertisedPort: null,
 };
 
+/** `transaction`: those with the same have the same branch. */
 function request(
   method: string,
   number: number,
   uri: string,
-  cseq: number,
+  transaction: number,
   body = '',
-  routes: string | null = null,
+  routes = '',
+  toTag = '',
 ): string {
+  const cseq = method === 'BYE' ? 2 : 1;
   return (
     `${method} ${uri} SIP/2.0\r\n` +
-    `Via: SIP/2.0/UDP ${CALLER}:${PORT};branch=z9hG4bK-${number}-${method === 'ACK' ? 'ack' : cseq};rport\r\n` +
-    `${routes ?? ''}Max-Forwards: 70\r\n` +
+    `Via: SIP/2.0/UDP ${CALLER}:${PORT};branch=z9hG4bK-${number}-${transaction};rport\r\n` +
+    `${routes}Max-Forwards: 70\r\n` +
     `From: "Alice" <sip:alice@${CALLER}>;tag=${number}\r\n` +
-    `To: <sip:bob@${CALLEE}>${routes === null ? '' : ';tag=b'}\r\n` +
+    `To: <sip:bob@${CALLEE}>${toTag}\r\n` +
     `Call-ID: ${number}@${CALLER}\r\nCSeq: ${cseq} ${method}\r\n` +
     `Contact: <sip:alice@${CALLER}:${PORT}>\r\n${MORE_LINES[number % MORE_LINES.length]}${bodyLines(body)}`
   );
+}
+
+function numberOf(text: string): number {
+  return Number(/^Call-ID: (\d+)/m.exec(text)?.[1]);
+}
+
+function tagOf(text: string): string {
+  return /^To: [^;]*(;tag=[^;\r]*)/m.exec(text)?.[1] ?? '';
 }
 
 function register(number: number, user: string): string {
@@ -267,6 +398,8 @@ function register(number: number, user: string): string {
   );
 }
 
+const NO_BODY = 'Content-Length: 0\r\n\r\n';
+
 function bodyLines(body: string): string {
   const type = body === '' ? '' : 'Content-Type: application/sdp\r\n';
   return `${type}Content-Length: ${body.length}\r\n\r\n${body}`;
@@ -278,7 +411,7 @@ function echoOf(text: string): string {
   let to = '';
   for (const line of text.split('\r\n')) {
     if (line === '') break;
-    if (line.startsWith('To:')) to = line.endsWith(';tag=b') ? line : `${line};tag=b`;
+    if (line.startsWith('To:')) to = line.includes(';tag=') ? line : `${line};tag=b`;
     else if (/^(?:Via|Record-Route|From|Call-ID|CSeq):/.test(line)) lines += `${line}\r\n`;
   }
   return lines + to;

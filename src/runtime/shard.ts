@@ -11,7 +11,6 @@ import { LocationTable } from '../location/location-table.ts';
 import { FeedProducer } from '../location/store-feed.ts';
 import { type Arena, openArena } from '../memory/arena.ts';
 import {
-  DISPATCHER,
   ingressRingOffset,
   returnRingOffset,
   SHARD,
@@ -32,11 +31,13 @@ import { isWebSocket } from '../sip/transport.ts';
 import { BanTable } from './bans/ban-table.ts';
 import { isDatagramSocket } from './bound-socket.ts';
 import { Intake, OUT_OF_SLOTS, OUT_OF_SLOTS_NAP_US } from './intake.ts';
+import { KERNEL } from './intake-kernel.ts';
 import { monotonicOffsetUs } from './monotonic-clock.ts';
 import { Nap } from './nap.ts';
 import { type Answering, answer, isAskCommand } from './question.ts';
 import { rehearse } from './rehearsal.ts';
 import { Resolver } from './resolver.ts';
+import { RingDepth } from './ring-depth.ts';
 import { rejectMarkOf } from './ring-marks.ts';
 import { ShardLog } from './shard-log.ts';
 import type { ExchangeQuestion, PredecessorTask, ShardAnswers, ShardCensus, ShardQuestion } from './shard-questions.ts';
@@ -142,8 +143,6 @@ const STATUS_CLASSES = 6;
 const ROUNDS_PER_CYCLE = 3;
 /** A shard that is to leave waits so long for what waits for look-ups; what is left then is answered without them. */
 const LEAVE_WAIT_MS = 1000;
-/** While the kernel drops new INVITEs, so that less waits, a quarter is enough for a 503. */
-const SHEDDING_SHIFT = 2;
 const TIMER_SLACK_NS = 1000;
 
 class Shard {
@@ -175,9 +174,7 @@ class Shard {
   #leaveTimer: NodeJS.Timeout | null = null;
   #isTurnPending = false;
   /** Slots queued above which new requests are answered 503, until half of it. */
-  readonly #rejectAbove: number;
-  readonly #sheddingWord: number;
-  #isOverloaded = false;
+  readonly #depth: RingDepth;
   /** The element's clock begins here. */
   readonly #startedMs = performance.now();
   /** The clock of the slots' receive time less performance.now(), in microseconds. */
@@ -258,8 +255,10 @@ class Shard {
             wakeFd: task.streamFd,
             isStateless: task.config.mode === 'stateless',
           });
-    this.#sheddingWord = (map.dispatcher >> 2) + DISPATCHER.SHEDDING_WORD;
-    this.#rejectAbove = rejectMarkOf(map.slotCount, task.config.limits.rejectMark);
+    const rejectAbove = rejectMarkOf(map.slotCount, task.config.limits.rejectMark);
+    this.#depth = new RingDepth(arena, task.shard, rejectAbove, (isOverloaded) =>
+      this.#element.setOverloaded(isOverloaded),
+    );
     this.#resolver = new Resolver({
       ...task.config.dns,
       families: familiesOf(task.sockets),
@@ -328,6 +327,7 @@ class Shard {
       topSources,
       sockets: this.#sockets,
       kernelMark,
+      kernel: KERNEL,
     });
     intake.useBans(task.bans === null ? null : new BanTable(task.bans));
     // What a predecessor had in hand.
@@ -359,7 +359,6 @@ class Shard {
    *  event loop has nothing to do. */
   #work(): void {
     if (this.#isTurnPending) return;
-    const { words } = this.#arena;
     const intake = this.#isReceiving ? this.#intake : null;
     const turnAtMs = intake === null ? 0 : performance.now() + TURN_MS;
     for (let cycle = 0; ; cycle++) {
@@ -404,17 +403,9 @@ class Shard {
         this.#takeTurn();
         return;
       }
-      if (available > this.#arena.words[this.#control + SHARD.RING_HIGH_WORD]!) this.#noteRing(available);
-      const rejectAbove = this.#rejectAbove >> (words[this.#sheddingWord] === 1 ? SHEDDING_SHIFT : 0);
-      if (available > rejectAbove) this.#setOverloaded(true);
-      else if (this.#isOverloaded && available < rejectAbove >> 1) this.#setOverloaded(false);
+      this.#depth.look(available);
       this.#serveBatch(Math.min(available, CYCLE_SLOTS));
     }
-  }
-
-  /** Main starts anew by setting it to 0; should that be lost here, it does so again soon. */
-  #noteRing(available: number): void {
-    this.#arena.words[this.#control + SHARD.RING_HIGH_WORD] = available;
   }
 
   /** An instant on the clock of the slots' receive time: microseconds, low 32 bits. */
@@ -479,12 +470,6 @@ class Shard {
     this.#received = count;
     this.#hasAwaited = count > 0 || performance.now() >= deadlineMs;
     return this.#hasAwaited;
-  }
-
-  #setOverloaded(isOverloaded: boolean): void {
-    if (this.#isOverloaded === isOverloaded) return;
-    this.#isOverloaded = isOverloaded;
-    this.#element.setOverloaded(isOverloaded);
   }
 
   #serveBatch(count: number): void {

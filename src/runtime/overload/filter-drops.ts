@@ -9,7 +9,8 @@
 
 import type { Arena } from '../../memory/arena.ts';
 import { DISPATCHER } from '../../memory/layout.ts';
-import { receiveDrops, receiveQueued } from '../udp-socket.ts';
+import type { IntakeKernel } from '../intake-kernel.ts';
+import { receiveDrops } from '../udp-socket.ts';
 
 export interface DroppingSocket {
   readonly socket: number;
@@ -22,9 +23,15 @@ export class FilterDrops {
   readonly #words: Int32Array<SharedArrayBuffer>;
   readonly #control: number;
   readonly #sockets: readonly DroppingSocket[];
+  readonly #kernel: Pick<IntakeKernel, 'receiveDrops' | 'receiveQueued'>;
   readonly #wasHalfFull: boolean[];
 
-  constructor(arena: Arena, sockets: readonly DroppingSocket[]) {
+  constructor(
+    arena: Arena,
+    sockets: readonly DroppingSocket[],
+    kernel: Pick<IntakeKernel, 'receiveDrops' | 'receiveQueued'>,
+  ) {
+    this.#kernel = kernel;
     this.#words = arena.words;
     this.#control = arena.map.dispatcher >> 2;
     this.#sockets = sockets;
@@ -35,7 +42,7 @@ export class FilterDrops {
   begin(): void {
     if (this.#isOdd()) return;
     for (const { socket } of this.#sockets) {
-      this.#words[this.#overflows(socket)] = receiveDrops(socket) - this.#words[this.#filtered(socket)]!;
+      this.#words[this.#overflows(socket)] = this.#kernel.receiveDrops(socket) - this.#words[this.#filtered(socket)]!;
     }
     Atomics.add(this.#words, this.#control + DISPATCHER.FILTER_EPOCH_WORD, 1);
   }
@@ -46,8 +53,8 @@ export class FilterDrops {
     let sum = 0;
     for (const [i, { socket, receiveBufferBytes }] of this.#sockets.entries()) {
       const [filtered, overflows] = [this.#filtered(socket), this.#overflows(socket)];
-      const isHalfFull = receiveQueued(socket) > receiveBufferBytes;
-      const dropped = (receiveDrops(socket) - this.#words[filtered]! - this.#words[overflows]!) >>> 0;
+      const isHalfFull = this.#kernel.receiveQueued(socket) > receiveBufferBytes;
+      const dropped = (this.#kernel.receiveDrops(socket) - this.#words[filtered]! - this.#words[overflows]!) >>> 0;
       const isOverflow = isHalfFull || this.#wasHalfFull[i]!;
       this.#words[isOverflow ? overflows : filtered]! += dropped;
       this.#wasHalfFull[i] = isHalfFull;

@@ -5,7 +5,7 @@
 import type { Arena } from '../../memory/arena.ts';
 import { DISPATCHER } from '../../memory/layout.ts';
 import { COUNTER, type Counters } from '../../observe/counters.ts';
-import { setFilter } from '../udp-socket.ts';
+import type { IntakeKernel } from '../intake-kernel.ts';
 import { type DroppingSocket, FilterDrops } from './filter-drops.ts';
 import { InviteFilter } from './invite-filter.ts';
 import { PassShare } from './pass-share.ts';
@@ -25,10 +25,13 @@ export interface KernelSheddingParts {
   readonly sockets: readonly DroppingSocket[];
   /** Slots queued at a shard above which it has too much to do. */
   readonly mark: number;
+  readonly kernel: FilteringKernel;
 }
 
+export type FilteringKernel = Pick<IntakeKernel, 'setFilter' | 'receiveDrops' | 'receiveQueued'>;
+
 /** Takes away what another has left at the sockets, in this process or before. */
-export function removeFilters(sockets: readonly DroppingSocket[]): void {
+export function removeFilters(sockets: readonly DroppingSocket[], { setFilter }: FilteringKernel): void {
   for (const { socket } of sockets) setFilter(socket, null);
 }
 
@@ -38,6 +41,7 @@ export class KernelShedding {
   readonly #sheddingWord: number;
   readonly #counters: Counters;
   readonly #sockets: readonly DroppingSocket[];
+  readonly #kernel: FilteringKernel;
   readonly #drops: FilterDrops;
   readonly #filter = new InviteFilter();
   readonly #passing: PassShare;
@@ -49,13 +53,14 @@ export class KernelShedding {
   #isIdle = true;
   #isRefused = false;
 
-  constructor({ arena, counters, sockets, mark }: KernelSheddingParts) {
+  constructor({ arena, counters, sockets, mark, kernel }: KernelSheddingParts) {
     this.mark = mark;
     this.#words = arena.words;
     this.#sheddingWord = (arena.map.dispatcher >> 2) + DISPATCHER.SHEDDING_WORD;
     this.#counters = counters;
     this.#sockets = sockets;
-    this.#drops = new FilterDrops(arena, sockets);
+    this.#kernel = kernel;
+    this.#drops = new FilterDrops(arena, sockets, kernel);
     this.#passing = new PassShare(mark);
   }
 
@@ -109,7 +114,7 @@ export class KernelShedding {
     this.#drops.begin();
     this.#filter.share = 1 - share;
     for (const { socket } of this.#sockets) {
-      if (setFilter(socket, this.#filter.program) === 0) continue;
+      if (this.#kernel.setFilter(socket, this.#filter.program) === 0) continue;
       // It would say the same the next time.
       this.#isRefused = true;
       this.#counters.count(COUNTER.filters_refused_total);
@@ -123,7 +128,7 @@ export class KernelShedding {
   #allowAll(): void {
     this.#share = 1;
     this.#words[this.#sheddingWord] = 0;
-    removeFilters(this.#sockets);
+    removeFilters(this.#sockets, this.#kernel);
     this.#count();
     this.#drops.end();
   }

@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { DISPATCHER, RECEIVE_BATCH } from '../../../src/memory/layout.ts';
 import { COUNTER, Counters } from '../../../src/observe/counters.ts';
+import { KERNEL } from '../../../src/runtime/intake-kernel.ts';
 import { forgetDrops, overflowsOf } from '../../../src/runtime/overload/filter-drops.ts';
 import { InviteFilter } from '../../../src/runtime/overload/invite-filter.ts';
 import { KernelShedding, removeFilters } from '../../../src/runtime/overload/kernel-shedding.ts';
@@ -40,7 +41,7 @@ function shedding(options: Parameters<typeof open>[0] = {}) {
   const sockets = [{ socket: server.index, receiveBufferBytes: server.receiveBufferBytes }];
   const counters = new Counters(arena, map.shardCount);
   const filteredBefore = counters.valueOf(COUNTER.filtered_requests_total);
-  const shed = new KernelShedding({ arena, counters, sockets, mark: MARK });
+  const shed = new KernelShedding({ arena, counters, sockets, mark: MARK, kernel: KERNEL });
   forgetDrops(arena, sockets);
   const send = (text: string, count = 1) => {
     for (let i = 0; i < count; i++) {
@@ -186,7 +187,7 @@ describe('a socket that goes to another', () => {
     first.shed.start();
     for (let i = 0; i < 100; i++) first.look(20 * MARK);
     expect(first.arriving(NEW_INVITE, MANY)).toBeLessThan(MANY / 10);
-    const successor = new KernelShedding({ ...first, arena, mark: MARK });
+    const successor = new KernelShedding({ ...first, arena, mark: MARK, kernel: KERNEL });
     successor.start();
     expect(first.arriving(NEW_INVITE, MANY)).toBe(MANY);
     // What the dead one had not counted yet.
@@ -200,7 +201,7 @@ describe('a socket that goes to another', () => {
     filter.share = 1;
     expect(setFilter(server.index, filter.program)).toBe(0);
     expect(arriving(NEW_INVITE, MANY)).toBe(0);
-    removeFilters(sockets);
+    removeFilters(sockets, KERNEL);
     expect(arriving(NEW_INVITE, MANY)).toBe(MANY);
   });
 
