@@ -6,7 +6,8 @@
  *  when there is least time for it.
  *  All of it is thrown away afterwards: arena, transactions, bindings, counters. Runs on a shard's thread, cold. */
 
-import type { Config } from '../config/schema.ts';
+import { createHash } from 'node:crypto';
+import { type Config, configSchema } from '../config/schema.ts';
 import { createLocationTable, LocationTable } from '../location/location-table.ts';
 import { createArena } from '../memory/arena.ts';
 import {
@@ -32,6 +33,7 @@ import { TRANSPORT } from '../sip/transport.ts';
 import { Intake } from './intake.ts';
 import type { IntakeKernel } from './intake-kernel.ts';
 import { RingDepth } from './ring-depth.ts';
+import { openAuth, shareAuth } from './shared-auth.ts';
 
 /** Addresses of documentation (RFC 5737): the server's, the caller's, the callee's. */
 const SERVER = '192.0.2.1';
@@ -51,6 +53,7 @@ const FLOOD_INVITES = 48;
 const REJECT_ABOVE = 24;
 const SHED_ABOVE = 40;
 const USERS = 16;
+const PASSWORD = 'rehearsal';
 const SLOTS = 256;
 const KEPT_BYTES = 4 * 1024 * 1024;
 const TRANSACTIONS = 8192;
@@ -146,17 +149,19 @@ class Stage {
     this.#location = new LocationTable(table, 0, this.#arena);
     const counters = new Counters(this.#arena, 0);
     this.#trace = config.trace.recentKiB === 0 ? null : this.#openTrace(config, counters);
+    // Users prove who they are if those of the real one do.
+    const domains = shareAuth(config) === null ? [] : securedDomains();
     this.#element = new Element(this.#arena, 0, {
       flowKey: Int32Array.of(1, 2, 3, 4),
       location: this.#location,
       feed: null,
-      auth: null,
+      auth: openAuth(shareAuth({ ...config, domains })),
       fileUsers: null,
       whenUsersKnown: () => Promise.resolve(),
       wallMs: Date.now,
       config: {
         ...config,
-        domains: [],
+        domains,
         nextHops: [],
         trusted: ['0.0.0.0/0'],
         limits: { ...config.limits, transactions: TRANSACTIONS },
@@ -331,6 +336,8 @@ class Stage {
   #goOn(text: string): void {
     const status = Number(text.slice(8, 11));
     if (status === 200) this.#exchanges++;
+    if (status === 401)
+      this.#push(register(numberIn(text, /^CSeq: (\d+)/m) >> 1, userOf(text), credentialsFor(text)), false);
     if (!/^CSeq: 1 INVITE\r$/m.test(text)) return;
     const number = numberOf(text);
     if (status >= 300) {
@@ -381,20 +388,54 @@ function request(
 }
 
 function numberOf(text: string): number {
-  return Number(/^Call-ID: (\d+)/m.exec(text)?.[1]);
+  return numberIn(text, /^Call-ID: (\d+)/m);
+}
+
+function numberIn(text: string, pattern: RegExp): number {
+  return Number(pattern.exec(text)?.[1]);
+}
+
+function userOf(text: string): string {
+  return /^To: <sip:([^@]*)@/m.exec(text)?.[1] ?? '';
 }
 
 function tagOf(text: string): string {
   return /^To: [^;]*(;tag=[^;\r]*)/m.exec(text)?.[1] ?? '';
 }
 
-function register(number: number, user: string): string {
+function register(number: number, user: string, credentials = ''): string {
+  const cseq = credentials === '' ? number * 2 : number * 2 + 1;
   return (
     `REGISTER sip:${SERVER} SIP/2.0\r\n` +
-    `Via: SIP/2.0/UDP ${CALLER}:${PORT};branch=z9hG4bK-${number};rport\r\n` +
+    `Via: SIP/2.0/UDP ${CALLER}:${PORT};branch=z9hG4bK-${cseq}-r;rport\r\n` +
     `Max-Forwards: 70\r\nFrom: <sip:${user}@${SERVER}>;tag=${number}\r\nTo: <sip:${user}@${SERVER}>\r\n` +
-    `Call-ID: ${user}@${CALLER}\r\nCSeq: ${number} REGISTER\r\n` +
+    `Call-ID: ${user}@${CALLER}\r\nCSeq: ${cseq} REGISTER\r\n${credentials}` +
     `Contact: <sip:${user}@${CALLEE}:${PORT}>;expires=3600\r\n${bodyLines('')}`
+  );
+}
+
+function securedDomains(): Config['domains'] {
+  const users = Array.from({ length: USERS }, (_, i) => ({ user: `u${i}`, password: PASSWORD }));
+  return configSchema.parse({ domains: [{ name: SERVER, users, authenticate: ['REGISTER'] }] }).domains;
+}
+
+/** The answer to the first challenge of a 401 to a REGISTER (RFC 7616 3.4). */
+function credentialsFor(text: string): string {
+  const challenge = /^WWW-Authenticate: Digest (.*)\r$/m.exec(text)?.[1] ?? '';
+  const [, realm] = /realm="([^"]*)"/.exec(challenge) ?? [];
+  const [, nonce] = /nonce="([^"]*)"/.exec(challenge) ?? [];
+  const [, algorithm = 'MD5'] = /algorithm=([\w-]+)/.exec(challenge) ?? [];
+  const hash = (value: string) =>
+    createHash(algorithm === 'SHA-512-256' ? 'sha512-256' : algorithm)
+      .update(value)
+      .digest('hex');
+  const user = userOf(text);
+  const uri = `sip:${SERVER}`;
+  const ha1 = hash(`${user}:${realm}:${PASSWORD}`);
+  const response = hash(`${ha1}:${nonce}:00000001:c:auth:${hash(`REGISTER:${uri}`)}`);
+  return (
+    `Authorization: Digest username="${user}", realm="${realm}", nonce="${nonce}", uri="${uri}", ` +
+    `response="${response}", algorithm=${algorithm}, cnonce="c", qop=auth, nc=00000001\r\n`
   );
 }
 

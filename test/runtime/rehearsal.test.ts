@@ -54,6 +54,18 @@ describe.each(['stateless', 'stateful'] as const)('a rehearsal, %s', (mode) => {
   });
 });
 
+describe('a rehearsal of a server whose users prove who they are', () => {
+  it.each(['MD5', 'SHA-256', 'SHA-512-256'])('has users who do, by %s', (algorithm) => {
+    const domain = { name: 'example.org', users: [{ user: 'a', password: 'b' }], authenticate: ['REGISTER'] };
+    const config = configSchema.parse({ domains: [domain], auth: { algorithms: [algorithm] } });
+    const { counters } = rehearse({ config, budgetMs: LONG_MS, isWanted: afterBatches(1000) });
+    expect(counters.authenticated_total).toBeGreaterThan(100);
+    expect(counters.registrations_total).toBe(counters.authenticated_total);
+    // The last of them have no answer yet.
+    expect(counters.challenges_total - counters.authenticated_total).toBeLessThan(20);
+  });
+});
+
 describe('the end of a rehearsal', () => {
   const config = configSchema.parse({});
 
