@@ -680,7 +680,7 @@ const settings = z.strictObject({
     },
   ),
   rehearsalMs: about(z.int().min(0).max(10_000).default(400), {
-    help: 'CPU time for which each shard plays calls to itself before the server is up (on busy CPUs up to four times as long), so that the first real ones find it compiled; 0: not at all. Without, the first seconds of a heavy load cost up to twice the CPU.',
+    help: 'How long each shard plays calls to itself before the server is up, so that the first real ones find it compiled; 0: not at all. Without, the first seconds of a heavy load cost up to twice the CPU.',
     reload: 'restart',
   }),
   dispatcher: about(

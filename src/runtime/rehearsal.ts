@@ -57,8 +57,6 @@ const PASSWORD = 'rehearsal';
 const SLOTS = 256;
 const KEPT_BYTES = 4 * 1024 * 1024;
 const TRANSACTIONS = 8192;
-/** A server that starts beside others takes so many times as long to be up at the most. */
-const MOST_SPREAD = 4;
 const SDP = [
   'v=0',
   `o=- 1 1 IN IP4 ${CALLER}`,
@@ -73,7 +71,7 @@ const SDP = [
 export interface RehearsalOptions {
   /** Of the settings, those count that say how the server works; not its domains, next hops and trusted sources. */
   readonly config: Config;
-  /** Milliseconds of this thread's CPU time after which it ends; without rests also once MOST_SPREAD times as much time has gone by. */
+  /** Milliseconds of playing after which it ends. */
   readonly budgetMs: number;
   /** Looked at between batches: true ends it at once. */
   readonly isWanted?: () => boolean;
@@ -91,22 +89,17 @@ export interface Rehearsed {
 /** Plays until the time is over or the thread is wanted. */
 export function rehearse({ config, budgetMs, isWanted = () => false, rest }: RehearsalOptions): Rehearsed {
   const stage = new Stage(config);
-  const endsCpuMs = threadCpuMs() + budgetMs;
-  const endsMs = rest === undefined ? performance.now() + budgetMs * MOST_SPREAD : Number.POSITIVE_INFINITY;
-  for (let nowMs = performance.now(); nowMs < endsMs && threadCpuMs() < endsCpuMs && !isWanted(); ) {
+  let leftMs = budgetMs;
+  for (let nowMs = performance.now(); leftMs > 0 && !isWanted(); ) {
     stage.playBatch();
     const beganMs = nowMs;
     nowMs = performance.now();
+    leftMs -= nowMs - beganMs;
     if (rest === undefined) continue;
     rest(nowMs - beganMs);
     nowMs = performance.now();
   }
   return stage.figures();
-}
-
-function threadCpuMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
 }
 
 interface Datagram {
