@@ -7,6 +7,7 @@
         'native/src/arena.cc',
         'native/src/errors.cc',
         'native/src/event_fd.cc',
+        'native/src/huge_pages.cc',
         'native/src/receive.cc',
         'native/src/send.cc',
         'native/src/stream_socket.cc',

@@ -9,6 +9,7 @@
 
 #include "arguments.h"
 #include "errors.h"
+#include "huge_pages.h"
 #include "thread.h"
 #include "unix_socket.h"
 
@@ -101,6 +102,7 @@ constexpr Export EXPORTS[] = {
     {"nap", nap},
     {"yieldThread", yield_thread},
     {"threadCpuNs", thread_cpu_ns},
+    {"adviseHugePages", advise_huge_pages},
 };
 
 // Larger blocks, such as the tables of a shard, are mapped by themselves: untouched pages take no memory, and all of it goes back

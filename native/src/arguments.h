@@ -36,6 +36,23 @@ inline bool read_boolean(napi_env env, napi_value from, const char* name, bool* 
   return false;
 }
 
+// The memory of a typed array over a SharedArrayBuffer: another could be detached, and its memory be gone while we hold it.
+inline bool read_shared(napi_env env, napi_value from, const char* name, napi_typedarray_type wanted, void** data,
+                        size_t* length) {
+  bool is_array = false;
+  napi_is_typedarray(env, from, &is_array);
+  napi_typedarray_type type;
+  napi_value buffer;
+  if (!is_array || napi_get_typedarray_info(env, from, &type, length, data, &buffer, nullptr) != napi_ok || type != wanted) {
+    throw_type_error(env, "%s is no array of the kind that is wanted", name);
+    return false;
+  }
+  bool is_detachable = true;
+  napi_is_arraybuffer(env, buffer, &is_detachable);
+  if (is_detachable) throw_type_error(env, "%s must lie in a SharedArrayBuffer", name);
+  return !is_detachable;
+}
+
 // A property of an options object. A getter that throws leaves its own exception pending.
 inline bool read_property(napi_env env, napi_value from, const char* name, napi_value* value) {
   napi_valuetype type;

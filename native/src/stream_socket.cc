@@ -31,23 +31,6 @@ constexpr int32_t MAX_KEEP_ALIVE_SEC = 32'767;
 constexpr int KEEP_ALIVE_INTERVAL_SEC = 1;
 constexpr int KEEP_ALIVE_PROBES = 10;
 
-// The memory of a typed array over a SharedArrayBuffer: another could be detached, and its memory be gone while we hold it.
-bool read_shared(napi_env env, napi_value from, const char* name, napi_typedarray_type wanted, void** data,
-                 size_t* length) {
-  bool is_array = false;
-  napi_is_typedarray(env, from, &is_array);
-  napi_typedarray_type type;
-  napi_value buffer;
-  if (!is_array || napi_get_typedarray_info(env, from, &type, length, data, &buffer, nullptr) != napi_ok || type != wanted) {
-    throw_type_error(env, "%s is no array of the kind that is wanted", name);
-    return false;
-  }
-  bool is_detachable = true;
-  napi_is_arraybuffer(env, buffer, &is_detachable);
-  if (is_detachable) throw_type_error(env, "%s must lie in a SharedArrayBuffer", name);
-  return !is_detachable;
-}
-
 bool set(int fd, int level, int option, int value) { return setsockopt(fd, level, option, &value, sizeof value) == 0; }
 
 // What each connection is told. It may be gone already: then there is nothing to tell.

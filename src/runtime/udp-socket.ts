@@ -1,5 +1,5 @@
 /** The typed face of the native addon (native/README.md): batched UDP, sockets that listen, connections of TCP, eventfds,
- *  scheduling. Any thread; each thread that imports it has state of its own (attached arena, sockets, watchers, its epoll),
+ *  scheduling, huge pages. Any thread; each thread that imports it has state of its own (attached arena, sockets, watchers, its epoll),
  *  which ends with the thread. File descriptors are the process's: who opened one closes it. Only connections are the thread's.
  *
  *  Misuse throws a TypeError or RangeError; a system call that fails throws a `SystemError`. Hot: `receiveBatch`,
@@ -153,6 +153,7 @@ interface Addon {
   nap(microseconds: number): void;
   yieldThread(): void;
   threadCpuNs(): number;
+  adviseHugePages(bytes: Uint8Array<SharedArrayBuffer>): number;
 }
 
 const addon = loadAddon();
@@ -316,6 +317,11 @@ export const yieldThread = addon.yieldThread;
 
 /** CPU time the calling thread has used, in nanoseconds. */
 export const threadCpuNs = addon.threadCpuNs;
+
+/** Asks the kernel to back memory by huge pages (MADV_HUGEPAGE): that from the first to the last whole page within `bytes`. Returns 0,
+ *  or the (positive) errno with which it declined: EINVAL where it has none. Where they are switched off altogether
+ *  (`never` in /sys/kernel/mm/transparent_hugepage/enabled) it returns 0, too. */
+export const adviseHugePages = addon.adviseHugePages;
 
 /** The addon lies in the package root. STROWGER_ADDON names another file: the tests' sanitized build. */
 function loadAddon(): Addon {

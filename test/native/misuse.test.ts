@@ -31,6 +31,16 @@ const NOT_NUMBERS = [
 ];
 const NOT_COUNTS = [Number.NaN, Infinity, -Infinity, 0.5, -1.5, -2, 2 ** 31, -(2 ** 31) - 1, 2 ** 32, 2 ** 53, 1e300];
 const NOT_BOOLEANS = [undefined, null, 0, 1, 'true', {}, Symbol('s')];
+const NOT_SHARED_BYTES = [
+  ...NOT_NUMBERS,
+  1,
+  new ArrayBuffer(4096),
+  new SharedArrayBuffer(4096),
+  new DataView(new SharedArrayBuffer(4096)),
+  new Int32Array(new SharedArrayBuffer(4096)),
+  new Uint8Array(arena.bytes),
+  Buffer.alloc(4096),
+];
 const NOT_OPTIONS = [undefined, null, 1, 'x', true, Symbol('s'), () => {}];
 
 type Misused = (...values: unknown[]) => unknown;
@@ -202,17 +212,11 @@ describe('arguments', () => {
 
 describe('attach', () => {
   it('refuses what is no shared Uint8Array', () => {
-    const garbage = [
-      ...NOT_NUMBERS,
-      1,
-      new ArrayBuffer(4096),
-      new SharedArrayBuffer(4096),
-      new DataView(new SharedArrayBuffer(4096)),
-      new Int32Array(new SharedArrayBuffer(4096)),
-      new Uint8Array(arena.bytes),
-      Buffer.alloc(4096),
-    ];
-    for (const bytes of garbage) expect(() => addon['attach']!(bytes)).toThrow(TypeError);
+    for (const bytes of NOT_SHARED_BYTES) expect(() => addon['attach']!(bytes)).toThrow(TypeError);
+  });
+
+  it('and so does adviseHugePages', () => {
+    for (const bytes of NOT_SHARED_BYTES) expect(() => addon['adviseHugePages']!(bytes)).toThrow(TypeError);
   });
 
   it('refuses bytes that are no arena, or not all of one', () => {
