@@ -509,6 +509,10 @@ const settings = z.strictObject({
           help: 'Whether `stored` means on the disk, so that acknowledged registrations survive a power failure too. Costs latency.',
           reload: 'restart',
         }),
+        hugePages: about(z.boolean().default(true), {
+          help: 'Whether the kernel is asked to hold bindings in huge pages, where it has them (`madvise` or `always` in /sys/kernel/mm/transparent_hugepage/enabled): look-ups among very many users are faster. Costs 2 MB at the most.',
+          reload: 'restart',
+        }),
       })
       .prefault({}),
     { help: 'The location service: which bindings every user has.', reload: 'restart' },

@@ -15,6 +15,7 @@ import { exportRecord, StagedRecord } from './stored-record.ts';
 import {
   BUCKET_ENTRIES,
   FIRST_EPOCH,
+  LINE_BYTES,
   LINE_SHIFT,
   MAX_AOR_BYTES,
   MAX_RECORD_LINES,
@@ -154,6 +155,11 @@ export class LocationTable {
   /** Before this thread sleeps: it holds no record, and nobody waits for it to pass a quiescent point. */
   rest(): void {
     this.#epochs.rest();
+  }
+
+  /** The bytes that blocks are cut from, one after the other. */
+  get recordArea(): Uint8Array<SharedArrayBuffer> {
+    return this.bytes.subarray(this.map.firstLine * LINE_BYTES, this.map.endLine * LINE_BYTES);
   }
 
   /** AoRs in the table. Each thread that died while it put one in or removed one may have made it wrong by one. */

@@ -7,7 +7,8 @@
  *              RECORDS     blocks of whole cache lines, cut as they are first needed
  *  ```
  *  A record, or a block without one, is known by its line: its offset in the table divided by 64. All offsets here are
- *  indices of Int32 words. The kernel gives the pages as they are first touched. */
+ *  indices of Int32 words. The kernel gives the pages as they are first touched; of records they may be huge ones
+ *  (runtime/location-service.ts). */
 
 import { assert } from '../base/assert.ts';
 
@@ -20,7 +21,7 @@ export const NO_RECORD = 0;
 /** A line is 1 << LINE_SHIFT words: one cache line. */
 export const LINE_SHIFT = 4;
 const LINE_WORDS = 1 << LINE_SHIFT;
-const LINE_BYTES = LINE_WORDS * 4;
+export const LINE_BYTES = LINE_WORDS * 4;
 /** Two cache lines, as in memory/layout.ts. */
 const PADDING_WORDS = 32;
 

@@ -10,6 +10,7 @@ import { LocationService } from '../../src/runtime/location-service.ts';
 import { RequestError } from '../../src/runtime/request-error.ts';
 import type { DomainCount, ListedBinding } from '../../src/runtime/running-server.ts';
 import { TRANSPORT } from '../../src/sip/transport.ts';
+import { advisedAreas, hasHugePages } from '../native/advised-areas.ts';
 
 const SOCKET = {
   socket: 0,
@@ -436,5 +437,29 @@ describe('between questions', () => {
       expect(outcome).toBe(UPDATE.DONE);
       shard.table.remove(0, 'sip:x@b.example'.length);
     }
+  });
+});
+
+// A kernel without CONFIG_TRANSPARENT_HUGEPAGE takes no advice.
+describe.skipIf(!hasHugePages)('location.hugePages', () => {
+  const MAX_PAGE_BYTES = 64 * 1024;
+  /** Areas that the kernel was asked to back by huge pages, of the length of the records of this table. */
+  const areasOf = ({ buffer }: LocationService): number[] => {
+    const { recordArea } = new LocationTable(buffer, 0, {
+      bytes: new Uint8Array(buffer),
+      words: new Int32Array(buffer),
+    });
+    return advisedAreas().filter((bytes) => Math.abs(recordArea.length - bytes) <= 2 * MAX_PAGE_BYTES);
+  };
+
+  it('asks for them for the records, but not for the buckets', () => {
+    const service = serviceOf('location.capacity=54321');
+    expect(areasOf(service)).toHaveLength(1);
+    // Both in one would be longer.
+    expect(service.buffer.byteLength - areasOf(service)[0]!).toBeGreaterThan(16 * 54_321);
+  });
+
+  it('off: does not', () => {
+    expect(areasOf(serviceOf('location.capacity=43210', 'location.hugePages=false'))).toEqual([]);
   });
 });

@@ -3,7 +3,8 @@
  *  Timed are that alone, that and the first binding, AoRs that are not there, a refresh, the sweep where nothing expired; and to
  *  compare with, a bare load of a word of the table at random, each waiting for the one before. The other thread refreshes the
  *  same AoRs as fast as it can. Goal: a look-up under 300 ns at a million, where a bare load takes 100, with and without it.
- *  CPU time of this thread. `--quick` runs a few rounds only. */
+ *  CPU time of this thread. Records are in huge pages, as the server has them (runtime/location-service.ts); `--small-pages`: they are not.
+ *  `--quick` runs a few rounds only. */
 
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { BindingView, NewBinding } from '../../../src/location/bindings.ts';
@@ -14,9 +15,11 @@ import {
   type WriteBindings,
 } from '../../../src/location/location-table.ts';
 import { NO_RECORD } from '../../../src/location/table-layout.ts';
+import { adviseHugePages } from '../../../src/runtime/udp-socket.ts';
 import { medianCpuNs } from '../cpu-time.ts';
 
 const QUICK = process.argv.includes('--quick');
+const SMALL_PAGES = process.argv.includes('--small-pages');
 const ROUNDS = QUICK ? 1000 : 300_000;
 const SIZES = QUICK ? [1000] : [10_000, 1_000_000];
 
@@ -146,6 +149,7 @@ function writeOn({ buffer, size, stop }: WriterTask): void {
 async function measure(size: number): Promise<number> {
   const buffer = createLocationTable({ capacity: size, threadCount: 2 });
   const bench = new Bench(buffer, 0);
+  if (!SMALL_PAGES) adviseHugePages(bench.table.recordArea);
   bench.fill(size);
   const report = (what: string, run: () => void) => {
     const ns = medianCpuNs(ROUNDS, run);
