@@ -14,6 +14,7 @@ const reports = join(output, 'report');
 const require = createRequire(join(root, 'package.json'));
 const node = join(root, 'node_modules', '.bin', 'node');
 const TESTS = [
+  'test/native/huge-pages.test.ts',
   'test/native/misuse.test.ts',
   'test/native/segmentation.test.ts',
   'test/native/stream-socket.test.ts',
