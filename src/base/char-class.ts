@@ -59,9 +59,9 @@ export const PHONE_DIGIT_LOCAL = classOf(DIGITS + 'abcdefABCDEF*#-.()');
  *  Departs from RFC 3261 25.1: `_` counts as a letter, since names like `sip_edge.example.com` are in use everywhere. */
 export const HOST = new Uint8Array(256);
 export const HOST_DIGIT = 1;
-const HOST_LETTER = 2;
+export const HOST_LETTER = 2;
 export const HOST_HYPHEN = 3;
-export const HOST_DOT = 4;
+const HOST_DOT = 4;
 for (const digit of DIGITS) HOST[digit.charCodeAt(0)] = HOST_DIGIT;
 for (const letter of LETTERS + '_') HOST[letter.charCodeAt(0)] = HOST_LETTER;
 HOST[0x2d] = HOST_HYPHEN;

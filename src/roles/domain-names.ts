@@ -55,7 +55,11 @@ export class DomainNames {
   #isName(domain: number, bytes: Uint8Array, start: number, length: number): boolean {
     const own = this.#starts[domain]!;
     if (this.#starts[domain + 1]! - own !== length) return false;
-    for (let i = 0; i < length; i++) if (lower(bytes[start + i]!) !== this.#text[own + i]) return false;
+    const text = this.#text;
+    for (let i = 0; i < length; i++) {
+      const byte = bytes[start + i]!;
+      if (byte !== text[own + i] && lower(byte) !== text[own + i]) return false;
+    }
     return true;
   }
 

@@ -1,7 +1,7 @@
 /** host and port, as they stand in URIs and in Via (RFC 3261 25.1). Runs on the shard.
  *  Hot: several times per datagram, allocates nothing. */
 
-import { DIGIT, HOST, HOST_DIGIT, HOST_DOT, HOST_HYPHEN } from '../base/char-class.ts';
+import { DIGIT, HOST, HOST_DIGIT, HOST_HYPHEN, HOST_LETTER } from '../base/char-class.ts';
 import { isIpv6, scanIpv4, scannedIpv4Word } from './ip-address.ts';
 
 type Bytes = Uint8Array<SharedArrayBuffer>;
@@ -10,6 +10,7 @@ type Bytes = Uint8Array<SharedArrayBuffer>;
 export const HOST_KIND = { NONE: 0, NAME: 1, IPV4: 2, IPV6: 3 } as const;
 
 const ZERO = 0x30;
+const HYPHEN = 0x2d;
 const LEFT_BRACKET = 0x5b;
 const RIGHT_BRACKET = 0x5d;
 /** The longest IPv6 address, "0000:0000:0000:0000:0000:ffff:255.255.255.255", and one colon more. */
@@ -61,19 +62,23 @@ function scanHostname(bytes: Bytes, start: number, end: number): number {
     // A label begins and ends with a letter or digit.
     label = at;
     let kind = 0;
-    let last = HOST_HYPHEN;
-    for (; at < end; at++) {
-      kind = HOST[bytes[at]!]!;
-      if (kind === 0 || kind === HOST_DOT) break;
-      if (kind === HOST_HYPHEN && at === label) return -1;
-      last = kind;
+    for (;;) {
+      while (at < end && isAlphanumeric((kind = HOST[bytes[at]!]!))) at++;
+      if (at === end || kind !== HOST_HYPHEN) break;
+      if (at === label) return -1;
+      at++;
     }
-    if (last === HOST_HYPHEN) return -1;
+    if (at === label || bytes[at - 1] === HYPHEN) return -1;
     if (at === end || kind === 0) return isNumber(bytes, label, at) ? -1 : at;
     at++;
     // The dot may be the last.
     if (at === end || HOST[bytes[at]!] === 0) return isNumber(bytes, label, at - 1) ? -1 : at;
   }
+}
+
+/** A letter or a digit, by its class. */
+function isAlphanumeric(kind: number): boolean {
+  return (kind - 1) >>> 0 < HOST_LETTER;
 }
 
 function isNumber(bytes: Bytes, start: number, end: number): boolean {

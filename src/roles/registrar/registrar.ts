@@ -218,11 +218,15 @@ export class Registrar {
 
   /** Without a configured domain, the one that the Request-URI names; there an address means the same with and without the port
    *  that we listen on. */
-  #isInDomain(to: UriView, { uri, slotWord }: ReceivedRequest, domain: number): boolean {
+  #isInDomain(to: UriView, { uri, isMaddrStripped, slotWord }: ReceivedRequest, domain: number): boolean {
     const { arena, own } = this.#parts;
     const isSameHost = equalIgnoringCase(arena.bytes, to.hostStart, to.hostEnd, uri.hostStart, uri.hostEnd);
     if (domain < 0 && isSameHost) return true;
-    return domain !== FOREIGN && own.domainOf(to, to.port, transportAskedBy(to), slotWord) === domain;
+    if (domain === FOREIGN) return false;
+    const transport = transportAskedBy(to);
+    // The domain is that of the Request-URI: nearly always it is written the same way.
+    const isSame = isSameHost && to.port === uri.port && transport === transportAskedBy(uri) && !isMaddrStripped;
+    return isSame || own.domainOf(to, to.port, transport, slotWord) === domain;
   }
 
   /** Step 7: too short ones are refused, but none of an hour or more; too long ones are shortened. */
