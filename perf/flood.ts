@@ -9,6 +9,7 @@
  *  unanswered. CPU is by `schedstat`. */
 
 import { parseArgs } from 'node:util';
+import { configSchema } from '../src/config/schema.ts';
 import { describeMachine, machineLine } from './bench/machine.ts';
 import { strowger } from './load/contestants.ts';
 import type { EngineResult, Stage as LoadStage } from './load/engine-result.ts';
@@ -26,8 +27,6 @@ const SCENARIO = 'call';
 const CAPACITY_WINDOW = 256;
 const FIRST_WARM_UP_MS = 12_000;
 const WARM_UP_MS = 1000;
-/** By default. */
-const REHEARSAL_MS = 400;
 /** With the second in which the last of the flood is waited for: so soon all is to be as before. */
 const CALM_WARM_UP_MS = 1000;
 
@@ -88,7 +87,7 @@ async function run({ times, others, rounds, durationMs, serverFlags }: Options, 
   const machine = describeMachine(null);
   console.log(machineLine(machine));
   // Its rehearsal is to get the CPU time that it has where nobody is beside it.
-  const rehearsal = ['--set', `rehearsalMs=${Math.min(10_000, REHEARSAL_MS * (others + 1))}`];
+  const rehearsal = ['--set', `rehearsalMs=${Math.min(10_000, configSchema.parse({}).rehearsalMs * (others + 1))}`];
   const contestant = strowger(SCENARIO, machine.revision ?? 'without git', [...rehearsal, ...serverFlags]);
   const ownCpus: Cpus = { load: cpus.load, server: cpus.server.slice(0, 1) };
   const drive = (stages: readonly LoadStage[]) =>

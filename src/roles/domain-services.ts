@@ -1,6 +1,7 @@
 /** What this server does for each of its domains (RFC 3261 10.3, 8.3, 16): registers its users or not, forwards requests for
  *  them or redirects. Compiled from the configuration once. Asked on the shard, hot. */
 
+import { asksForPasswords } from '../config/asks-for-passwords.ts';
 import { nextHopsByDomain } from '../config/next-hops-by-domain.ts';
 import type { Config } from '../config/schema.ts';
 import { FOREIGN } from './own-addresses.ts';
@@ -19,8 +20,7 @@ export class DomainServices {
     );
     this.#isRedirect = config.domains.map(({ role }) => role === 'redirect');
     // Who is asked for a password as a user of a domain does not come in by the server's address instead.
-    const asks = config.domains.some(({ authenticate }) => authenticate.length > 0);
-    this.#isRegistrarOfAddresses = config.nextHops.length === 0 && !asks;
+    this.#isRegistrarOfAddresses = config.nextHops.length === 0 && !asksForPasswords(config);
     this.isOpen = config.domains.length === 0 && config.nextHops.length === 0;
   }
 

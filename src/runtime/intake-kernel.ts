@@ -10,4 +10,7 @@ export interface IntakeKernel {
   readonly signal: typeof signal;
 }
 
+/** What filters are set by, and what they are judged by. */
+export type FilteringKernel = Pick<IntakeKernel, 'setFilter' | 'receiveDrops' | 'receiveQueued'>;
+
 export const KERNEL: IntakeKernel = { receiveBatch, receiveDrops, receiveQueued, setFilter, signal };

@@ -6,8 +6,9 @@
  *  when there is least time for it.
  *  All of it is thrown away afterwards: arena, transactions, bindings, counters. Runs on a shard's thread, cold. */
 
-import { createHash } from 'node:crypto';
-import { type Config, configSchema } from '../config/schema.ts';
+import { hash } from 'node:crypto';
+import { ALGORITHM_NAMES, NODE_HASHES } from '../auth/algorithms.ts';
+import type { Config } from '../config/schema.ts';
 import { createLocationTable, LocationTable } from '../location/location-table.ts';
 import { createArena } from '../memory/arena.ts';
 import {
@@ -143,7 +144,7 @@ class Stage {
     const counters = new Counters(this.#arena, 0);
     this.#trace = config.trace.recentKiB === 0 ? null : this.#openTrace(config, counters);
     // Users prove who they are if those of the real one do.
-    const domains = shareAuth(config) === null ? [] : securedDomains();
+    const domains = securedDomains(config);
     this.#element = new Element(this.#arena, 0, {
       flowKey: Int32Array.of(1, 2, 3, 4),
       location: this.#location,
@@ -407,9 +408,13 @@ function register(number: number, user: string, credentials = ''): string {
   );
 }
 
-function securedDomains(): Config['domains'] {
-  const users = Array.from({ length: USERS }, (_, i) => ({ user: `u${i}`, password: PASSWORD }));
-  return configSchema.parse({ domains: [{ name: SERVER, users, authenticate: ['REGISTER'] }] }).domains;
+/** A domain like the first of the real ones that ask for passwords; none if there is none. */
+function securedDomains({ domains }: Config): Config['domains'] {
+  const users = Array.from({ length: USERS }, (_, i) => ({ user: `u${i}`, password: PASSWORD, contacts: [] }));
+  const asking = domains.find(({ authenticate }) => authenticate.length > 0);
+  if (asking === undefined) return [];
+  const { realm: _realm, usersFile: _usersFile, ...rest } = asking;
+  return [{ ...rest, name: SERVER, role: 'proxy', registrar: 'on', nextHops: [], users, authenticate: ['REGISTER'] }];
 }
 
 /** The answer to the first challenge of a 401 to a REGISTER (RFC 7616 3.4). */
@@ -417,18 +422,15 @@ function credentialsFor(text: string): string {
   const challenge = /^WWW-Authenticate: Digest (.*)\r$/m.exec(text)?.[1] ?? '';
   const [, realm] = /realm="([^"]*)"/.exec(challenge) ?? [];
   const [, nonce] = /nonce="([^"]*)"/.exec(challenge) ?? [];
-  const [, algorithm = 'MD5'] = /algorithm=([\w-]+)/.exec(challenge) ?? [];
-  const hash = (value: string) =>
-    createHash(algorithm === 'SHA-512-256' ? 'sha512-256' : algorithm)
-      .update(value)
-      .digest('hex');
+  const algorithm = ALGORITHM_NAMES.findIndex((name) => challenge.includes(`algorithm=${name},`));
+  const digest = (value: string) => hash(NODE_HASHES[algorithm]!, value);
   const user = userOf(text);
   const uri = `sip:${SERVER}`;
-  const ha1 = hash(`${user}:${realm}:${PASSWORD}`);
-  const response = hash(`${ha1}:${nonce}:00000001:c:auth:${hash(`REGISTER:${uri}`)}`);
+  const ha1 = digest(`${user}:${realm}:${PASSWORD}`);
+  const response = digest(`${ha1}:${nonce}:00000001:c:auth:${digest(`REGISTER:${uri}`)}`);
   return (
     `Authorization: Digest username="${user}", realm="${realm}", nonce="${nonce}", uri="${uri}", ` +
-    `response="${response}", algorithm=${algorithm}, cnonce="c", qop=auth, nc=00000001\r\n`
+    `response="${response}", algorithm=${ALGORITHM_NAMES[algorithm]}, cnonce="c", qop=auth, nc=00000001\r\n`
   );
 }
 

@@ -5,6 +5,7 @@ import { credentialsOf } from '../auth/configured.ts';
 import { CredentialTable, type SharedCredentials, shareCredentials } from '../auth/credential-table.ts';
 import type { Ha1Source } from '../auth/ha1-source.ts';
 import { createNonceTable } from '../auth/nonce-counts.ts';
+import { asksForPasswords } from '../config/asks-for-passwords.ts';
 import type { Config } from '../config/schema.ts';
 import type { AuthPorts } from '../roles/authentication.ts';
 
@@ -24,7 +25,7 @@ export function shareAuth(
   users: SharedCredentials | null = null,
   before: SharedAuth | null = null,
 ): SharedAuth | null {
-  if (config.domains.every(({ authenticate }) => authenticate.length === 0)) return null;
+  if (!asksForPasswords(config)) return null;
   return {
     nonceTable: before?.nonceTable ?? createNonceTable(),
     secret: before?.secret ?? randomBytes(SECRET_BYTES),

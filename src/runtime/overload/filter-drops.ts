@@ -9,7 +9,7 @@
 
 import type { Arena } from '../../memory/arena.ts';
 import { DISPATCHER } from '../../memory/layout.ts';
-import type { IntakeKernel } from '../intake-kernel.ts';
+import type { FilteringKernel } from '../intake-kernel.ts';
 import { receiveDrops } from '../udp-socket.ts';
 
 export interface DroppingSocket {
@@ -23,14 +23,10 @@ export class FilterDrops {
   readonly #words: Int32Array<SharedArrayBuffer>;
   readonly #control: number;
   readonly #sockets: readonly DroppingSocket[];
-  readonly #kernel: Pick<IntakeKernel, 'receiveDrops' | 'receiveQueued'>;
+  readonly #kernel: FilteringKernel;
   readonly #wasHalfFull: boolean[];
 
-  constructor(
-    arena: Arena,
-    sockets: readonly DroppingSocket[],
-    kernel: Pick<IntakeKernel, 'receiveDrops' | 'receiveQueued'>,
-  ) {
+  constructor(arena: Arena, sockets: readonly DroppingSocket[], kernel: FilteringKernel) {
     this.#kernel = kernel;
     this.#words = arena.words;
     this.#control = arena.map.dispatcher >> 2;

@@ -5,7 +5,7 @@
 import type { Arena } from '../../memory/arena.ts';
 import { DISPATCHER } from '../../memory/layout.ts';
 import { COUNTER, type Counters } from '../../observe/counters.ts';
-import type { IntakeKernel } from '../intake-kernel.ts';
+import type { FilteringKernel } from '../intake-kernel.ts';
 import { type DroppingSocket, FilterDrops } from './filter-drops.ts';
 import { InviteFilter } from './invite-filter.ts';
 import { PassShare } from './pass-share.ts';
@@ -27,8 +27,6 @@ export interface KernelSheddingParts {
   readonly mark: number;
   readonly kernel: FilteringKernel;
 }
-
-export type FilteringKernel = Pick<IntakeKernel, 'setFilter' | 'receiveDrops' | 'receiveQueued'>;
 
 /** Takes away what another has left at the sockets, in this process or before. */
 export function removeFilters(sockets: readonly DroppingSocket[], { setFilter }: FilteringKernel): void {

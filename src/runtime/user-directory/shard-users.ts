@@ -3,6 +3,7 @@
 
 import type { SharedCredentials } from '../../auth/credential-table.ts';
 import { HA1, type Ha1Source } from '../../auth/ha1-source.ts';
+import { asksForPasswords } from '../../config/asks-for-passwords.ts';
 import type { Config } from '../../config/schema.ts';
 import type { FileUsers } from '../../roles/proxy/users.ts';
 import type { ShardLog } from '../shard-log.ts';
@@ -81,7 +82,7 @@ export class ShardUsers {
   #openDirectory(shared: SharedCredentials | null, config: Config): LookedUpUsers | null {
     const { directory } = config.auth;
     if (shared === null || directory === undefined) return null;
-    if (config.domains.every(({ authenticate }) => authenticate.length === 0)) return null;
+    if (!asksForPasswords(config)) return null;
     const log = this.#log;
     return new LookedUpUsers({
       table: NOBODY,

@@ -15,6 +15,7 @@ import {
   shareCredentials,
   type UserCredentials,
 } from '../../auth/credential-table.ts';
+import { asksForPasswords } from '../../config/asks-for-passwords.ts';
 import { sayErrno } from '../../config/file-error.ts';
 import type { Config, DomainEntry } from '../../config/schema.ts';
 import { parseUsersFile } from './users-file.ts';
@@ -57,8 +58,7 @@ export class UserFiles {
     this.#config = config;
     this.#log = log;
     this.#files = [...new Set(config.domains.flatMap(({ usersFile }) => usersFile ?? []))];
-    const isAsked = config.domains.some(({ authenticate }) => authenticate.length > 0);
-    if (!isAsked && this.#files.length === 0) return;
+    if (!asksForPasswords(config) && this.#files.length === 0) return;
     for (const file of this.#files) this.#read.set(file, fingerprintNow(file));
     const built = this.#build();
     if (built.problems !== undefined) throw new UserFilesError(built.problems);
