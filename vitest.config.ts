@@ -40,6 +40,7 @@ export default defineConfig({
   test: {
     pool: 'forks',
     experimental: { viteModuleRunner: false, nodeLoader: false },
+    globalSetup: 'test/process/temporary-files.ts',
     projects: [
       {
         extends: true,
