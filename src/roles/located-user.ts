@@ -6,7 +6,7 @@ import { type LocationTable, UPDATE } from '../location/location-table.ts';
 import type { FeedProducer } from '../location/store-feed.ts';
 import { NO_RECORD } from '../location/table-layout.ts';
 import { SLOT } from '../memory/layout.ts';
-import { ADDRESS_OF_RECORD_GROWTH_BYTES, writeAddressOfRecord } from '../sip/address-of-record.ts';
+import { ADDRESS_OF_RECORD_GROWTH_BYTES, writeAddressOfRecordOf } from '../sip/address-of-record.ts';
 import type { Outbound } from '../sip/outbound.ts';
 import { isWebSocket } from '../sip/transport.ts';
 import { SCHEME, type UriView } from '../sip/uri.ts';
@@ -100,7 +100,7 @@ export class LocatedUser {
     if (uri.userStart === -1 || uri.end - uri.start > MAX_URI_BYTES - ADDRESS_OF_RECORD_GROWTH_BYTES) return -1;
     const outbound = this.#outbound;
     outbound.begin();
-    return writeAddressOfRecord(this.#bytes, uri.start, uri.end, this.#bytes, outbound.cursor);
+    return writeAddressOfRecordOf(this.#bytes, uri, this.#bytes, outbound.cursor);
   }
 
   /** As if nothing was found. */

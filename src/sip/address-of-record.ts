@@ -40,20 +40,24 @@ const address = new Int32Array(new SharedArrayBuffer(16));
  *  scheme, as an address-of-record is a SIP or SIPS URI (section 6). Source and target must not overlap. */
 export function writeAddressOfRecord(bytes: Bytes, start: number, end: number, target: Bytes, to: number): number {
   const error = parseUri(bytes, start, end, view);
-  if (error !== URI_ERROR.NONE) return error;
-  if (view.scheme > SCHEME.SIPS) return URI_ERROR.SCHEME;
-  const scheme = view.scheme === SCHEME.SIP ? SIP : SIPS;
+  return error === URI_ERROR.NONE ? writeAddressOfRecordOf(bytes, view, target, to) : error;
+}
+
+/** The same of a URI that `parseUri` has found to be one. */
+export function writeAddressOfRecordOf(bytes: Bytes, uri: UriView, target: Bytes, to: number): number {
+  if (uri.scheme > SCHEME.SIPS) return URI_ERROR.SCHEME;
+  const scheme = uri.scheme === SCHEME.SIP ? SIP : SIPS;
   let at = to;
   for (let i = 0; i < scheme.length; i++) target[at++] = scheme[i]!;
-  if (view.userStart !== -1) {
-    at = writeUnescaped(bytes, view.userStart, view.userEnd, URI_USER, target, at);
-    if (view.passwordStart !== -1) {
+  if (uri.userStart !== -1) {
+    at = writeUnescaped(bytes, uri.userStart, uri.userEnd, URI_USER, target, at);
+    if (uri.passwordStart !== -1) {
       target[at++] = COLON;
-      at = writeUnescaped(bytes, view.passwordStart, view.passwordEnd, URI_PASSWORD, target, at);
+      at = writeUnescaped(bytes, uri.passwordStart, uri.passwordEnd, URI_PASSWORD, target, at);
     }
     target[at++] = AT;
   }
-  return writeHost(bytes, target, at) - to;
+  return writeHost(bytes, uri, target, at) - to;
 }
 
 /** Departs from RFC 3261 10.3: an escape stays, with capital digits, where the character may not stand there
@@ -86,13 +90,13 @@ function writeUnescaped(
   return at;
 }
 
-function writeHost(bytes: Bytes, target: Bytes, to: number): number {
-  if (view.hostKind !== HOST_KIND.NAME) {
-    const family = parseIpAddress(bytes, view.hostStart, view.hostEnd, address, 0);
+function writeHost(bytes: Bytes, uri: UriView, target: Bytes, to: number): number {
+  if (uri.hostKind !== HOST_KIND.NAME) {
+    const family = parseIpAddress(bytes, uri.hostStart, uri.hostEnd, address, 0);
     return formatIpHost(address, 0, family, target, to);
   }
   let at = to;
-  const end = bytes[view.hostEnd - 1] === DOT ? view.hostEnd - 1 : view.hostEnd;
-  for (let i = view.hostStart; i < end; i++) target[at++] = LOWER[bytes[i]!]!;
+  const end = bytes[uri.hostEnd - 1] === DOT ? uri.hostEnd - 1 : uri.hostEnd;
+  for (let i = uri.hostStart; i < end; i++) target[at++] = LOWER[bytes[i]!]!;
   return at;
 }

@@ -10,6 +10,9 @@ export const MAX_HEADERS = 512;
 /** In place of an id: a header that is not one of the core and was not asked for yet. It has the last place of `first`. */
 export const UNIDENTIFIED = HEADER_COUNT;
 
+/** Ids that have a bit in `MessageIndex.repeated`: all those that are looked at in every message are among them. */
+const REPEATED_BITS = 32;
+
 /** Fields of one header in `MessageIndex.table`. */
 const ID = 0;
 const LINE_START = 1;
@@ -40,13 +43,14 @@ export class MessageIndex {
   headersEnd = 0;
   bodyStart = 0;
   headerCount = 0;
-  /** Bit 1 << id is set if the core header with that id stands there more than once. */
+  /** Bit 1 << id is set if the header with that id, below 32, stands there more than once; of those that are not core, once
+   *  they are identified. */
   repeated = 0;
 
   /** Four words for each header: id, start of its line, start and end of its value; and the end of the last line behind. */
   readonly table = new Int32Array((MAX_HEADERS + 1) * 4);
   /** Index of the first header with a core id (Via, Max-Forwards, Max-Breadth, Route, Record-Route, From, To, Call-ID, CSeq,
-   *  Content-Length, Proxy-Require), or −1. Others are here only after `find`. */
+   *  Contact, Content-Length, Expires, User-Agent, Proxy-Require), or −1. Others are here only after `find`. */
   readonly first = new Int32Array(HEADER_COUNT + 1).fill(-1);
 
   idOf(header: number): number {
@@ -87,6 +91,7 @@ export class MessageIndex {
       const id = headerIdOf(bytes, start, nameEnd);
       table[(header << 2) + ID] = id;
       if (first[id] === -1) first[id] = header;
+      else if (id < REPEATED_BITS) this.repeated |= 1 << id;
     }
     first[UNIDENTIFIED] = -1;
   }
@@ -94,6 +99,7 @@ export class MessageIndex {
   /** The next header with the same id, or −1. */
   next(header: number): number {
     const id = this.idOf(header);
+    if (id < REPEATED_BITS && (this.repeated & (1 << id)) === 0) return -1;
     for (let i = header + 1; i < this.headerCount; i++) {
       if (this.table[(i << 2) + ID] === id) return i;
     }

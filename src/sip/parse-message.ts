@@ -305,7 +305,9 @@ const I = 6;
 const L = 7;
 const R = 8;
 const P = 9;
-for (const [letter, initial] of Object.entries({ v: V, m: M, f: F, t: T, c: C, i: I, l: L, r: R, p: P })) {
+const U = 10;
+const E = 11;
+for (const [letter, initial] of Object.entries({ v: V, m: M, f: F, t: T, c: C, i: I, l: L, r: R, p: P, u: U, e: E })) {
   INITIAL[letter.charCodeAt(0)] = INITIAL[letter.toUpperCase().charCodeAt(0)] = initial;
 }
 /** Letters to fold in a word; a hyphen is compared as it is, lest CR pass for it. */
@@ -323,7 +325,7 @@ function coreIdAt(bytes: Bytes, words: Words, line: number): number {
       if ((folded & 0xffffff) === 0x616976 && isNameEnd(word >>> 24)) return matched(3, HEADER_ID.VIA);
       return isCompact ? matched(1, HEADER_ID.VIA) : UNIDENTIFIED;
     case M:
-      // The compact form is Contact.
+      if (isCompact) return matched(1, HEADER_ID.CONTACT);
       return (word | 0x00202020) === 0x2d78616d ? idAfterMax(bytes, words, line) : UNIDENTIFIED;
     case F:
       if (folded === 0x6d6f7266 && isNameEnd(bytes[line + 4]!)) return matched(4, HEADER_ID.FROM);
@@ -346,6 +348,22 @@ function coreIdAt(bytes: Bytes, words: Words, line: number): number {
         if (isRequire && isNameEnd(bytes[line + 13]!)) return matched(13, HEADER_ID.PROXY_REQUIRE);
       }
       return UNIDENTIFIED;
+    case U:
+      // "user" "-age" "nt"; the compact form is Allow-Events.
+      if (folded === 0x72657375 && (unalignedWord(words, line + 4) | 0x20202000) === 0x6567612d) {
+        const last = unalignedWord(words, line + 8);
+        if (((last | 0x2020) & 0xffff) === 0x746e && isNameEnd((last >>> 16) & 0xff)) {
+          return matched(10, HEADER_ID.USER_AGENT);
+        }
+      }
+      return UNIDENTIFIED;
+    case E: {
+      // "expi" "res"; the compact form is Content-Encoding.
+      if (folded !== 0x69707865) return UNIDENTIFIED;
+      const rest = unalignedWord(words, line + 4);
+      const isExpires = ((rest | ALL) & 0xffffff) === 0x736572 && isNameEnd(rest >>> 24);
+      return isExpires ? matched(7, HEADER_ID.EXPIRES) : UNIDENTIFIED;
+    }
     default:
       return UNIDENTIFIED;
   }
@@ -365,7 +383,7 @@ function idAfterMax(bytes: Bytes, words: Words, line: number): number {
   return isBreadth ? matched(11, HEADER_ID.MAX_BREADTH) : UNIDENTIFIED;
 }
 
-/** Call-ID, CSeq, Content-Length. */
+/** Call-ID, CSeq, Contact, Content-Length. */
 function idAfterC(bytes: Bytes, words: Words, line: number, folded: number): number {
   if (folded === 0x71657363) return isNameEnd(bytes[line + 4]!) ? matched(4, HEADER_ID.CSEQ) : UNIDENTIFIED;
   if (folded === 0x6c6c6163) {
@@ -374,9 +392,11 @@ function idAfterC(bytes: Bytes, words: Words, line: number, folded: number): num
     return isCallId ? matched(7, HEADER_ID.CALL_ID) : UNIDENTIFIED;
   }
   if (folded !== 0x746e6f63) return UNIDENTIFIED;
+  const next = unalignedWord(words, line + 4);
+  // "cont" "act"
+  if (((next | ALL) & 0xffffff) === 0x746361 && isNameEnd(next >>> 24)) return matched(7, HEADER_ID.CONTACT);
   // "cont" "ent-" "leng" "th"
-  const isContent = (unalignedWord(words, line + 4) | 0x00202020) === 0x2d746e65;
-  if (!isContent || (unalignedWord(words, line + 8) | ALL) !== 0x676e656c) return UNIDENTIFIED;
+  if ((next | 0x00202020) !== 0x2d746e65 || (unalignedWord(words, line + 8) | ALL) !== 0x676e656c) return UNIDENTIFIED;
   const last = unalignedWord(words, line + 12);
   const isLength = ((last | 0x2020) & 0xffff) === 0x6874 && isNameEnd((last >>> 16) & 0xff);
   return isLength ? matched(14, HEADER_ID.CONTENT_LENGTH) : UNIDENTIFIED;

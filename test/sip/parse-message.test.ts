@@ -20,6 +20,9 @@ const CORE: ReadonlySet<number> = new Set([
   HEADER_ID.CALL_ID,
   HEADER_ID.CSEQ,
   HEADER_ID.CONTENT_LENGTH,
+  HEADER_ID.CONTACT,
+  HEADER_ID.EXPIRES,
+  HEADER_ID.USER_AGENT,
   HEADER_ID.PROXY_REQUIRE,
 ]);
 const ID_BY_NAME = new Map(
@@ -360,6 +363,16 @@ describe('7.3.1 Header field format', () => {
   it('says which core headers stand there twice, in any form', () => {
     parse(lines(REQUEST, 'To: x', 'Via: 1', 't: y', 'v: 2', 'CSeq: 1', 'X: 1', 'X: 2'));
     expect(index.repeated).toBe((1 << HEADER_ID.TO) | (1 << HEADER_ID.VIA));
+  });
+
+  it('says so of the others with small ids once they are asked for', () => {
+    parse(lines(REQUEST, 'To: x', 'k: a', 'Server: 1', 'Supported: b', 'Server: 2', 'Require: c'));
+    expect(index.repeated).toBe(0);
+    const first = index.find(bytes, HEADER_ID.SUPPORTED);
+    expect(index.repeated).toBe(1 << HEADER_ID.SUPPORTED);
+    expect([first, index.next(first), index.next(index.next(first))]).toEqual([1, 3, -1]);
+    const server = index.find(bytes, HEADER_ID.SERVER);
+    expect([server, index.next(server), index.next(index.find(bytes, HEADER_ID.REQUIRE))]).toEqual([2, 4, -1]);
   });
 });
 

@@ -14,7 +14,7 @@ import { BINDING_FLAG, NO_RECORD } from '../../location/table-layout.ts';
 import type { Arena } from '../../memory/arena.ts';
 import { SLOT } from '../../memory/layout.ts';
 import { COUNTER, type Counters } from '../../observe/counters.ts';
-import { writeAddressOfRecord } from '../../sip/address-of-record.ts';
+import { writeAddressOfRecordOf } from '../../sip/address-of-record.ts';
 import { HEADER_ID } from '../../sip/header-table.ts';
 import { HOST_KIND } from '../../sip/host.ts';
 import { isWord } from '../../sip/lexis.ts';
@@ -23,7 +23,7 @@ import { NameAddrView, parseNameAddr } from '../../sip/name-addr.ts';
 import type { Outbound } from '../../sip/outbound.ts';
 import { nextToken, TokenView } from '../../sip/token-list.ts';
 import { defaultPortOf, isReliable, isSecure, isWebSocket, TRANSPORT } from '../../sip/transport.ts';
-import { parseUri, SCHEME, transportAskedBy, UriView } from '../../sip/uri.ts';
+import { parseUri, SCHEME, transportAskedBy, URI_ERROR, UriView } from '../../sip/uri.ts';
 import { equalUris } from '../../sip/uri-equality.ts';
 import { RPORT_ABSENT } from '../../sip/via.ts';
 import type { Authentication } from '../authentication.ts';
@@ -81,8 +81,8 @@ export class Registrar {
   readonly #view: BindingView;
   readonly #binding = new NewBinding();
   readonly #token = new TokenView();
+  /** Of the To of the request in hand. */
   readonly #to = new UriView();
-  readonly #contactUri = new UriView();
   readonly #pathValue = new NameAddrView();
   readonly #pathUri = new UriView();
   readonly #minExpires: Literal;
@@ -146,13 +146,16 @@ export class Registrar {
     const { index } = request;
     const { bytes } = arena;
 
+    const to = this.#to;
+    const isUri = parseUri(bytes, request.to.uriStart, request.to.uriEnd, to) === URI_ERROR.NONE;
     const aorStart = outbound.cursor;
-    const length = writeAddressOfRecord(bytes, request.to.uriStart, request.to.uriEnd, bytes, aorStart);
+    const length = isUri ? writeAddressOfRecordOf(bytes, to, bytes, aorStart) : 0;
     const aorEnd = aorStart + Math.max(0, length);
     // Step 4.
     if (this.#parts.authentication?.mayRegister(aorStart, aorEnd) === false) return REJECT.forbidden;
+    if (!isUri) return REJECT.malformedTo;
     const refusal = this.#checkAddress(request, domain);
-    if (refusal !== null || length < 0) return refusal ?? REJECT.wrongDomain;
+    if (refusal !== null) return refusal;
     outbound.putWritten(aorEnd);
     if (isUndecodable(bytes, index)) return REJECT.contentEncoding;
 
@@ -206,14 +209,12 @@ export class Registrar {
   /** Step 5: the address-of-record is one of the domain in the Request-URI, and of a user that there is. */
   #checkAddress(request: ReceivedRequest, domain: number): Rejection | null {
     const { arena, users } = this.#parts;
-    const { bytes } = arena;
     const to = this.#to;
-    if (parseUri(bytes, request.to.uriStart, request.to.uriEnd, to) < 0) return REJECT.malformedTo;
     if (to.scheme > SCHEME.SIPS || to.userStart === -1) return REJECT.wrongDomain;
     if (!this.#isInDomain(to, request, domain)) return REJECT.wrongDomain;
     // Who has proved that he is this user exists.
     if (this.#parts.authentication?.isVerified === true) return null;
-    return users.find(domain, bytes, to.userStart, to.userEnd) === USER.UNKNOWN ? REJECT.noSuchUser : null;
+    return users.find(domain, arena.bytes, to.userStart, to.userEnd) === USER.UNKNOWN ? REJECT.noSuchUser : null;
   }
 
   /** Without a configured domain, the one that the Request-URI names; there an address means the same with and without the port
@@ -391,7 +392,7 @@ export class Registrar {
     }
     const { contactStart, contactEnd } = binding;
     return (
-      this.#equalsStored(binding, contactStart, contactEnd, contact.uriStart, contact.uriEnd) ||
+      this.#equalsStored(binding, contactStart, contactEnd, contact.uri.start, contact.uri.end) ||
       this.#isEquivalent(binding, contact)
     );
   }
@@ -407,7 +408,7 @@ export class Registrar {
     const { arena, outbound } = this.#parts;
     const from = outbound.cursor;
     const end = view.copyText(view.contactStart, view.contactEnd, arena.view, from);
-    return equalUris(arena.bytes, contact.uriStart, contact.uriEnd, from, end);
+    return equalUris(arena.bytes, contact.uri.start, contact.uri.end, from, end);
   }
 
   #isSameCallId(view: BindingView): boolean {
@@ -419,8 +420,8 @@ export class Registrar {
     const binding = this.#binding;
     binding.expiresMs = this.#nowMs + contact.expiresSec * 1000;
     binding.q = contact.q;
-    binding.contactStart = contact.uriStart;
-    binding.contactEnd = contact.uriEnd;
+    binding.contactStart = contact.uri.start;
+    binding.contactEnd = contact.uri.end;
     binding.instanceStart = contact.instanceStart;
     binding.instanceEnd = contact.instanceEnd;
     binding.regId = contact.regId;
@@ -440,9 +441,8 @@ export class Registrar {
     const { topVia: via, slotWord } = request;
     if (!this.#isFirstHop(request)) return false;
     if (contact.isFlow) return true;
-    const uri = this.#contactUri;
+    const { uri } = contact;
     const { transport } = sockets[words[slotWord + SLOT.SOCKET_WORD]!]!;
-    if (parseUri(bytes, contact.uriStart, contact.uriEnd, uri) < 0) return false;
     // Who asks for a WebSocket is reached by his, whatever host he names (RFC 7118 B.1); with a sips URI it must be secure (9.2).
     if (isWebSocket(transport) && isWebSocket(uri.transport)) {
       return uri.scheme === SCHEME.SIP || (uri.scheme === SCHEME.SIPS && isSecure(transport));

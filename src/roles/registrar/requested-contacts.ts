@@ -37,8 +37,7 @@ const REG_ID = ascii('reg-id');
 
 /** One Contact value. Offsets are absolute; empty spans are at 0. */
 export class RequestedContact {
-  uriStart = 0;
-  uriEnd = 0;
+  readonly uri = new UriView();
   /** Asked for, in seconds; 0: it is to go. */
   expiresSec = 0;
   /** 0 … 1000. */
@@ -66,7 +65,6 @@ export class RequestedContacts {
   readonly #outbound: Outbound;
   readonly #contacts: RequestedContact[] = [];
   readonly #value = new NameAddrView();
-  readonly #uri = new UriView();
   readonly #param = new ParamView();
   #defaultExpiresSec = 0;
   count = 0;
@@ -122,12 +120,11 @@ export class RequestedContacts {
     const value = this.#value;
     const bytes = this.#bytes;
     if (parseNameAddr(bytes, start, end, value) < 0) return CONTACTS.MALFORMED;
-    if (parseUri(bytes, value.uriStart, value.uriEnd, this.#uri) < 0) return CONTACTS.MALFORMED;
     if (this.count === MAX_CONTACTS) return CONTACTS.TOO_MANY;
     if (this.count === this.#contacts.length) this.#contacts.push(new RequestedContact());
-    const contact = this.#contacts[this.count++]!;
-    contact.uriStart = value.uriStart;
-    contact.uriEnd = value.uriEnd;
+    const contact = this.#contacts[this.count]!;
+    if (parseUri(bytes, value.uriStart, value.uriEnd, contact.uri) < 0) return CONTACTS.MALFORMED;
+    this.count++;
     contact.expiresSec = this.#defaultExpiresSec;
     contact.q = Q_ONE;
     contact.regId = 0;
@@ -151,7 +148,7 @@ export class RequestedContacts {
   #isSame(a: RequestedContact, b: RequestedContact): boolean {
     const bytes = this.#bytes;
     if (a.isFlow !== b.isFlow) return false;
-    if (!a.isFlow) return equalUris(bytes, a.uriStart, a.uriEnd, b.uriStart, b.uriEnd);
+    if (!a.isFlow) return equalUris(bytes, a.uri.start, a.uri.end, b.uri.start, b.uri.end);
     if (a.regId !== b.regId || a.instanceEnd - a.instanceStart !== b.instanceEnd - b.instanceStart) return false;
     return equalBytes(this.#view, a.instanceStart, a.instanceEnd, this.#view, b.instanceStart);
   }
