@@ -26,7 +26,7 @@ import type { MessageEdits } from '../sip/message-edits.ts';
 import type { MessageIndex } from '../sip/message-index.ts';
 import { METHOD, METHOD_NAMES } from '../sip/methods.ts';
 import type { Outbound } from '../sip/outbound.ts';
-import { parseUri, SCHEME, transportAskedBy, UriView } from '../sip/uri.ts';
+import { parseUri, SCHEME, transportAskedBy, UriView, unescapedAt } from '../sip/uri.ts';
 import type { BoundSocket } from './bound-socket.ts';
 import type { OwnAddresses } from './own-addresses.ts';
 import type { ReceivedRequest } from './received-request.ts';
@@ -70,6 +70,7 @@ const NEVER_ASKED = (1 << METHOD.ACK) | (1 << METHOD.CANCEL);
 const UNREADABLE = -3;
 const AT = 0x40;
 const COLON = 0x3a;
+const PERCENT = 0x25;
 /** Odd, with bits everywhere. */
 const GOLDEN_RATIO = 0x9e37_79b1 | 0;
 /** Room for one header field, its quoted pairs undone. */
@@ -288,8 +289,21 @@ export class Authentication {
     let end = start;
     while (end < aorEnd && bytes[end] !== AT) end++;
     const length = userEnd - userStart;
-    if (length !== end - start && length !== aorEnd - start) return false;
-    return equalBytes(user.view, userStart, userEnd, view, start);
+    const isPlain = length === end - start || length === aorEnd - start;
+    if (isPlain && equalBytes(user.view, userStart, userEnd, view, start)) return true;
+    return this.#isUserOnceUnescaped(start, end) || this.#isUserOnceUnescaped(start, aorEnd);
+  }
+
+  /** What may not stand in a URI as it is, such as a quote, is escaped there (19.1.2), and as it is in a user name. */
+  #isUserOnceUnescaped(aorStart: number, aorEnd: number): boolean {
+    const { bytes } = this.#parts.arena;
+    const { user, userStart, userEnd } = this.#verifier;
+    let at = aorStart;
+    for (let i = userStart; i < userEnd; i++) {
+      if (at >= aorEnd || unescapedAt(bytes, at) !== user.bytes[i]) return false;
+      at += bytes[at] === PERCENT ? 3 : 1;
+    }
+    return at === aorEnd;
   }
 }
 

@@ -48,6 +48,8 @@ export class ReceivedRequest {
   flow = 0;
   /** A Route of ours named the flow it is to go by (RFC 5626 5.3.1): in `flowRoute`, as in a transaction's record. */
   hasFlowRoute = false;
+  /** That flow is gone, and it is tried where its Request-URI or the rest of its Route says. */
+  hasLostFlow = false;
   readonly flowRoute = new Int32Array(ROUTE_WORDS);
   /** Its caller is a user of ours and has proved it. */
   isAuthenticated = false;
@@ -63,6 +65,7 @@ export class ReceivedRequest {
     this.hadOwnRoute = false;
     this.isOfOwnDialog = false;
     this.hasFlowRoute = false;
+    this.hasLostFlow = false;
     this.isMaddrStripped = false;
     this.pathStart = this.pathEnd = this.flow = 0;
     this.isAuthenticated = false;

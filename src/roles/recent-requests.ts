@@ -33,17 +33,19 @@ export class RecentRequests {
     this.#words = words;
   }
 
-  /** One of RECENT, for a request whose From, To and transaction have been read. */
+  /** One of RECENT, for a request whose From, To, CSeq and transaction have been read. */
   find(request: ReceivedRequest, nowMs: number): number {
     const places = this.#places;
-    const key = this.#key;
-    this.#readKey(request);
-    const at = placeOf(key);
-    if (places[at] !== key.high || places[at + 1] !== key.low) return RECENT.NEW;
-    const ageMs = ((nowMs | 0) - places[at + 3]!) | 0;
-    if (ageMs < 0 || ageMs >= LIFETIME_MS) return RECENT.NEW;
+    const at = this.#placeOf(request, request.index.method, nowMs);
+    if (at === -1) return RECENT.NEW;
     if (places[at + 2] === request.transaction.low) return RECENT.REPEATED;
     return request.to.tagStart === -1 ? RECENT.MERGED : RECENT.NEW;
+  }
+
+  /** Whether what a CANCEL, which has been read, wants to cancel is a request of `method` that is known here. Cold. */
+  hasCancelled(cancel: ReceivedRequest, method: number, nowMs: number): boolean {
+    const at = this.#placeOf(cancel, method, nowMs);
+    return at !== -1 && this.#places[at + 2] === cancel.transaction.low;
   }
 
   /** The request that `find` looked for last, which is in `transaction`, has been answered. */
@@ -57,15 +59,21 @@ export class RecentRequests {
     places[at + 3] = nowMs | 0;
   }
 
-  #readKey({ index, from }: ReceivedRequest): void {
+  /** Of the one with this From tag, Call-ID and CSeq; −1: none such has come lately. */
+  #placeOf({ index, from, cseq }: ReceivedRequest, method: number, nowMs: number): number {
+    const places = this.#places;
     const key = this.#key;
     const words = this.#words;
     const callId = index.first[HEADER_ID.CALL_ID]!;
-    const cseq = index.first[HEADER_ID.CSEQ]!;
     key.begin();
     key.fold(words, index.valueStart(callId), index.valueEnd(callId));
-    key.fold(words, index.valueStart(cseq), index.valueEnd(cseq));
     if (from.tagStart !== -1) key.fold(words, from.tagStart, from.tagEnd);
+    key.foldNumber(cseq.number);
+    key.foldNumber(method);
+    const at = placeOf(key);
+    if (places[at] !== key.high || places[at + 1] !== key.low) return -1;
+    const ageMs = ((nowMs | 0) - places[at + 3]!) | 0;
+    return ageMs >= 0 && ageMs < LIFETIME_MS ? at : -1;
   }
 }
 

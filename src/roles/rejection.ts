@@ -88,6 +88,7 @@ export const REJECT = {
   malformedPath: malformed('Malformed Path Header'),
   badStar: malformed('Contact * Needs To Be Alone With Expires 0'),
   severalFlows: malformed('Several Contacts With One Reg-Id'),
+  insecureBinding: rejection(400, 'SIPS Contact Among SIP URIs', COUNTER.registrations_refused_total),
   tooManyContacts: rejection(403, 'Too Many Contacts', COUNTER.registrations_refused_total),
   wrongDomain: rejection(404, 'Not Found', COUNTER.registrations_refused_total),
   noSuchUser: rejection(404, 'Not Found', COUNTER.registrations_refused_total),

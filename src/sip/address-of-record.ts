@@ -3,10 +3,11 @@
  *
  *  ```
  *  SIP:%41lice@Example.COM;user=ip?Subject=x   →   sip:Alice@example.com
+ *  sips:alice@example.com                      →   sip:alice@example.com
  *  sip:a%40b%3bc@[2001:DB8:0::1]:05060         →   sip:a%40b;c@[2001:db8::1]
  *  ```
- *  Step 5 removes all URI parameters and undoes escapes. Beyond that: scheme and host in small letters (19.1.4 compares
- *  them without case), a host without its closing dot, addresses as RFC 5952 has them, headers left out (19.1.1 allows none
+ *  Step 5 removes all URI parameters and undoes escapes. Beyond that: the scheme is sip (RFC 5630 5.2: addresses-of-record that
+ *  differ in sip and sips alone are equivalent), the host in small letters (19.1.4 compares it without case), a host without its closing dot, addresses as RFC 5952 has them, headers left out (19.1.1 allows none
  *  in a To). The user and a password stay as they are, case and all.
  *
  *  Departs from RFC 3261 19.1.4: the port goes. One server is behind all ports of a domain of ours, and who registers as
@@ -29,7 +30,6 @@ const COLON = 0x3a;
 const AT = 0x40;
 
 const SIP = ascii('sip:');
-const SIPS = ascii('sips:');
 const HEX_DIGITS = ascii('0123456789ABCDEF');
 
 const view = new UriView();
@@ -46,9 +46,8 @@ export function writeAddressOfRecord(bytes: Bytes, start: number, end: number, t
 /** The same of a URI that `parseUri` has found to be one. */
 export function writeAddressOfRecordOf(bytes: Bytes, uri: UriView, target: Bytes, to: number): number {
   if (uri.scheme > SCHEME.SIPS) return URI_ERROR.SCHEME;
-  const scheme = uri.scheme === SCHEME.SIP ? SIP : SIPS;
   let at = to;
-  for (let i = 0; i < scheme.length; i++) target[at++] = scheme[i]!;
+  for (let i = 0; i < SIP.length; i++) target[at++] = SIP[i]!;
   if (uri.userStart !== -1) {
     at = writeUnescaped(bytes, uri.userStart, uri.userEnd, URI_USER, target, at);
     if (uri.passwordStart !== -1) {

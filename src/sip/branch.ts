@@ -31,6 +31,9 @@ const SOCKET_SHIFT = 24;
 const SEED_HIGH = 0x53747267;
 const SEED_LOW = 0x6f776765;
 const SEED_LOOP = 0x6c6f6f70;
+/** Odd, so that different numbers stay different. */
+const MIX_HIGH = 0x85ebca6b | 0;
+const MIX_LOW = 0xc2b2ae35 | 0;
 
 /** The 64 bits that tell transactions apart; filled by `identify` (roles/proxy/identity.ts). */
 export class TransactionKey {
@@ -40,6 +43,13 @@ export class TransactionKey {
   fold(words: Words, start: number, end: number): void {
     this.high = hashBytesTwice(words, start, end, this.high, this.low);
     this.low = secondHash;
+  }
+
+  foldNumber(value: number): void {
+    this.high = Math.imul(this.high ^ value, MIX_HIGH);
+    this.high ^= this.high >>> 13;
+    this.low = Math.imul(this.low ^ value, MIX_LOW);
+    this.low ^= this.low >>> 16;
   }
 
   begin(): void {

@@ -4,8 +4,8 @@
 import { TOKEN } from '../base/char-class.ts';
 import { HEADER_COUNT, headerIdOf } from './header-table.ts';
 
-/** More header lines than this are refused; Kamailio and Asterisk stop far earlier. */
-export const MAX_HEADERS = 512;
+/** More header lines than this are refused: of any length, they would hardly fit into a datagram. */
+export const MAX_HEADERS = 2048;
 
 /** In place of an id: a header that is not one of the core and was not asked for yet. It has the last place of `first`. */
 export const UNIDENTIFIED = HEADER_COUNT;

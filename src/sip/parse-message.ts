@@ -35,6 +35,9 @@ export const MESSAGE_ERROR = {
   SEVERAL_MESSAGES: -14,
 } as const;
 
+/** A request line without any "SIP/". */
+const NO_VERSION = -100;
+
 const CR = 0x0d;
 const LF = 0x0a;
 const SPACE = 0x20;
@@ -81,6 +84,10 @@ export function parseMessage(bytes: Bytes, words: Words, start: number, end: num
       : readRequestLine(bytes, at, lineEnd, index);
   if (startLineError === MESSAGE_ERROR.NOT_SIP) return startLineError;
   const headerError = readHeaders(bytes, words, newline + 1, end, index);
+  // Somebody waits for an answer to what has a Via, though it lacks its version.
+  if (startLineError === NO_VERSION) {
+    return index.first[HEADER_ID.VIA] === -1 ? MESSAGE_ERROR.NOT_SIP : MESSAGE_ERROR.REQUEST_LINE;
+  }
   if (startLineError !== MESSAGE_ERROR.NONE) return startLineError;
   if (headerError !== MESSAGE_ERROR.NONE) return headerError;
   return readContentLength(bytes, index);
@@ -100,7 +107,7 @@ function rejectLineEnd(
   const error = isResponse
     ? readStatusLine(bytes, start, newline, index)
     : readRequestLine(bytes, start, newline, index);
-  if (error === MESSAGE_ERROR.NOT_SIP) return error;
+  if (error === MESSAGE_ERROR.NOT_SIP || error === NO_VERSION) return MESSAGE_ERROR.NOT_SIP;
   readHeaders(bytes, words, newline + 1, end, index);
   return MESSAGE_ERROR.LINE_END;
 }
@@ -138,13 +145,13 @@ function readRequestLine(bytes: Bytes, start: number, end: number, index: Messag
   return explainRequestLine(bytes, at, end, uriStart);
 }
 
-/** Cold: a request line that is not right. SIP of another version is 505's case, a line without any "SIP/" is no SIP. */
+/** Cold: a request line that is not right. SIP of another version is 505's case, a line without any "SIP/" may be no SIP. */
 function explainRequestLine(bytes: Bytes, uriEnd: number, end: number, uriStart: number): number {
   let version = end;
   while (version > uriStart && bytes[version - 1]! > SPACE) version--;
   if (version === uriStart || !isSipSlash(bytes, version)) {
     for (let i = uriStart; i + 4 < end; i++) if (isSipSlash(bytes, i)) return MESSAGE_ERROR.REQUEST_LINE;
-    return MESSAGE_ERROR.NOT_SIP;
+    return NO_VERSION;
   }
   const isWellSpaced = version === uriEnd + 1 && bytes[uriEnd] === SPACE && uriEnd > uriStart;
   if (!isWellSpaced) return MESSAGE_ERROR.REQUEST_LINE;

@@ -237,9 +237,16 @@ describe('16.3 step 3, Max-Forwards', () => {
     answered(receive(request({ maxForwards: '  0  ' })), 483);
   });
 
-  it('answers OPTIONS with Max-Forwards 0 itself, 200 (11)', () => {
-    answered(receive(request({ method: 'OPTIONS', maxForwards: 0 })), 200);
+  it('answers an OPTIONS to itself with Max-Forwards 0: 200 (11)', () => {
+    answered(receive(request({ method: 'OPTIONS', uri: 'sip:192.0.2.254', maxForwards: 0 })), 200);
   });
+
+  it.each(['sip:bob@biloxi.example', 'sip:chicago.example', 'sip:bob@192.0.2.254'])(
+    'answers 483 to one for somebody else (RFC 4475 3.3.11): %s',
+    (uri) => {
+      answered(receive(request({ method: 'OPTIONS', uri, maxForwards: 0 })), 483);
+    },
+  );
 
   it('forwards Max-Forwards 1 as 0', () => {
     expect(fieldsOf(forwarded(receive(request({ maxForwards: 1 }))).text, 'Max-Forwards')).toEqual(['0']);

@@ -85,6 +85,13 @@ describe('16.4, a Route of ours on top', () => {
     ).toEqual(route);
   });
 
+  it('with a maddr of ours is ours, whatever its host (19.1.1)', () => {
+    for (const own of ['<sip:chicago.example;maddr=192.0.2.254;lr>', '<sip:192.0.2.1:5060;lr;maddr=192.0.2.254>']) {
+      const sent = forwarded(receive(request({ uri: 'sip:carol@chicago.example', route: [own] })), CHICAGO);
+      expect(valuesOf(sent.text, 'Route')).toEqual([]);
+    }
+  });
+
   it('only counts on top: a later Route of ours stays', () => {
     const route = ['<sip:edge.chicago.example;lr>', '<sip:192.0.2.254;lr>'];
     expect(valuesOf(forwarded(receive(request({ route })), EDGE).text, 'Route')).toEqual(route);
@@ -146,6 +153,11 @@ describe('16.4, maddr in the Request-URI', () => {
     const uri = 'sip:bob@biloxi.example:5070;user=phone;maddr=192.0.2.254;transport=udp;x';
     const sent = forwarded(element.receive(request({ uri }), ALICE, 1), BOB);
     expect(uriOf(sent.text)).toMatch(/^sip:bob@biloxi\.example;user=phone(;transport=udp)?;x$/);
+  });
+
+  it('of ours leaves a Request-URI with an address and a port of ours that of a user of ours', () => {
+    const uri = 'sip:bob@192.0.2.254:5070;maddr=192.0.2.254';
+    expect(uriOf(forwarded(element.receive(request({ uri }), ALICE, 1), BOB).text)).toBe('sip:bob@192.0.2.254');
   });
 
   it('of ours is as if it had not been there: a foreign domain is reached as one', () => {

@@ -236,6 +236,15 @@ describe('7.1 Requests', () => {
     expect(parse(lines(startLine, 'Call-ID: 1'))).toBe(error);
   });
 
+  it.each(['OPTIONS sip:a@b', 'OPTIONS sip:a@b SIP', 'OPTIONS sip:a@b HTTP/1.1'])(
+    '%j is a broken request line where a Via says that it is SIP',
+    (startLine) => {
+      expect(parse(lines(startLine, 'v: SIP/2.0/UDP h', 'Call-ID: 1'))).toBe(MESSAGE_ERROR.REQUEST_LINE);
+      expect(header(index.first[HEADER_ID.CALL_ID]!)).toEqual([HEADER_ID.CALL_ID, '1']);
+      expect(parse(lines(startLine, 'Call-ID: 1'))).toBe(MESSAGE_ERROR.NOT_SIP);
+    },
+  );
+
   it.each(['sip:a b', 'sip:a@b;x SIP/2.0', 'sip:a\tb'])('leaves the blank in %j to the grammar of URIs', (uri) => {
     expect(parse(lines(`OPTIONS ${uri} SIP/2.0`))).toBe(MESSAGE_ERROR.NONE);
     expect(textOf(index.uriStart, index.uriEnd)).toBe(uri);

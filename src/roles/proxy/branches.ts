@@ -44,7 +44,7 @@ export const BRANCH = {
   REASONED: 32,
   /** It left by TCP because it is too long for UDP (18.1.1). */
   MOVED: 64,
-  /** By a connection that is the flow to its target, and by no other, or by the flow of a token (RFC 5626 5.3). */
+  /** By a connection that is the flow to its target, and by no other, or by the flow of a token (RFC 5626 5.3) or in its place. */
   FLOW: 128,
 } as const;
 
@@ -117,7 +117,8 @@ export class Branches {
     // By what it left, which its length may have decided.
     if (isReliable(destination.transport)) words[at + CLIENT.FLAGS]! |= RELIABLE;
     if (forwarding.hasMoved) words[at + CLIENT.FLAGS]! |= BRANCH.MOVED;
-    if (destination.isOnlyConnection || request.hasFlowRoute) words[at + CLIENT.FLAGS]! |= BRANCH.FLOW;
+    const isByFlow = destination.isOnlyConnection || request.hasFlowRoute || request.hasLostFlow;
+    if (isByFlow) words[at + CLIENT.FLAGS]! |= BRANCH.FLOW;
     clients.put(branch, CLIENT_EVENT.SEND);
     return true;
   }

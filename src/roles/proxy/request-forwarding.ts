@@ -31,8 +31,8 @@ const ZERO = 0x30;
 export const WHOLE_BREADTH = 0;
 /** More than any setting allows. */
 const TOO_BROAD = 1_000_000_000;
-/** How long a place is spared attempts by TCP after one that failed. */
-const TCP_REST_MS = 600_000;
+/** How long a place is spared attempts by TCP after one that failed: as long as a transaction lasts, by default. */
+const TCP_REST_MS = 32_000;
 /** What is put on a request beside its template and its Path at the most: parameters of the Via, Max-Forwards, Max-Breadth; the Record-Routes
  *  of a dialog by flows, or a Path. */
 const SMALL_CHANGE_BYTES = 256;

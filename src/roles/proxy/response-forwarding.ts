@@ -6,6 +6,7 @@ import type { Arena } from '../../memory/arena.ts';
 import { SLOT } from '../../memory/layout.ts';
 import { COUNTER, type Counters } from '../../observe/counters.ts';
 import { BRANCH_PREFIX, CHANGING_DIGITS, isHex, readHex, SOCKET_DIGITS } from '../../sip/branch.ts';
+import { CSeqView, parseCSeq } from '../../sip/cseq.ts';
 import { HEADER_ID } from '../../sip/header-table.ts';
 import { HOST_KIND } from '../../sip/host.ts';
 import { skipLws } from '../../sip/lexis.ts';
@@ -47,6 +48,7 @@ export class ResponseForwarding {
   /** The connection that it names; 0: none. */
   #connection = 0;
   readonly #next = new ViaView();
+  readonly #cseq = new CSeqView();
 
   constructor(
     arena: Arena,
@@ -73,16 +75,16 @@ export class ResponseForwarding {
   /** Forwards the response in `index` or drops and counts it. PENDING: a host name is being looked up. */
   forward(index: MessageIndex, slotWord: number): number {
     this.#edits.clear();
+    if (!this.#hasCSeq(index)) return this.#drop(COUNTER.malformed_responses_total);
     const refusal = this.#popOurVias(index, slotWord);
     if (refusal !== -1) return this.#drop(refusal);
     const next = this.#next;
     const origin = this.#origin();
-    // By the transport that the request came by, since a load balancer may have ended TLS before us; where we cannot know it, by
-    // what the Via says. A datagram does not become a stream.
+    // By the transport that the request came by, whatever its Via says, as our own answers go, and since a load balancer may have
+    // ended TLS before us; where we cannot know it, by what the Via says.
     const transport = origin === -1 ? next.transport : this.#sockets[origin]!.transport;
     const isStream = isReliable(transport);
-    const isKnown = isStream || transport === TRANSPORT.UDP;
-    if (!isKnown || isStream !== isReliable(next.transport)) return this.#drop(COUNTER.unsupported_transport_total);
+    if (!isStream && transport !== TRANSPORT.UDP) return this.#drop(COUNTER.unsupported_transport_total);
     // A Via with a name in it has a received of ours if it ever passed through here (18.2.1). Without one nobody but a trusted
     // element has us look names up: a stranger could fill the waiting room with made-up responses.
     const hasMaddr = next.maddrStart !== -1 && !isStream;
@@ -92,6 +94,13 @@ export class ResponseForwarding {
     if (found === PENDING) return OUTCOME.PENDING;
     if (found !== FOUND) return this.#drop(COUNTER.unresolvable_total);
     return this.#send(index, slotWord, origin);
+  }
+
+  /** RFC 4475 3.1.2.5: nobody could make anything of a response without one. */
+  #hasCSeq(index: MessageIndex): boolean {
+    const header = index.first[HEADER_ID.CSEQ]!;
+    if (header === -1) return false;
+    return parseCSeq(this.#arena.bytes, index.valueStart(header), index.valueEnd(header), this.#cseq) >= 0;
   }
 
   /** Removes the topmost Via, which must be ours, and reads the one that comes next. Returns −1, or the counter that says why

@@ -196,16 +196,17 @@ export class ResponseProcessing {
     // RFC 3263 4.3, and step 4 for a 3xx: what can still be tried is.
     // 18.1.1: what was too long for UDP and finds no TCP goes by UDP.
     if (isHopBad && targets.failOver(server, branch, isOnlyTooLong)) return;
-    // Nothing was sent: the flow is broken.
-    const isFlowBad = status === 408 || status === 430 || isUnsent;
-    // RFC 5626 11.5: a 430 is for who has other flows to try; who calls one of our users is told that he is not there.
-    const isOurs = words[at + CLIENT.TARGET] !== NO_BLOCK;
-    const told = status === 430 && isUnsent && isOurs ? 480 : status;
-    if (isFlowBad && targets.addOtherFlow(server, branch)) {
-      this.#weigh(server, told, index);
+    // The flow is broken, here or, by a 430, further on.
+    const isFlowLost = status === 430 || isUnsent;
+    const isTimedOut = status === 408 || (status === 0 && index !== null);
+    if ((isFlowLost || isTimedOut) && targets.addOtherFlow(server, branch)) {
+      // RFC 5626 7: another one replaces the lost one, and answers for the instance.
+      if (status === 408) this.#weigh(server, status, index);
       this.conclude(server);
       return;
     }
+    // RFC 5626 11.5: a 430 is for who has other flows to try; who calls one of our users is told that he is not there.
+    const isGone = status === 430 && words[at + CLIENT.TARGET] !== NO_BLOCK;
     const isCancelled = (servers.words[serverAt + SERVER.FLAGS]! & CONTEXT.CANCELLED) !== 0;
     const isFollowed = this.#parts.isRecursing && status >= 300 && status < 400 && !isCancelled;
     if (isFollowed && index !== null && targets.addContacts(server, index)) {
@@ -223,14 +224,16 @@ export class ResponseProcessing {
       servers.words[serverAt + SERVER.PENDING] === 0 &&
       (servers.words[serverAt + SERVER.FLAGS]! & CONTEXT.EXTENDED) === 0 &&
       index !== null &&
-      status !== 0;
+      status !== 0 &&
+      !isGone;
     if (isSole) {
       this.#compose(server, index, status === 503);
       this.#sendComposed(server);
       this.#decide(server);
       return;
     }
-    if (status !== 0) this.#weigh(server, told, index);
+    if (isGone) this.#weigh(server, 480, null);
+    else if (status !== 0) this.#weigh(server, status, index);
     this.conclude(server);
     branches.settleServer(server);
   }

@@ -44,11 +44,7 @@ export function preprocessRoute(
   // The text asks for the first value. A second one that is ours too would only be sent to ourselves and popped there.
   while (request.routeHeader !== -1) {
     if (!readRoute(bytes, request, routeUri)) return REJECT.malformedRoute;
-    const isOurs =
-      routeUri.scheme <= SCHEME.SIPS &&
-      own.domainOf(routeUri, routeUri.port, transportAskedBy(routeUri), request.slotWord) !== FOREIGN &&
-      (routeUri.maddrStart === -1 || own.isMaddrOurs(routeUri, request.slotWord));
-    if (!isOurs) return null;
+    if (routeUri.scheme > SCHEME.SIPS || !isForUs(request, own)) return null;
     request.hadOwnRoute = true;
     if (dialogs !== null && !request.isOfOwnDialog) request.isOfOwnDialog = dialogs.isIn(routeUri, index);
     const refusal = routeUri.userStart === -1 ? null : readToken(request, tokens);
@@ -56,6 +52,12 @@ export function preprocessRoute(
     popRoute(bytes, request);
   }
   return null;
+}
+
+/** Whether the Route value in hand leads here: with a maddr it leads there, whatever its host (19.1.1). */
+function isForUs({ slotWord }: ReceivedRequest, own: OwnAddresses): boolean {
+  if (routeUri.maddrStart !== -1) return own.isMaddrOurs(routeUri, slotWord);
+  return own.domainOf(routeUri, routeUri.port, transportAskedBy(routeUri), slotWord) !== FOREIGN;
 }
 
 /** RFC 5626 5.3: whether the Route value in hand names a flow. Of a request that comes by that flow it says nothing more. */

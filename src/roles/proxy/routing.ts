@@ -184,8 +184,11 @@ export class RequestRouting {
     return request.index.method === METHOD.REGISTER ? services.isRegistrar(domain) : services.isRedirect(domain);
   }
 
+  /** 16.3 step 3 lets a proxy answer an OPTIONS for others; only who asks for this server itself means it (RFC 4475 3.3.11). */
   #rejectSpent(request: ReceivedRequest, spent: Rejection): number {
-    return request.index.method === METHOD.OPTIONS ? OUTCOME.FOR_OURSELVES : this.#reject(spent);
+    const { index, uri } = request;
+    const isForUs = index.method === METHOD.OPTIONS && uri.userStart === -1 && this.domainOf(request) !== FOREIGN;
+    return isForUs ? OUTCOME.FOR_OURSELVES : this.#reject(spent);
   }
 
   /** Reads a request that was validated before once more, from where it is kept. */
@@ -271,7 +274,7 @@ export class RequestRouting {
 
   /** RFC 5626 5.3.1: by the flow that a Route of ours named, to whomever. Whoever has the token has it from the client's registrar or
    *  from a dialog with the client, so nobody is asked whether he may relay. In a dialog, the Request-URI is where the client
-   *  thinks that it can be reached, which is tried once the flow is gone. */
+   *  thinks that it can be reached, which is tried once the flow is gone; if that leads nowhere, too, the flow has failed. */
   #followToken(request: ReceivedRequest, attempt: number): number {
     const { destination } = this.#parts;
     if (attempt === 0) {
@@ -281,6 +284,7 @@ export class RequestRouting {
     }
     if (request.to.tagStart === -1) return this.#reject(REJECT.flowFailed);
     request.hasFlowRoute = false;
+    request.hasLostFlow = true;
     if (request.routeHeader !== -1) return this.#followRoute(request, attempt - 1);
     const found = this.#findUri(request.uri, request, attempt - 1);
     return found === OUTCOME.FORWARDED ? this.#chooseSocket(request) : found;
@@ -321,8 +325,10 @@ export class RequestRouting {
     const { uri } = request;
     if (uri.scheme === SCHEME.TEL) return FOREIGN;
     const { isMaddrStripped, slotWord } = request;
-    const transport = isMaddrStripped ? TRANSPORT.NONE : transportAskedBy(uri);
-    return this.#parts.own.domainOf(uri, isMaddrStripped ? -1 : uri.port, transport, slotWord);
+    const { own } = this.#parts;
+    const domain = own.domainOf(uri, uri.port, transportAskedBy(uri), slotWord);
+    // 16.4: as if maddr, port and transport had not been there. An address of ours is one of ours with them, too.
+    return isMaddrStripped && domain === FOREIGN ? own.domainOf(uri, -1, TRANSPORT.NONE, slotWord) : domain;
   }
 
   /** 16.5: whether this server is responsible for the Request-URI: for others nobody but its own server may name another target. A
@@ -413,7 +419,12 @@ export class RequestRouting {
     if (block === NO_BLOCK) return this.#reject(REJECT.exhausted);
     // Given back at once: it stays as it is until the flush, and the request is sent with that.
     targetBlocks.release(block);
-    return targetBlocks.aim(request, block) ? this.locate(request, 0) : this.#reject(REJECT.noTarget);
+    return this.follow(request, block);
+  }
+
+  /** To the target in a block. */
+  follow(request: ReceivedRequest, block: number): number {
+    return this.#parts.targetBlocks.aim(request, block) ? this.locate(request, 0) : this.#reject(REJECT.noTarget);
   }
 
   /** To anywhere: for trusted sources, and within a dialog whose route leads over this server by its own Record-Route. A To tag

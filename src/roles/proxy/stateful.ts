@@ -47,6 +47,11 @@ import { Targets } from './targets.ts';
 import { TICK_MS, type TransactionLayer } from './transaction-layer.ts';
 import type { Users } from './users.ts';
 
+/** What is answered without a transaction, and remembered (recent-requests.ts). */
+const ANSWERED_AT_ONCE = [METHOD.REGISTER, METHOD.OPTIONS];
+/** One in so many transactions may be of requests other than INVITEs that were refused. */
+const REFUSED_SHARE = 4;
+
 export interface StatefulSettings {
   readonly timers: { readonly t1Ms: number; readonly t2Ms: number; readonly t4Ms: number; readonly timerCSec: number };
   readonly redirects: 'pass' | 'recurse';
@@ -291,9 +296,10 @@ export class StatefulProxy {
       counters.count(REJECT.merged.counter);
       return this.#reject(request, REJECT.merged);
     }
-    if (!redirect.redirect(request, users.contactsOf(routing.user))) {
-      counters.count(REJECT.noTarget.counter);
-      return this.#reject(request, REJECT.noTarget);
+    const rejection = redirect.redirect(request, users.contactsOf(routing.user));
+    if (rejection !== null) {
+      counters.count(rejection.counter);
+      return this.#reject(request, rejection);
     }
     counters.count(COUNTER.redirected_total);
     recent.add(request.transaction, nowMs);
@@ -365,8 +371,14 @@ export class StatefulProxy {
     return SERVED.REJECTED;
   }
 
-  /** A final response of our own. To an INVITE it is sent again until the ACK comes (17.2.1), which needs a transaction; to
-   *  others a retransmission gets the same answer again (8.2.7). */
+  /** A REGISTER was refused by the response that was committed last: that one again, should the request come again (17.2.2). */
+  keepRefusal(request: ReceivedRequest): void {
+    const server = this.#openFinal(request);
+    if (server !== NO_RECORD) this.#keepFinal(server);
+  }
+
+  /** A final response of our own. To an INVITE it is sent again until the ACK comes (17.2.1); to others a retransmission gets the same
+   *  again, whatever has changed meanwhile (17.2.2). */
   #reject(request: ReceivedRequest, rejection: Rejection): number {
     this.rejection = rejection;
     const server = this.#openFinal(request);
@@ -376,12 +388,18 @@ export class StatefulProxy {
     return SERVED.DONE;
   }
 
-  /** Opens the server transaction of an INVITE that is answered at once. NO_RECORD: the answer goes without one. */
+  /** Opens the server transaction of a request that is answered at once. NO_RECORD: the answer goes without one. */
   #openFinal(request: ReceivedRequest): number {
-    if (request.index.method !== METHOD.INVITE || !this.#hasRoomFor(request)) return NO_RECORD;
     const servers = this.#servers;
+    const { method } = request.index;
+    const isByStream = this.#isByStream(request);
+    if (!this.#hasRoomFor(request)) return NO_RECORD;
+    // By a stream nothing comes again (Timer J is zero). Where many are refused, a retransmission is refused anew (8.2.7): calls have
+    // better uses for transactions.
+    const isWorthIt = method === METHOD.INVITE || (!isByStream && servers.count < servers.capacity / REFUSED_SHARE);
+    if (!isWorthIt) return NO_RECORD;
     const { high, low } = request.transaction;
-    const server = servers.open(high, low, METHOD.INVITE, this.#isByStream(request));
+    const server = servers.open(high, low, method, isByStream);
     servers.words[servers.at(server) + SERVER.FLAGS]! |= CONTEXT.DECIDED;
     this.#parts.counters.count(COUNTER.server_transactions_total);
     return server;
@@ -429,8 +447,10 @@ export class StatefulProxy {
     const { routing, forwarding, destination, counters, responder } = this.#parts;
     if (error === 0 && responder.isOwnTag(request)) return SERVED.DONE;
     let outcome = routing.process(request, error);
-    // Of several contacts it would have to say which one it is for.
-    if (outcome === OUTCOME.FORKED && this.#parts.located.sipCount === 1) outcome = routing.followBest(request);
+    if (outcome === OUTCOME.FORKED) {
+      if (this.#parts.located.sipCount > 1) return this.#forwardAckToAll(request, high, low);
+      outcome = routing.followBest(request);
+    }
     if (outcome === OUTCOME.PENDING) return SERVED.PENDING;
     if (outcome === OUTCOME.FORWARDED) {
       // Comes back if it is too long for UDP and finds no TCP (18.1.1); nobody answers it.
@@ -439,10 +459,30 @@ export class StatefulProxy {
       counters.count(COUNTER.requests_forwarded_total);
       return SERVED.DONE;
     }
-    // An ACK to a fork's 2xx names the contact it is for: without that it is for nobody.
     this.rejection = outcome === OUTCOME.REJECTED ? routing.rejection : REJECT.noTarget;
     counters.count(this.rejection.counter);
     return SERVED.REJECTED;
+  }
+
+  /** An ACK to a 2xx should name the contact that sent it (12.2.1.1). One that names the user goes to all who may have, and means nothing to
+   *  the others. Cold. */
+  #forwardAckToAll(request: ReceivedRequest, high: number, low: number): number {
+    const { located, targetBlocks, routing, forwarding, destination, counters } = this.#parts;
+    const blocks: number[] = [];
+    const view = located.open();
+    while (view.next()) {
+      if (view.remainingMs(located.nowMs) <= 0 || !located.isReachable(view)) continue;
+      const block = targetBlocks.ofBinding(view);
+      if (block !== NO_BLOCK) blocks.push(block);
+    }
+    for (const block of blocks) {
+      if (routing.follow(request, block) !== OUTCOME.FORWARDED) continue;
+      forwarding.forward(request, destination, routing.socket, routing.strictUri, high, low, WHOLE_BREADTH, 0, 0);
+      counters.count(COUNTER.requests_forwarded_total);
+    }
+    // They stay as they are until the flush.
+    for (const block of blocks) targetBlocks.release(block);
+    return SERVED.DONE;
   }
 
   /** Timer I lingers to absorb more ACKs; the response is not needed for that. */
@@ -475,7 +515,13 @@ export class StatefulProxy {
       return SERVED.DONE;
     }
     if (this.#layer.passToPredecessor(request)) return SERVED.DONE;
-    const outcome = routing.process(request, error);
+    if (this.#isOfAnswered(request)) {
+      counters.count(COUNTER.cancels_received_total);
+      responder.accept(request);
+      return SERVED.DONE;
+    }
+    let outcome = routing.process(request, error);
+    if (outcome === OUTCOME.FORKED && this.#parts.located.sipCount === 1) outcome = routing.followBest(request);
     if (outcome === OUTCOME.PENDING) return SERVED.PENDING;
     if (outcome === OUTCOME.FORWARDED) {
       const { socket, strictUri } = routing;
@@ -486,6 +532,13 @@ export class StatefulProxy {
     this.rejection = outcome === OUTCOME.REJECTED ? routing.rejection : REJECT.noTransaction;
     counters.count(this.rejection.counter);
     return SERVED.REJECTED;
+  }
+
+  /** 9.2: what a CANCEL is about was answered without a transaction. Cold. */
+  #isOfAnswered(cancel: ReceivedRequest): boolean {
+    const { recent, wallMs } = this.#parts;
+    const nowMs = wallMs();
+    return ANSWERED_AT_ONCE.some((method) => recent.hasCancelled(cancel, method, nowMs));
   }
 
   /** Reason header lines, to be passed on (RFC 3326 section 2). Cold. */

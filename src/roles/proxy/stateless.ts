@@ -77,10 +77,13 @@ export class StatelessProxy {
     if (method === METHOD.ACK) return SERVED.DONE;
     if (method === METHOD.CANCEL) {
       responder.accept(request);
-    } else if (!redirect.redirect(request, users.contactsOf(routing.user))) {
-      this.rejection = REJECT.noTarget;
-      counters.count(this.rejection.counter);
-      return SERVED.REJECTED;
+    } else {
+      const rejection = redirect.redirect(request, users.contactsOf(routing.user));
+      if (rejection !== null) {
+        this.rejection = rejection;
+        counters.count(rejection.counter);
+        return SERVED.REJECTED;
+      }
     }
     counters.count(COUNTER.redirected_total);
     return SERVED.DONE;

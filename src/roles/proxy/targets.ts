@@ -117,7 +117,7 @@ export class Targets {
   }
 
   /** Puts the bindings of a user into the target set, from where `view` stands on: those that a SIP request can be sent to. Of
-   *  several flows of one instance the latest, while the others wait for its failure (RFC 5626 7). */
+   *  several of one instance, whether flows or not, the latest, while the others wait for its failure (RFC 5626 7). */
   addBindings(server: number, view: BindingView, nowMs: number): void {
     const { targetBlocks, located } = this.#parts;
     const context = this.contextOf(server);
@@ -127,7 +127,7 @@ export class Targets {
       const block = context.targets.length < MAX_TARGETS ? targetBlocks.ofBinding(view) : NO_BLOCK;
       if (block === NO_BLOCK) continue;
       const target = { block, q: view.q };
-      if (view.regId === 0) {
+      if (view.instanceStart === view.instanceEnd) {
         this.#addUnlessThere(context, target);
         continue;
       }

@@ -11,7 +11,7 @@ import { unsupportedOf } from '../option-tags.ts';
 import type { FixedContact } from '../proxy/users.ts';
 import type { ReceivedRequest } from '../received-request.ts';
 import { putBinding, putFixedContact } from '../registrar/binding-list.ts';
-import { REJECT } from '../rejection.ts';
+import { REJECT, type Rejection } from '../rejection.ts';
 import type { Responder } from '../responder.ts';
 
 const MOVED_TEMPORARILY = literal('SIP/2.0 302 Moved Temporarily\r\n');
@@ -31,6 +31,8 @@ export class Redirect {
   readonly #outbound: Outbound;
   readonly #responder: Responder;
   readonly #located: LocatedUser;
+  /** The user is where the Request-URI says. */
+  #isThere = false;
 
   constructor(arena: Arena, outbound: Outbound, responder: Responder, located: LocatedUser) {
     this.#arena = arena;
@@ -40,21 +42,23 @@ export class Redirect {
   }
 
   /** Answers 302 with the bindings that `located` found and the fixed contacts, the highest q first; or 420, if something is required that
-   *  nobody knows. False: there is none to go to, and nothing was sent. */
-  redirect(request: ReceivedRequest, fixed: readonly FixedContact[]): boolean {
+   *  nobody knows. Else, if there is none to go to, nothing was sent, and what is returned is to be. */
+  redirect(request: ReceivedRequest, fixed: readonly FixedContact[]): Rejection | null {
     const outbound = this.#outbound;
     const unsupported = unsupportedOf(this.#arena.bytes, request.index, KNOWN_TAGS);
     if (unsupported !== null) {
       this.#responder.respond(request, REJECT.badExtension.statusLine, unsupported);
-      return true;
+      return null;
     }
+    this.#isThere = false;
     this.#responder.begin(request, MOVED_TEMPORARILY);
     const from = outbound.cursor;
     for (let q = this.#nextQ(ABOVE_ALL, fixed); q >= 0; q = this.#nextQ(q, fixed)) this.#putAll(request, q, fixed);
-    if (outbound.cursor === from) return false;
+    // "The server MAY … reject it with a 404."
+    if (outbound.cursor === from) return this.#isThere ? REJECT.unknownUser : REJECT.noTarget;
     outbound.keep(from, outbound.cursor);
     this.#responder.end(request);
-    return true;
+    return null;
   }
 
   /** The highest q below another; −1: there is none. */
@@ -90,6 +94,8 @@ export class Redirect {
   /** "MUST NOT redirect a request to a URI equal to the one in the Request-URI". */
   #dropIfSame({ uri }: ReceivedRequest, line: number, uriEnd: number): void {
     const { bytes } = this.#arena;
-    if (equalUris(bytes, uri.start, uri.end, line + CONTACT_BYTES, uriEnd)) this.#outbound.putWritten(line);
+    if (!equalUris(bytes, uri.start, uri.end, line + CONTACT_BYTES, uriEnd)) return;
+    this.#isThere = true;
+    this.#outbound.putWritten(line);
   }
 }

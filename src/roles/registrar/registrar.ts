@@ -85,6 +85,8 @@ export class Registrar {
   readonly #to = new UriView();
   readonly #pathValue = new NameAddrView();
   readonly #pathUri = new UriView();
+  /** There is a secure transport. */
+  readonly #hasSecure: boolean;
   readonly #minExpires: Literal;
   readonly #serviceRoutes: Literal;
   /** With the Flow-Timer of RFC 5626 6. */
@@ -106,6 +108,7 @@ export class Registrar {
     this.#parts = parts;
     this.#contacts = new RequestedContacts(parts.arena.bytes, parts.outbound);
     this.#view = new BindingView(parts.location);
+    this.#hasSecure = parts.sockets.some(({ transport }) => isSecure(transport));
     this.#minExpires = literal(`Min-Expires: ${minExpiresSec}\r\n`);
     const flowTimer = flowTimerSec === 0 ? '' : `Flow-Timer: ${flowTimerSec}\r\n`;
     this.#requireOutbound = literal(`Require: outbound\r\n${flowTimer}`);
@@ -130,8 +133,8 @@ export class Registrar {
     return true;
   }
 
-  /** Steps 4 to 8, for a REGISTER whose Request-URI is in `domain`. It is answered. */
-  register(request: ReceivedRequest, domain: number): void {
+  /** Steps 4 to 8, for a REGISTER whose Request-URI is in `domain`. It is answered. False: it was refused. */
+  register(request: ReceivedRequest, domain: number): boolean {
     const { outbound } = this.#parts;
     this.#request = request;
     this.#isOutbound = false;
@@ -139,6 +142,7 @@ export class Registrar {
     outbound.begin();
     const rejection = this.#register(request, domain);
     if (rejection !== null) this.#reject(request, rejection);
+    return rejection === null;
   }
 
   #register(request: ReceivedRequest, domain: number): Rejection | null {
@@ -174,6 +178,7 @@ export class Registrar {
       return this.#repeat(request, aorStart, aorEnd);
     }
 
+    if (this.#isInsecure(request, path)) return REJECT.insecureBinding;
     const brief = this.#adjustExpiries();
     if (brief !== null) return brief;
     if (path !== -1 && !this.#supports(index, PATH_TAG)) return REJECT.badExtension;
@@ -210,7 +215,9 @@ export class Registrar {
   #checkAddress(request: ReceivedRequest, domain: number): Rejection | null {
     const { arena, users } = this.#parts;
     const to = this.#to;
-    if (to.scheme > SCHEME.SIPS || to.userStart === -1) return REJECT.wrongDomain;
+    // 10.2: the To is a SIP or SIPS URI (RFC 4475 3.3.4).
+    if (to.scheme > SCHEME.SIPS) return REJECT.malformedTo;
+    if (to.userStart === -1) return REJECT.wrongDomain;
     if (!this.#isInDomain(to, request, domain)) return REJECT.wrongDomain;
     // Who has proved that he is this user exists.
     if (this.#parts.authentication?.isVerified === true) return null;
@@ -239,6 +246,37 @@ export class Registrar {
       if (contact.expiresSec > maxExpiresSec) contact.expiresSec = maxExpiresSec;
     }
     return null;
+  }
+
+  /** RFC 5630 5.2: a sips contact is bound only if Request-URI, Contacts and Path are all sips, lest what is secure hang on what is
+   *  not. Where no secure transport leads here nothing is secure, and no request goes to such a contact. */
+  #isInsecure(request: ReceivedRequest, path: number): boolean {
+    if (!this.#hasSecure) return false;
+    const contacts = this.#contacts;
+    let bindsSips = false;
+    let isAllSips = request.uri.scheme === SCHEME.SIPS;
+    for (let i = 0; i < contacts.count; i++) {
+      const { uri, expiresSec } = contacts.at(i);
+      if (uri.scheme !== SCHEME.SIPS) isAllSips = false;
+      else if (expiresSec > 0) bindsSips = true;
+    }
+    return bindsSips && !(isAllSips && this.#isPathSips(request.index, path));
+  }
+
+  /** Of a Path that was found to be one. */
+  #isPathSips(index: MessageIndex, first: number): boolean {
+    const { bytes } = this.#parts.arena;
+    const value = this.#pathValue;
+    for (let header = first; header !== -1; header = index.next(header)) {
+      const end = index.valueEnd(header);
+      for (let start = index.valueStart(header); ; start = value.end + 1) {
+        parseNameAddr(bytes, start, end, value);
+        parseUri(bytes, value.uriStart, value.uriEnd, this.#pathUri);
+        if (this.#pathUri.scheme !== SCHEME.SIPS) return false;
+        if (value.end >= end) break;
+      }
+    }
+    return true;
   }
 
   /** RFC 5626 6: whether instance and reg-id name the bindings. */
@@ -507,10 +545,15 @@ export class Registrar {
     return this.#date;
   }
 
+  /** Who requires an extension of us supports it. */
   #supports(index: MessageIndex, tag: Uint8Array): boolean {
+    return this.#names(index, HEADER_ID.SUPPORTED, tag) || this.#names(index, HEADER_ID.REQUIRE, tag);
+  }
+
+  #names(index: MessageIndex, id: number, tag: Uint8Array): boolean {
     const { bytes } = this.#parts.arena;
     const token = this.#token;
-    for (let header = index.find(bytes, HEADER_ID.SUPPORTED); header !== -1; header = index.next(header)) {
+    for (let header = index.find(bytes, id); header !== -1; header = index.next(header)) {
       token.begin(index.valueStart(header));
       while (nextToken(bytes, index.valueEnd(header), token))
         if (isWord(bytes, token.start, token.end, tag)) return true;

@@ -41,6 +41,17 @@ describe.each(MODES)('10.3 with authentication in mode %s', (mode) => {
       expect(withFrom('alice', 'sip:bob@example.org', '00000002')).toBe(200);
     });
 
+    it.each([
+      ['we"ird', 'we%22ird', 'we%22irdo'],
+      ['J\xc3\xa4s', 'J%c3%a4s', 'J%c3%a4'],
+      ['a%c', 'a%25c', 'a%25%63c'],
+    ])('is compared once escapes are undone: %j is %s and not %s', (user, escaped, other) => {
+      const { signOn } = digestRegistrar(mode, { domain: { users: [{ user: `/.*/`, password: 'x' }] } });
+      const say = { username: user, password: 'x' };
+      expect(signOn(say, { to: `<sip:${escaped}@example.org>`, ...FIELDS }).status).toBe(200);
+      expect(signOn(say, { to: `<sip:${other}@example.org>`, ...FIELDS }).status).toBe(403);
+    });
+
     it.each(['<sip:%61lice@EXAMPLE.org;user=phone>', 'sip:alice@example.org', '"Bob" <sip:alice@example.org:5060>'])(
       'is compared as step 5 makes it: %s',
       (to) => {

@@ -162,8 +162,9 @@ describe.each(MODES)('10.3 in mode %s', (mode) => {
       const again = register({ cseq: 5, contacts: [`<${DESK}>`], branch: 'z9hG4bKanother' });
       const statusOf = (text: string) => answerOf(registrar.receive(text, PHONE)).status;
       expect(statusOf(again)).toBe(482);
-      expect(statusOf(again.replace(';tag=from-tag', ';tag=other'))).toBe(500);
-      expect(statusOf(again.replace(/\r\nTo: .*/, '$&;tag=1'))).toBe(500);
+      const inAnother = (number: number) => again.replace('another', `another${number}`);
+      expect(statusOf(inAnother(2).replace(';tag=from-tag', ';tag=other'))).toBe(500);
+      expect(statusOf(inAnother(3).replace(/\r\nTo: .*/, '$&;tag=1'))).toBe(500);
     });
 
     it('a lower one for one contact undoes all others of the request', () => {

@@ -1,7 +1,7 @@
 /** Calls to registered users through the proxy: RFC 3261 16.5, 16.6, 16.7 over the bindings that 10.3 made. */
 
 import { describe, expect, it } from 'vitest';
-import { branchOf, fieldsOf, request, startLineOf, statusOf, uriOf } from '../messages.ts';
+import { ALICE_VIA, branchOf, fieldsOf, request, startLineOf, statusOf, uriOf } from '../messages.ts';
 import {
   brief,
   CAROL,
@@ -125,6 +125,28 @@ describe.each(MODES)('16.5 in mode %s', (mode) => {
     const options = { domains: domains as unknown as { name: string }[] };
     expect(called([at(CAROL)], {}, options).map(({ to }) => to)).toEqual([CAROL]);
     expect(called([], {}, options).map(({ to }) => to)).toEqual([DAVE]);
+  });
+});
+
+describe('13.2.2.4, an ACK that names the user', () => {
+  const ack = request({ method: 'ACK', cseq: '1 ACK', to: '<sip:bob@biloxi.example>;tag=1', via: `${ALICE_VIA}ack` });
+
+  it('goes to all his contacts: one of them has answered', () => {
+    const proxy = openProxy(HOME);
+    signUp(proxy, [at(CAROL), at(DAVE, ';x=1'), '<tel:+15550100>', '<sip:bob@192.0.2.34>;expires=60']);
+    proxy.advance(60_000);
+    const sent = proxy.receive(ack, ALICE);
+    expect(brief(sent)).toEqual(['ACK to Carol', 'ACK to Dave']);
+    expect(sent.map(({ text }) => uriOf(text)).sort()).toEqual(
+      [at(CAROL), at(DAVE, ';x=1')].map((uri) => uri.slice(1, -1)),
+    );
+    expect(proxy.occupancy().keptMessages).toBe(0);
+  });
+
+  it('or to the one that he has', () => {
+    const proxy = openProxy(HOME);
+    signUp(proxy, [at(CAROL)]);
+    expect(brief(proxy.receive(ack, ALICE))).toEqual(['ACK to Carol']);
   });
 });
 

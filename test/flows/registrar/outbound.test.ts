@@ -231,12 +231,12 @@ describe.each(MODES)('RFC 5626 7, requests in mode %s', (mode) => {
 });
 
 describe('RFC 5626 7, several flows of one instance', () => {
-  const openWithFlows = () => {
+  const openWithFlows = (parts: Parameters<typeof request>[0] = {}) => {
     const proxy = openProxy(HOME);
     signUpFlow(proxy, 1, CAROL);
     proxy.advance(1000);
     signUpFlow(proxy, 2, DAVE);
-    return new Call({ proxy });
+    return new Call({ proxy, request: parts });
   };
 
   it('no two of them at once: the latest', () => {
@@ -292,8 +292,43 @@ describe('RFC 5626 7, several flows of one instance', () => {
     const call = openWithFlows();
     call.reply(DAVE, '430 Flow Failed');
     const sent = call.reply(CAROL, '430 Flow Failed');
-    expect(brief(sent)).toEqual(['430 to Alice', 'ACK to Carol']);
-    call.acknowledge(responseOf(sent, 430));
+    // 11.5: an endpoint never gets a 430.
+    expect(brief(sent)).toEqual(['480 to Alice', 'ACK to Carol']);
+    call.acknowledge(responseOf(sent, 480));
+  });
+
+  it('another one after a 408 to something else than an INVITE, too', () => {
+    const call = openWithFlows({ method: 'MESSAGE', cseq: '1 MESSAGE' });
+    expect(brief(call.reply(DAVE, '408 Request Timeout', 'MESSAGE'))).toEqual(['MESSAGE to Carol']);
+    expect(brief(call.reply(CAROL, '200 OK', 'MESSAGE'))).toEqual(['200 to Alice']);
+  });
+
+  it('whose answer counts, and not that the other flow has failed', () => {
+    const call = openWithFlows();
+    call.reply(DAVE, '430 Flow Failed');
+    const sent = call.reply(CAROL, '486 Busy Here');
+    expect(brief(sent)).toEqual(['486 to Alice', 'ACK to Carol']);
+    call.acknowledge(responseOf(sent, 486));
+  });
+
+  it('the one flow that there is has failed: 480', () => {
+    const proxy = openProxy(HOME);
+    signUpFlow(proxy, 1, CAROL);
+    const call = new Call({ proxy });
+    const sent = call.reply(CAROL, '430 Flow Failed');
+    expect(brief(sent)).toEqual(['480 to Alice', 'ACK to Carol']);
+    call.acknowledge(responseOf(sent, 480));
+  });
+
+  it('contacts of one instance that are no flows do not ring together either', () => {
+    const proxy = openProxy(HOME);
+    signUp(proxy, [`<sip:bob@${CAROL.address}:${CAROL.port}>;+sip.instance=${ONE}`]);
+    proxy.advance(1000);
+    signUp(proxy, [`<sip:bob@${DAVE.address}:${DAVE.port}>;+sip.instance=${ONE}`], { callId: 'b' });
+    const call = new Call({ proxy });
+    expect(brief(call.first)).toEqual(['100 to Alice', 'INVITE to Dave']);
+    expect(brief(call.reply(DAVE, '408 Request Timeout'))).toEqual(['ACK to Dave', 'INVITE to Carol']);
+    call.reply(CAROL, '200 OK');
   });
 
   it('another one when nobody answers', () => {

@@ -38,6 +38,11 @@ describe.each(MODES)('RFC 3327 5.3, the registrar in mode %s', (mode) => {
     },
   );
 
+  it('takes a Path of a client that requires it for one that knows it', () => {
+    const headers = [`Path: ${P1}`, 'Require: path'];
+    expect(open().register({ contacts: [`<${CONTACT}>`], headers }).status).toBe(200);
+  });
+
   it.each(['\r', '<no-uri>', '<sip:p1.example;lr', '', ', <sip:p1.example;lr>', '<sip:p1.example;lr>, <sip:>'])(
     'takes no Path that is none: %j',
     (path) => {

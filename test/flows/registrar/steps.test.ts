@@ -94,10 +94,17 @@ describe.each(MODES)('10.3 in mode %s', (mode) => {
   });
 
   describe('step 5: the address-of-record', () => {
-    it.each(['<sip:alice@elsewhere.example>', '<sip:alice@192.0.2.254>', '<tel:+15550100>', '<sip:example.org>'])(
+    it.each(['<sip:alice@elsewhere.example>', '<sip:alice@192.0.2.254>', '<sip:example.org>'])(
       '%s is none of the domain: 404',
       (to) => {
         expect(open().register({ to, contacts: [CONTACT] }).status).toBe(404);
+      },
+    );
+
+    it.each(['<tel:+15550100>', '<mailto:alice@example.org>', '<urn:service:sos>', 'isbn:2983792873'])(
+      '%s is none: 400 (10.2, RFC 4475 3.3.4)',
+      (to) => {
+        expect(open().register({ to, contacts: [CONTACT] }).status).toBe(400);
       },
     );
 

@@ -2,8 +2,9 @@
 
 import { describe, expect, it } from 'vitest';
 import { ALICE_VIA, branchOf, fieldsOf, request, startLineOf, statusOf, tagOf, valuesOf } from '../messages.ts';
+import { signUp } from '../registrar/register.ts';
 import { ALICE, BOB, STRANGER } from '../virtual-network.ts';
-import { brief, CAROL, Call, forkTo, openProxy, requestOf, responseOf, timeline } from './call.ts';
+import { brief, CAROL, Call, forkTo, openProxy, requestOf, responseOf, timeline, uriAt } from './call.ts';
 
 describe('16.10, a CANCEL that matches', () => {
   it('gets a 200 of our own at once', () => {
@@ -190,6 +191,12 @@ describe('16.10, a CANCEL that matches nothing', () => {
     expect(requestOf(proxy.receive(cancel, ALICE), 'CANCEL', BOB).text).toBe(first.text);
     expect(proxy.occupancy()).toEqual({ serverTransactions: 0, clientTransactions: 0, keptMessages: 0 });
     expect(proxy.advance(10_000)).toEqual([]);
+  });
+
+  it('goes to the contact of a registered user as well', () => {
+    const proxy = openProxy({ domains: ['biloxi.example'], nextHops: [] });
+    signUp(proxy, [`<${uriAt(CAROL)}>`]);
+    expect(brief(proxy.receive(request({ method: 'CANCEL' }), ALICE))).toEqual(['CANCEL to Carol']);
   });
 
   it('with the branch of an INVITE but another sent-by, does not touch that INVITE', () => {

@@ -203,6 +203,8 @@ describe('5.3.2, a request from the client', () => {
     const first = requestOf(proxy.receive(bye, CHICAGO, UDP), 'BYE');
     const second = requestOf(proxy.undeliver(first), 'BYE');
     expect([second.socket, second.to]).toEqual([UDP, { address: '192.0.2.99', port: 5060 }]);
+    // 5.3.1: the flow has failed, whatever else was tried.
+    responseOf(proxy.undeliver(second), 430);
   });
 });
 

@@ -152,7 +152,7 @@ describe.each(MODES)('18.1.1 in mode %s: requests of more than 1,300 bytes', (mo
     expect(requestOf(proxy.receive(ofLength(1301), ALICE, UDP), 'INVITE').socket).toBe(UDP);
   });
 
-  it('leave by UDP at once if TCP is refused, and others to there go by it from the beginning', () => {
+  it('leave by UDP at once if TCP is refused, and others to there go by it from the beginning, for a while', () => {
     const proxy = openBoth(mode);
     const moved = requestOf(proxy.receive(ofLength(1301), ALICE, UDP), 'INVITE');
     const byUdp = requestOf(proxy.undeliver(moved), 'INVITE');
@@ -160,6 +160,8 @@ describe.each(MODES)('18.1.1 in mode %s: requests of more than 1,300 bytes', (mo
     expect(valuesOf(byUdp.text, 'Via')[0]).toMatch(/^SIP\/2\.0\/UDP /);
     const other = requestOf(proxy.receive(ofLength(1301, 'z9hG4bK74bfA'), ALICE, UDP), 'INVITE');
     expect(other.socket).toBe(UDP);
+    proxy.advance(32_001);
+    expect(requestOf(proxy.receive(ofLength(1301, 'z9hG4bK74bfB'), ALICE, UDP), 'INVITE').socket).toBe(TCP);
   });
 });
 

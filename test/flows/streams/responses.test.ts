@@ -130,11 +130,14 @@ describe('16.11, the connection in the Via of a stateless proxy', () => {
     expect(proxy.receive(forged, STRANGER, UDP)).toEqual([]);
   });
 
-  it('a datagram does not become a stream: a Via of TCP below one for UDP is dropped', () => {
+  it.each(['TCP', 'TLS', 'SCTP', 'UDP'])('a response goes back as its request came, whose Via says %s', (name) => {
     const proxy = open();
-    const { text } = requestOf(proxy.receive(request(), ALICE, UDP), 'INVITE');
-    const reply = replyTo(text).replace('SIP/2.0/UDP 192.0.2.10', 'SIP/2.0/TCP 192.0.2.10');
-    expect(proxy.receive(reply, BOB, UDP)).toEqual([]);
-    expect(proxy.counters().unsupported_transport_total).toBe(1);
+    const byUdp = request({ via: `SIP/2.0/${name} 192.0.2.10:5060;branch=z9hG4bKu` });
+    const first = requestOf(proxy.receive(byUdp, ALICE, UDP), 'INVITE');
+    expect(responseOf(proxy.receive(replyTo(first.text), BOB, UDP), 200)).toMatchObject({ socket: UDP, to: ALICE });
+    const byTcp = request({ via: `SIP/2.0/${name} 192.0.2.10:5060;branch=z9hG4bKt` });
+    const second = requestOf(proxy.receive(byTcp, { ...ALICE, connection: 0x51 }, TCP), 'INVITE');
+    const back = responseOf(proxy.receive(replyTo(second.text), BOB, UDP), 200);
+    expect([back.socket, back.connection]).toEqual([TCP, 0x51]);
   });
 });

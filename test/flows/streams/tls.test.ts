@@ -9,6 +9,7 @@ import { ALICE, createElement, type ElementOptions, type Endpoint, type VirtualE
 
 const UDP = 0;
 const TLS = 2;
+const PATH = (...uris: string[]) => ['Supported: path', `Path: ${uris.map((uri) => `<${uri};lr>`).join(', ')}`];
 /** No file is read here. */
 const tls = { certificates: [{ certificate: 'edge.pem', key: 'edge.key' }] };
 const LISTEN: ElementOptions = { listen: ['192.0.2.254:5060', 'tls:192.0.2.254:5061'], settings: { tls } };
@@ -132,7 +133,8 @@ describe('RFC 5630 5.3', () => {
   const HOME = { domains: ['biloxi.example'], nextHops: [] };
   const signUp = (proxy: VirtualElement, contact: string, aor = 'sips:bob@biloxi.example') => {
     const via = '203.0.113.5;branch=z9hG4bKreg';
-    const text = register({ domain: 'biloxi.example', to: `<${aor}>`, contacts: [contact], via });
+    const uri = contact.startsWith('<sips:') ? 'sips:biloxi.example' : 'sip:biloxi.example';
+    const text = register({ uri, domain: 'biloxi.example', to: `<${aor}>`, contacts: [contact], via });
     const from = { address: '203.0.113.5', port: 42_000, connection: 0x7b };
     responseOf(proxy.receive(text.replace('/UDP', '/TLS'), from, TLS), 200);
   };
@@ -155,6 +157,32 @@ describe('RFC 5630 5.3', () => {
     const proxy = open('stateful', HOME);
     signUp(proxy, '<sips:bob@203.0.113.5>', 'sip:bob@biloxi.example');
     responseOf(call(proxy, 'sip:bob@biloxi.example'), 480);
+  });
+
+  it.each([
+    ['sips:bob@biloxi.example', 'sip:bob@biloxi.example'],
+    ['sip:bob@biloxi.example', 'sips:bob@biloxi.example'],
+  ])('5.2: who has registered as %s is called as %s', (aor, uri) => {
+    const proxy = open('stateful', HOME);
+    signUp(proxy, uri.startsWith('sips:') ? '<sips:bob@203.0.113.5>' : '<sip:bob@203.0.113.5;transport=tls>', aor);
+    expect(requestOf(call(proxy, uri), 'INVITE')).toMatchObject({ socket: TLS });
+  });
+
+  it.each([
+    ['a sip Request-URI', { uri: 'sip:example.org', contacts: ['<sips:alice@203.0.113.5>'] }, 400],
+    ['a sip contact beside it', { contacts: ['<sips:alice@203.0.113.5>', '<sip:alice@203.0.113.6>'] }, 400],
+    ['a sip Path', { contacts: ['<sips:alice@203.0.113.5>'], headers: PATH('sips:p1.example', 'sip:p2.example') }, 400],
+    [
+      'nothing but sips',
+      { contacts: ['<sips:alice@203.0.113.5>'], headers: PATH('sips:p1.example', 'sips:p2.example') },
+      200,
+    ],
+    ['no contact to be bound', { uri: 'sip:example.org', contacts: ['<sips:alice@203.0.113.5>;expires=0'] }, 200],
+  ])('5.2: a sips contact with %s', (_, fields, status) => {
+    const proxy = open('stateful', { domains: ['example.org'], nextHops: [] });
+    const text = register({ uri: 'sips:example.org', ...fields, via: '203.0.113.5;branch=z9hG4bKreg' });
+    const from = { address: '203.0.113.5', port: 42_000, connection: 0x7b };
+    responseOf(proxy.receive(text.replace('/UDP', '/TLS'), from, TLS), status);
   });
 
   it.each([

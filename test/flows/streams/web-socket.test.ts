@@ -277,12 +277,13 @@ describe('RFC 5626', () => {
 describe('RFC 7118 9.2, RFC 5630: sips', () => {
   const SIPS = `<sips:bob@${HOST};transport=ws>`;
   const to = '<sips:bob@biloxi.example>';
+  const uri = 'sips:biloxi.example';
   const callSips = (proxy: VirtualElement) =>
     proxy.receive(request({ uri: 'sips:bob@biloxi.example', via: viaOf('UDP', '192.0.2.10') }), ALICE, UDP);
 
   it('a sips contact that came by WSS is called by it', () => {
     const proxy = openProxy(HOME);
-    signUp(proxy, SIPS, { to }, BY_WS[1]);
+    signUp(proxy, SIPS, { to, uri }, BY_WS[1]);
     const sent = requestOf(callSips(proxy), 'INVITE');
     expect(sent).toMatchObject({ socket: WSS, connection: BROWSER.connection });
     expect(fieldsOf(sent.text, 'Record-Route')[0]).toMatch(/^<sips:flow[0-9a-f]+@192\.0\.2\.254:443;transport=ws;lr>$/);
@@ -293,7 +294,7 @@ describe('RFC 7118 9.2, RFC 5630: sips', () => {
     [' with Outbound', `${SIPS};reg-id=1;+sip.instance=${ONE}`],
   ])('one that came by WS%s is not', (_, contact) => {
     const proxy = openProxy(HOME);
-    signUp(proxy, contact, { ...OUTBOUND, to }, BY_WS[0]);
+    signUp(proxy, contact, { ...OUTBOUND, to, uri }, BY_WS[0]);
     expect(brief(callSips(proxy))).toEqual(['100 to Alice', '500 to Alice']);
   });
 
