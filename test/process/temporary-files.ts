@@ -4,9 +4,15 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-export default function setUp(): () => void {
-  const folder = mkdtempSync(join(tmpdir(), 'strowger-tests-'));
-  // Of the processes that run tests, which start after this.
+let folder = '';
+
+/** Called by vitest before the processes that run tests, which inherit the variable. */
+export function setup(): void {
+  folder = mkdtempSync(join(tmpdir(), 'strowger-tests-'));
   process.env.TMPDIR = folder;
-  return () => rmSync(folder, { recursive: true, force: true });
+}
+
+/** Called by vitest at the end. */
+export function teardown(): void {
+  rmSync(folder, { recursive: true, force: true });
 }
