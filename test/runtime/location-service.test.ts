@@ -212,7 +212,7 @@ describe('an AoR', () => {
     ['alice@example.org', 'sip:alice@example.org'],
     ['sip:alice@example.org', 'sip:alice@example.org'],
     ['SIP:%61lice@Example.ORG:5070;transport=udp', 'sip:alice@example.org'],
-    ['sips:alice@example.org', 'sips:alice@example.org'],
+    ['sips:alice@example.org', 'sip:alice@example.org'],
     ['a@[2001:db8:0::5]', 'sip:a@[2001:db8::5]'],
   ])('may be written as %s', (written, canonical) => {
     const service = serviceOf(DOMAINS);
