@@ -13,7 +13,7 @@
 import { hash, randomBytes } from 'node:crypto';
 import { assert } from '../base/assert.ts';
 import { hashBytes } from '../base/hash.ts';
-import { copyBytes, equalBytes } from '../base/spans.ts';
+import { equalBytes } from '../base/spans.ts';
 import {
   ALGORITHM,
   ALGORITHM_COUNT,
@@ -24,6 +24,7 @@ import {
 } from './algorithms.ts';
 import type { Text } from './digest-credentials.ts';
 import { HA1, type Ha1Answer, type Ha1Source } from './ha1-source.ts';
+import { PatternCache, WAYS } from './pattern-cache.ts';
 
 /** Longer names are no users of ours. */
 export const MAX_USERNAME_BYTES = 256;
@@ -78,15 +79,6 @@ const LENGTH_MASK = 0xffff;
 const NO_RECORD = 0;
 const ALL_ALGORITHMS = (1 << ALGORITHM_COUNT) - 1;
 const ALGORITHMS = Object.values(ALGORITHM);
-
-/** HA1s of users that patterns matched lately, each realm and name in one place only: as many as a test bed has, at 112 bytes. The
- *  kernel gives memory for those that are used. */
-const CACHE_PLACES = 131_072;
-const CACHE_NAME_BYTES = 64;
-/** Words of a place of the cache: two cache lines. */
-const PLACE_SHIFT = 5;
-const PLACE_HA1 = 4;
-const PLACE_NAME = 12;
 
 /** Puts the users of all realms into one buffer. Throws an Error for a name that stands twice in a realm, and for HA1s of
  *  the wrong length. Cold; about a microsecond for each password and algorithm. */
@@ -212,7 +204,7 @@ export class CredentialTable implements Ha1Source {
     this.#seed = this.#words[HEADER.SEED_WORD]!;
     this.#slotsWord = HEADER.ALGORITHMS_WORD + realmCount;
     this.#slotMask = this.#words[HEADER.SLOTS_WORD]! - 1;
-    this.#cache = patterns.length === 0 ? NO_CACHE : new PatternCache(CACHE_PLACES);
+    this.#cache = patterns.length === 0 ? NO_CACHE : new PatternCache();
     this.#patterns = Array.from({ length: realmCount }, (_, realm) => patterns.filter((one) => one.realm === realm));
   }
 
@@ -300,63 +292,7 @@ export class CredentialTable implements Ha1Source {
   }
 }
 
-/** A place for each hash; a newcomer takes it. All of a place lies together, so that a look at one that others have used since costs
- *  one cache line, or two next to each other for a long name.
- *
- *  ```
- *  word 0 hash | 1 realm | 2 algorithm | 3 length of the name, 0: the place is empty | 4 the HA1, 32 bytes | 12 the name, 64 bytes
- *  ``` */
-class PatternCache {
-  readonly #words: Int32Array;
-  readonly #view: DataView;
-  readonly #mask: number;
-
-  /** `places`: a power of two. */
-  constructor(places: number) {
-    this.#words = new Int32Array(places << PLACE_SHIFT);
-    this.#view = new DataView(this.#words.buffer);
-    this.#mask = places - 1;
-  }
-
-  /** Copies the HA1 to `target` if it is here. */
-  copy(
-    hashed: number,
-    realm: number,
-    text: DataView,
-    start: number,
-    end: number,
-    algorithm: Algorithm,
-    target: Uint8Array,
-  ): boolean {
-    const words = this.#words;
-    const at = ((hashed + algorithm) & this.#mask) << PLACE_SHIFT;
-    const isIt =
-      words[at] === hashed && words[at + 1] === realm && words[at + 2] === algorithm && words[at + 3] === end - start;
-    if (!isIt || !equalBytes(text, start, end, this.#view, (at + PLACE_NAME) << 2)) return false;
-    const ha1 = (at + PLACE_HA1) << 2;
-    for (let i = 0; i < DIGEST_BYTES[algorithm]; i++) target[i] = this.#view.getUint8(ha1 + i);
-    return end > start;
-  }
-
-  /** Names that are longer than a place has room for are worked out each time. */
-  keep(
-    hashed: number,
-    realm: number,
-    text: DataView,
-    start: number,
-    end: number,
-    algorithm: Algorithm,
-    ha1: Uint8Array,
-  ): void {
-    if (end - start > CACHE_NAME_BYTES) return;
-    const at = ((hashed + algorithm) & this.#mask) << PLACE_SHIFT;
-    this.#words.set([hashed, realm, algorithm, end - start], at);
-    for (let i = 0; i < DIGEST_BYTES[algorithm]; i++) this.#view.setUint8(((at + PLACE_HA1) << 2) + i, ha1[i]!);
-    copyBytes(text, start, end, this.#view, (at + PLACE_NAME) << 2);
-  }
-}
-
-const NO_CACHE = new PatternCache(1);
+const NO_CACHE = new PatternCache(WAYS);
 
 /** A1 of RFC 7616 3.4.2, hashed. */
 function ha1Of(algorithm: Algorithm, name: string, realm: string, password: string): Uint8Array {
