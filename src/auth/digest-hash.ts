@@ -52,12 +52,15 @@ export class DigestHash {
     this.#length = writeHex(bytes, start, end, this.#bytes, this.#length);
   }
 
-  /** Copies what was added since `begin` to the start of `target`. Returns its length; −1, and copies nothing, if there is no room. */
-  copyTo(target: Uint8Array): number {
-    const length = this.#length;
-    if (length > target.length) return -1;
-    target.set(this.#bytes.subarray(0, length));
-    return length;
+  /** Bytes that were added. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** Forgets all but the first bytes: of what was added, and finished or not, it can go on from there. */
+  truncate(length: number): void {
+    assert(length <= this.#length, 'truncated to more than there is');
+    this.#length = length;
   }
 
   /** Writes the digest of everything since `begin`, as long as DIGEST_BYTES says. */

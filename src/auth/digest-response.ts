@@ -7,8 +7,8 @@
  *  rspauth    the same with an A2 that has no method
  *  ``` */
 
-import { equalBytes, viewOf } from '../base/spans.ts';
-import { ALGORITHM, type Algorithm, DIGEST_BYTES, MAX_DIGEST_BYTES } from './algorithms.ts';
+import { copyBytes, equalBytes, viewOf } from '../base/spans.ts';
+import { type Algorithm, DIGEST_BYTES, MAX_DIGEST_BYTES } from './algorithms.ts';
 import { type DigestCredentials, FIELD } from './digest-credentials.ts';
 import { DigestHash } from './digest-hash.ts';
 
@@ -27,13 +27,13 @@ export class DigestSubject {
 
 export class DigestResponse {
   readonly #hash = new DigestHash();
+  readonly #a2Hash = new DigestHash();
   readonly #bodyDigest = new Uint8Array(MAX_DIGEST_BYTES);
-  readonly #a2Digest = new Uint8Array(MAX_DIGEST_BYTES);
-  /** The last A2 without a body, whose digest is in `#a2Digest`: the REGISTERs of a domain all have the same. */
-  readonly #keptA2 = new Uint8Array(KEPT_A2_BYTES);
-  readonly #keptView = viewOf(this.#keptA2);
-  #keptBytes = -1;
-  #keptAlgorithm: Algorithm = ALGORITHM.MD5;
+  /** The REGISTERs of a domain all have the same A2, and their answers another one. */
+  readonly #ofRequests = new KeptA2();
+  readonly #ofAnswers = new KeptA2();
+  /** What stands before the A2 in the response that was written last. */
+  #prefixBytes = 0;
 
   /** Writes the digest that proves to know `ha1` for these credentials, which are plain, to `target`. `hasQop`: by qop, nc and
    *  cnonce of the credentials. `coversBody`: as auth-int does. */
@@ -47,60 +47,113 @@ export class DigestResponse {
     target: Uint8Array,
   ): void {
     const hash = this.#hash;
-    const digestBytes = DIGEST_BYTES[algorithm];
-    this.#hashA2(credentials, algorithm, coversBody, subject);
     hash.begin();
-    hash.addHex(ha1, 0, digestBytes);
-    this.#addField(credentials, FIELD.NONCE);
+    hash.addHex(ha1, 0, DIGEST_BYTES[algorithm]);
+    addField(hash, credentials, FIELD.NONCE);
     if (hasQop) {
-      this.#addField(credentials, FIELD.NC);
-      this.#addField(credentials, FIELD.CNONCE);
-      this.#addField(credentials, FIELD.QOP);
+      addField(hash, credentials, FIELD.NC);
+      addField(hash, credentials, FIELD.CNONCE);
+      addField(hash, credentials, FIELD.QOP);
     }
     hash.addByte(COLON);
-    hash.addHex(this.#a2Digest, 0, digestBytes);
-    hash.finish(algorithm, target, 0);
+    this.#prefixBytes = hash.length;
+    this.#finish(this.#ofRequests, credentials, algorithm, coversBody, subject, target);
   }
 
-  #hashA2(credentials: DigestCredentials, algorithm: Algorithm, coversBody: boolean, subject: DigestSubject): void {
-    const hash = this.#hash;
+  /** Writes the digest that answers those credentials, which were the last that `write` was for. */
+  writeAnswer(
+    credentials: DigestCredentials,
+    algorithm: Algorithm,
+    coversBody: boolean,
+    subject: DigestSubject,
+    target: Uint8Array,
+  ): void {
+    this.#hash.truncate(this.#prefixBytes);
+    this.#finish(this.#ofAnswers, credentials, algorithm, coversBody, subject, target);
+  }
+
+  #finish(
+    kept: KeptA2,
+    credentials: DigestCredentials,
+    algorithm: Algorithm,
+    coversBody: boolean,
+    subject: DigestSubject,
+    target: Uint8Array,
+  ): void {
+    if (coversBody || !kept.isOf(credentials, algorithm, subject)) {
+      this.#hashA2(credentials, algorithm, coversBody, subject, kept.digest);
+      kept.note(coversBody ? null : credentials, algorithm, subject);
+    }
+    this.#hash.addHex(kept.digest, 0, DIGEST_BYTES[algorithm]);
+    this.#hash.finish(algorithm, target, 0);
+  }
+
+  #hashA2(
+    credentials: DigestCredentials,
+    algorithm: Algorithm,
+    coversBody: boolean,
+    subject: DigestSubject,
+    target: Uint8Array,
+  ): void {
+    const hash = this.#a2Hash;
     if (coversBody) {
       hash.begin();
       hash.add(subject.text, subject.bodyStart, subject.bodyEnd);
       hash.finish(algorithm, this.#bodyDigest, 0);
-    } else if (this.#isKept(credentials, algorithm, subject)) {
-      return;
     }
     hash.begin();
     hash.add(subject.text, subject.methodStart, subject.methodEnd);
-    this.#addField(credentials, FIELD.URI);
+    addField(hash, credentials, FIELD.URI);
     if (coversBody) {
       hash.addByte(COLON);
       hash.addHex(this.#bodyDigest, 0, DIGEST_BYTES[algorithm]);
     }
-    this.#keptBytes = coversBody ? -1 : hash.copyTo(this.#keptA2);
-    this.#keptAlgorithm = algorithm;
-    hash.finish(algorithm, this.#a2Digest, 0);
+    hash.finish(algorithm, target, 0);
   }
+}
 
-  /** True if the A2 is the one whose digest was made last. */
-  #isKept(credentials: DigestCredentials, algorithm: Algorithm, subject: DigestSubject): boolean {
-    const { text, methodStart, methodEnd } = subject;
-    const uri = credentials.text.view;
-    const uriStart = credentials.start(FIELD.URI);
-    const uriBytes = credentials.lengthOf(FIELD.URI);
-    const methodBytes = methodEnd - methodStart;
-    const kept = this.#keptA2;
-    if (this.#keptBytes !== methodBytes + 1 + uriBytes || this.#keptAlgorithm !== algorithm) return false;
+/** An A2 without a body, with its digest. */
+class KeptA2 {
+  readonly digest = new Uint8Array(MAX_DIGEST_BYTES);
+  readonly #view = viewOf(new Uint8Array(KEPT_A2_BYTES));
+  #methodBytes = 0;
+  #uriBytes = 0;
+  /** -1: none is kept. */
+  #algorithm: Algorithm | -1 = -1;
+
+  isOf(credentials: DigestCredentials, algorithm: Algorithm, { text, methodStart, methodEnd }: DigestSubject): boolean {
+    const start = credentials.start(FIELD.URI);
+    const end = credentials.end(FIELD.URI);
+    const methodBytes = this.#methodBytes;
+    const isLike =
+      this.#algorithm === algorithm && methodEnd - methodStart === methodBytes && end - start === this.#uriBytes;
     return (
-      kept[methodBytes] === COLON &&
-      equalBytes(text, methodStart, methodEnd, this.#keptView, 0) &&
-      equalBytes(uri, uriStart, uriStart + uriBytes, this.#keptView, methodBytes + 1)
+      isLike &&
+      equalBytes(text, methodStart, methodEnd, this.#view, 0) &&
+      equalBytes(credentials.text.view, start, end, this.#view, methodBytes)
     );
   }
 
-  #addField(credentials: DigestCredentials, field: number): void {
-    this.#hash.addByte(COLON);
-    this.#hash.add(credentials.text.view, credentials.start(field), credentials.end(field));
+  /** The digest is that of these, and with null of nothing that may come again. */
+  note(
+    credentials: DigestCredentials | null,
+    algorithm: Algorithm,
+    { text, methodStart, methodEnd }: DigestSubject,
+  ): void {
+    this.#algorithm = -1;
+    if (credentials === null) return;
+    const start = credentials.start(FIELD.URI);
+    const end = credentials.end(FIELD.URI);
+    if (methodEnd - methodStart + end - start > KEPT_A2_BYTES) return;
+    this.#methodBytes = methodEnd - methodStart;
+    this.#uriBytes = end - start;
+    copyBytes(text, methodStart, methodEnd, this.#view, 0);
+    copyBytes(credentials.text.view, start, end, this.#view, this.#methodBytes);
+    this.#algorithm = algorithm;
   }
+}
+
+function addField(hash: DigestHash, credentials: DigestCredentials, field: number): void {
+  hash.addByte(COLON);
+  hash.add(credentials.text.view, credentials.start(field), credentials.end(field));
 }

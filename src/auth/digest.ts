@@ -162,7 +162,7 @@ export class DigestVerifier {
     subject.methodStart = subject.methodEnd = 0;
     subject.bodyStart = bodyStart;
     subject.bodyEnd = bodyEnd;
-    this.#digest(target);
+    this.#response.writeAnswer(this.credentials, this.algorithm, this.qop === QOP.AUTH_INT, subject, target);
   }
 
   /** Finds our realm's credentials and leaves them in `credentials`: those with a nonce of ours before others, since a client
@@ -267,8 +267,10 @@ export class DigestVerifier {
     subject.methodEnd = index.methodEnd;
     subject.bodyStart = index.bodyStart;
     subject.bodyEnd = index.end;
-    this.#digest(this.#expected);
     const { credentials } = this;
+    const hasQop = this.qop !== QOP.NONE;
+    const coversBody = this.qop === QOP.AUTH_INT;
+    this.#response.write(credentials, this.algorithm, this.#ha1, hasQop, coversBody, subject, this.#expected);
     const digestBytes = DIGEST_BYTES[this.algorithm];
     if (credentials.lengthOf(FIELD.RESPONSE) !== 2 * digestBytes) return false;
     const { bytes } = credentials.text;
@@ -280,12 +282,6 @@ export class DigestVerifier {
       difference |= (((high << 4) | low) ^ expected[i]!) | ((high | low) & NOT_HEX);
     }
     return difference === 0;
-  }
-
-  #digest(target: Uint8Array): void {
-    const hasQop = this.qop !== QOP.NONE;
-    const coversBody = this.qop === QOP.AUTH_INT;
-    this.#response.write(this.credentials, this.algorithm, this.#ha1, hasQop, coversBody, this.#subject, target);
   }
 
   #useNonce(transaction: number, nowMs: number): Verdict {
