@@ -29,6 +29,7 @@ import type { Outbound } from '../sip/outbound.ts';
 import { parseUri, SCHEME, transportAskedBy, UriView, unescapedAt } from '../sip/uri.ts';
 import type { BoundSocket } from './bound-socket.ts';
 import type { OwnAddresses } from './own-addresses.ts';
+import type { ElementClock } from './ports.ts';
 import type { ReceivedRequest } from './received-request.ts';
 import { REJECT, type Rejection } from './rejection.ts';
 import type { Responder } from './responder.ts';
@@ -59,7 +60,7 @@ export interface AuthenticationParts {
   readonly counters: Counters;
   readonly realms: readonly Realm[];
   readonly ports: AuthPorts;
-  readonly wallMs: () => number;
+  readonly clock: ElementClock;
   readonly config: Config;
 }
 
@@ -227,8 +228,8 @@ export class Authentication {
   }
 
   #verify(request: ReceivedRequest, domain: number, header: number, matchesUri: boolean): number {
-    const { realms, wallMs, counters } = this.#parts;
-    const nowMs = wallMs();
+    const { realms, clock, counters } = this.#parts;
+    const nowMs = clock.wallMs;
     this.#domain = domain;
     this.#nowMs = nowMs;
     this.#isStale = false;

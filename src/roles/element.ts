@@ -87,7 +87,7 @@ export interface ElementPorts extends Policy {
   readonly whenUsersKnown: () => Promise<void>;
   /** Where to say whom we turn away; left out: nowhere. */
   readonly answerLog?: AnswerLogPort;
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970. Asked once for each `advance`. */
   readonly wallMs: () => number;
   /** Where messages are kept for who watches; what was flushed is told to it by the caller. */
   readonly trace?: CallTrace | null;
@@ -126,7 +126,7 @@ export class Element {
   readonly #isWebSocket = new Uint8Array(MAX_SOCKETS);
   /** Who takes no TCP. */
   readonly #withoutTcp: UnreachablePlaces;
-  readonly #clock: ElementClock = { nowMs: 0, nowUs: 0 };
+  readonly #clock: ElementClock = { nowMs: 0, nowUs: 0, wallMs: 0 };
   /** (tag, errno, cookie of a client transaction) of requests the kernel refused, to be dealt with once their flush is over: by
    *  then the record may be another transaction's. Two, since dealing with one may bring others. */
   #undelivered = new Int32Array(MAX_UNDELIVERED * UNDELIVERED_WORDS);
@@ -134,7 +134,7 @@ export class Element {
   #undeliveredCount = 0;
 
   constructor(arena: Arena, shard: number, ports: ElementPorts) {
-    const { config, localAddresses, counters, location, feed, wallMs } = ports;
+    const { config, localAddresses, counters, location, feed } = ports;
     const sockets = ports.sockets.map(inOneShape);
     const { bytes, words } = arena;
     const outbound = new Outbound(arena, shard, () => this.#flushOutbound());
@@ -142,6 +142,7 @@ export class Element {
     const kept = new KeptMessages(arena, shard);
     const isWaiting = feed !== null && config.location.acknowledge === 'stored';
     const clock = this.#clock;
+    clock.wallMs = ports.wallMs();
     const withoutTcp = new UnreachablePlaces(clock);
     this.#withoutTcp = withoutTcp;
     this.#arena = arena;
@@ -173,7 +174,7 @@ export class Element {
       kept,
       targetBlocks: new TargetBlocks(arena, kept, sockets),
       location,
-      located: new LocatedUser(arena, outbound, location, feed, wallMs),
+      located: new LocatedUser(arena, outbound, location, feed, clock),
       feed,
       answers: this.#answers,
       recent: this.#recent,
@@ -182,7 +183,6 @@ export class Element {
       flowTokens: new FlowTokens(bytes, words, sockets, ports.flowKey),
       dialogTokens: new DialogTokens(bytes, ports.flowKey),
       clock,
-      wallMs,
       whenResolved: (resume) => ports.defer(resume, this.#whenResolved()),
     };
     this.#layer =
@@ -214,6 +214,7 @@ export class Element {
   advance(nowMs: number, nowUs: number = nowMs * 1000): boolean {
     this.#clock.nowMs = nowMs;
     this.#clock.nowUs = nowUs | 0;
+    this.#clock.wallMs = this.#ports.wallMs();
     this.#outbound.traceMark = TRACE_MARK.FIND;
     this.#answers?.release();
     const isMoreDue = this.#layer?.advance() ?? false;
@@ -597,7 +598,7 @@ export class Element {
     const request = this.#request;
     const isByStream = this.#isStream[this.#arena.words[request.slotWord + SLOT.SOCKET_WORD]!] === 1;
     if (this.#layer === null || isByStream) return false;
-    const nowMs = this.#ports.wallMs();
+    const nowMs = this.#clock.wallMs;
     const recent = this.#recent.find(request, nowMs);
     if (recent === RECENT.NEW) this.#recent.add(request.transaction, nowMs);
     return recent === RECENT.MERGED;

@@ -10,6 +10,7 @@ import { ADDRESS_OF_RECORD_GROWTH_BYTES, writeAddressOfRecordOf } from '../sip/a
 import type { Outbound } from '../sip/outbound.ts';
 import { isWebSocket } from '../sip/transport.ts';
 import { SCHEME, type UriView } from '../sip/uri.ts';
+import type { ElementClock } from './ports.ts';
 
 /** Longer URIs are no user's. */
 const MAX_URI_BYTES = 1024;
@@ -20,7 +21,7 @@ export class LocatedUser {
   readonly #feed: FeedProducer | null;
   readonly #outbound: Outbound;
   readonly #location: LocationTable;
-  readonly #wallMs: () => number;
+  readonly #clock: ElementClock;
   readonly #view: BindingView;
   /** The record found last, NO_RECORD if there was none. Valid until the next quiescent point. */
   record = NO_RECORD;
@@ -44,14 +45,14 @@ export class LocatedUser {
     outbound: Outbound,
     location: LocationTable,
     feed: FeedProducer | null,
-    wallMs: () => number,
+    clock: ElementClock,
   ) {
     this.#bytes = bytes;
     this.#words = words;
     this.#feed = feed;
     this.#outbound = outbound;
     this.#location = location;
-    this.#wallMs = wallMs;
+    this.#clock = clock;
     this.#view = new BindingView(location);
   }
 
@@ -64,7 +65,7 @@ export class LocatedUser {
     const start = this.#outbound.cursor;
     this.record = this.#location.lookup(start, start + length);
     if (this.record === NO_RECORD) return;
-    this.nowMs = this.#wallMs();
+    this.nowMs = this.#clock.wallMs;
     const view = this.open();
     while (view.next()) {
       if (view.remainingMs(this.nowMs) <= 0) continue;

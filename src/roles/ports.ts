@@ -8,6 +8,8 @@ import type { Clock } from '../transaction/transaction-records.ts';
  *  the datagram in hand came, or when the timers in hand fired. */
 export interface ElementClock extends Clock {
   nowUs: number;
+  /** Milliseconds since 1970, as of the duty cycle: asking for them costs as much as reading a header. */
+  wallMs: number;
 }
 
 /** Verdicts of `ResolverPort.find`. Positive: go on; zero: wait; negative: there is no such destination. */

@@ -79,7 +79,6 @@ export interface SnapshotParts {
   readonly flowTokens: FlowTokens;
   readonly dialogTokens: DialogTokens;
   readonly clock: ElementClock;
-  readonly wallMs: () => number;
   readonly whenResolved: (resume: () => void) => boolean;
 }
 
@@ -100,8 +99,7 @@ export class Snapshot {
 
   /** `layer`: null in stateless mode. `before`: the snapshot before this one. */
   constructor(parts: SnapshotParts, policy: Policy, layer: TransactionLayer | null, before: Snapshot | null) {
-    const { arena, sockets, localAddresses, counters, outbound, edits, destination, hops, clock, wallMs, located } =
-      parts;
+    const { arena, sockets, localAddresses, counters, outbound, edits, destination, hops, clock, located } = parts;
     const { config, auth, fileUsers } = policy;
     const { bytes, words } = arena;
     const isStateful = layer !== null;
@@ -135,7 +133,7 @@ export class Snapshot {
             counters,
             realms: realmsOf(config, auth.algorithmsOf),
             ports: auth,
-            wallMs,
+            clock,
             config,
           });
     const dialogTokens = authentication?.asksProxied === true ? parts.dialogTokens : null;

@@ -80,7 +80,6 @@ export interface StatefulProxyParts {
   readonly health: HopHealth;
   readonly layer: TransactionLayer;
   readonly clock: ElementClock;
-  readonly wallMs: () => number;
   readonly counters: Counters;
   readonly histograms: Histograms;
   /** Calls `resume` once the look-up that `destination` waits for has settled. False: too many wait. */
@@ -290,8 +289,8 @@ export class StatefulProxy {
 
   /** 8.3, 8.2.2.2. */
   #redirect(request: ReceivedRequest): number {
-    const { routing, redirect, users, counters, recent, wallMs } = this.#parts;
-    const nowMs = wallMs();
+    const { routing, redirect, users, counters, recent, clock } = this.#parts;
+    const nowMs = clock.wallMs;
     if (recent.find(request, nowMs) === RECENT.MERGED) {
       counters.count(REJECT.merged.counter);
       return this.#reject(request, REJECT.merged);
@@ -536,8 +535,8 @@ export class StatefulProxy {
 
   /** 9.2: what a CANCEL is about was answered without a transaction. Cold. */
   #isOfAnswered(cancel: ReceivedRequest): boolean {
-    const { recent, wallMs } = this.#parts;
-    const nowMs = wallMs();
+    const { recent, clock } = this.#parts;
+    const nowMs = clock.wallMs;
     return ANSWERED_AT_ONCE.some((method) => recent.hasCancelled(cancel, method, nowMs));
   }
 

@@ -31,6 +31,7 @@ import type { BoundSocket } from '../bound-socket.ts';
 import { isUndecodable } from '../content-encoding.ts';
 import { unsupportedOf } from '../option-tags.ts';
 import { FOREIGN, type OwnAddresses } from '../own-addresses.ts';
+import type { ElementClock } from '../ports.ts';
 import { USER, type Users } from '../proxy/users.ts';
 import type { ReceivedRequest } from '../received-request.ts';
 import { RECENT, type RecentRequests } from '../recent-requests.ts';
@@ -53,8 +54,8 @@ export interface RegistrarParts {
   readonly marker: ViaMarker;
   readonly users: Users;
   readonly counters: Counters;
-  /** Milliseconds since 1970, which a restart does not set back. */
-  readonly wallMs: () => number;
+  /** Its wall clock is not set back by a restart. */
+  readonly clock: ElementClock;
   readonly authentication: Authentication | null;
   readonly settings: Config['registrar'];
   /** null: bindings are in memory alone. */
@@ -128,7 +129,7 @@ export class Registrar {
   /** Answers a REGISTER that was authenticated before, if it was carried out then. False: it is not known any more. */
   answerAgain(request: ReceivedRequest, domain: number): boolean {
     const isQuery = request.index.find(this.#parts.arena.bytes, HEADER_ID.CONTACT) === -1;
-    if (!isQuery && this.#parts.recent.find(request, this.#parts.wallMs()) !== RECENT.REPEATED) return false;
+    if (!isQuery && this.#parts.recent.find(request, this.#parts.clock.wallMs) !== RECENT.REPEATED) return false;
     this.register(request, domain);
     return true;
   }
@@ -163,7 +164,7 @@ export class Registrar {
     outbound.putWritten(aorEnd);
     if (isUndecodable(bytes, index)) return REJECT.contentEncoding;
 
-    this.#nowMs = this.#parts.wallMs();
+    this.#nowMs = this.#parts.clock.wallMs;
     const path = index.find(bytes, HEADER_ID.PATH);
     if (path !== -1 && !this.#isPath(index, path)) return REJECT.malformedPath;
     switch (this.#contacts.read(index, settings.defaultExpiresSec)) {
