@@ -74,6 +74,7 @@ constexpr int32_t ONLY_CONNECTION = 1;
 constexpr int32_t NAMED = 2;
 constexpr int32_t MOVED = 4;
 constexpr int32_t WITH_ORIGIN = 8;
+constexpr int32_t ANY_ORDER = 16;
 }  // namespace EGRESS_FLAG
 
 namespace HEADER {

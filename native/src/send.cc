@@ -124,7 +124,8 @@ bool Sender::prepare(napi_env env, const Arena& arena, SocketTable& sockets, int
   // Spans may overlap, so that their sum is limited by nothing; what is longer than any message is refused by the kernel.
   const auto capped = static_cast<uint32_t>(bytes > INT32_MAX ? INT32_MAX : bytes);
   Message& message = messages_[message_count_];
-  message = {socket, entry, vector_count_, span_count, capped, 0, NONE};
+  const bool any_order = (entry[layout::EGRESS::FLAGS_WORD] & layout::EGRESS_FLAG::ANY_ORDER) != 0;
+  message = {socket, entry, vector_count_, span_count, capped, 0, NONE, any_order};
   address(message, targets_[message_count_], family, port);
   if (socket->is_wildcard) {
     message.control_bytes =
@@ -158,7 +159,9 @@ void Sender::sort() {
   for (int16_t& run : latest_run_) run = NONE;
   for (int16_t number = 0; number < message_count_; number++) {
     Message& message = messages_[number];
-    int16_t& latest = latest_run_[hash(*message.socket, targets_[number]) & (DESTINATIONS - 1)];
+    // Those that may leave in any order make runs of their own, one for each length.
+    const uint32_t loose = message.any_order ? message.bytes * LENGTH_SPREAD >> 16 : 0;
+    int16_t& latest = latest_run_[(hash(*message.socket, targets_[number]) ^ loose) & (DESTINATIONS - 1)];
     if (latest != NONE && continues(runs_[latest], number)) {
       Run& run = runs_[latest];
       messages_[run.last].next = number;
@@ -178,7 +181,8 @@ void Sender::sort() {
 bool Sender::continues(const Run& run, int32_t number) const {
   const uint32_t bytes = messages_[number].bytes;
   return !run.is_closed && bytes > 0 && bytes <= messages_[run.first].bytes && run.count < MAX_SEGMENTS &&
-         run.bytes + bytes <= MAX_RUN_BYTES && is_same_destination(run.first, number);
+         run.bytes + bytes <= MAX_RUN_BYTES && messages_[run.first].any_order == messages_[number].any_order &&
+         is_same_destination(run.first, number);
 }
 
 bool Sender::is_same_destination(int32_t one, int32_t other) const {

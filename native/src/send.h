@@ -16,8 +16,8 @@ namespace strowger {
 // then sent.
 //
 // A run is a piece of work for the kernel: one message, or several of one length to one destination, which it takes as
-// one and cuts apart at the very end (UDP_SEGMENT). Runs to one destination leave in the order of their messages; those to
-// different ones need not.
+// one and cuts apart at the very end (UDP_SEGMENT). Runs to one destination leave in the order of their messages, but for
+// messages that may leave in any order; those to different ones need not.
 class Sender {
  public:
   Sender();
@@ -38,6 +38,7 @@ class Sender {
   static constexpr uint32_t MAX_RUN_BYTES = 65'507;
   static constexpr size_t CONTROL_BYTES = CMSG_SPACE(sizeof(in6_pktinfo)) + CMSG_SPACE(sizeof(uint16_t));
   static constexpr int32_t DESTINATIONS = 64;  // a power of two
+  static constexpr uint32_t LENGTH_SPREAD = 2'654'435'761U;
   static constexpr int16_t NONE = -1;
   static_assert(MAX_SEGMENT_BYTES <= JOIN_BYTES, "each message has JOIN_BYTES of joined_");
 
@@ -49,6 +50,7 @@ class Sender {
     uint32_t bytes;
     uint32_t control_bytes;
     int16_t next;  // of the same run
+    bool any_order;
   };
   struct Run {
     int16_t first;

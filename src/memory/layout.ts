@@ -220,8 +220,8 @@ export const EGRESS = {
 /** Bits of EGRESS.FLAGS_WORD. ONLY_CONNECTION: by the connection of that number or not at all (RFC 5626 5.3: a flow).
  *  NAMED: the first span is not part of the message, but the domain that the certificate of the server must be for (RFC 5922 7.3).
  *  MOVED: a request that leaves by TCP for its length alone (RFC 3261 18.1.1). WITH_ORIGIN, of a record only: the request as it was
- *  received comes first. */
-export const EGRESS_FLAG = { ONLY_CONNECTION: 1, NAMED: 2, MOVED: 4, WITH_ORIGIN: 8 } as const;
+ *  received comes first. ANY_ORDER: it may leave before what was committed before it. */
+export const EGRESS_FLAG = { ONLY_CONNECTION: 1, NAMED: 2, MOVED: 4, WITH_ORIGIN: 8, ANY_ORDER: 16 } as const;
 /** The mark comes back with the tag of a message that could not be delivered: it tells whether the tag is still the same one's. */
 export const EGRESS_MARK_SHIFT = 8;
 /** Bit of EGRESS.SOCKET_WORD: sendmmsg passes over the entry, whose message has gone to a stream. */

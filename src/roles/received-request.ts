@@ -20,6 +20,8 @@ export class ReceivedRequest {
   readonly uri = new UriView();
   readonly from = new NameAddrView();
   readonly to = new NameAddrView();
+  /** `to` is that of this request. */
+  isToRead = false;
   readonly cseq = new CSeqView();
   /** Header of the Max-Forwards, −1: none. */
   maxForwardsHeader = -1;
@@ -59,6 +61,7 @@ export class ReceivedRequest {
   begin(slot: number, slotWord: number): void {
     this.slot = slot;
     this.slotWord = slotWord;
+    this.isToRead = false;
     this.maxForwardsHeader = -1;
     this.routeHeader = -1;
     this.cutHeader = -1;

@@ -10,6 +10,7 @@ import { isHex, readHex } from '../sip/branch.ts';
 import { HEADER_ID } from '../sip/header-table.ts';
 import type { MessageEdits } from '../sip/message-edits.ts';
 import type { MessageIndex } from '../sip/message-index.ts';
+import { METHOD } from '../sip/methods.ts';
 import { NameAddrView, parseNameAddr } from '../sip/name-addr.ts';
 import type { Outbound } from '../sip/outbound.ts';
 import { defaultPortOf, isReliable } from '../sip/transport.ts';
@@ -79,8 +80,7 @@ export class Responder {
   respond(request: ReceivedRequest, statusLine: Literal, headers: Literal): void {
     this.begin(request, statusLine);
     this.#finish(headers);
-    this.address(request);
-    this.#outbound.commit(0);
+    this.#commit(request);
   }
 
   /** Begins an answer whose own headers the caller appends to `outbound`; `end` follows. */
@@ -94,8 +94,7 @@ export class Responder {
   /** Ends and sends what `begin` began. */
   end(request: ReceivedRequest): void {
     this.#outbound.keepText(this.#trailer);
-    this.address(request);
-    this.#outbound.commit(0);
+    this.#commit(request);
   }
 
   /** Answers with a rejection: a 420 names what is not supported (section 20.40), a 503 says when to come again. */
@@ -189,6 +188,14 @@ export class Responder {
     this.#outbound.commit(0);
   }
 
+  /** What is answered once and for all has nothing to do with the order of other answers. */
+  #commit(request: ReceivedRequest): void {
+    const { method } = request.index;
+    this.address(request);
+    if (method !== METHOD.INVITE && method !== METHOD.CANCEL) this.#outbound.inAnyOrder();
+    this.#outbound.commit(0);
+  }
+
   /** From, To, Call-ID and CSeq (section 8.2.6.2). */
   #keepNames(request: ReceivedRequest): void {
     const { index } = request;
@@ -228,11 +235,9 @@ export class Responder {
     const header = index.first[HEADER_ID.TO]!;
     if (header === -1) return;
     const outbound = this.#outbound;
-    const start = index.valueStart(header);
-    const end = index.valueEnd(header);
-    const isReadable = parseNameAddr(this.#arena.bytes, start, end, this.#to) >= 0;
+    const isTagged = request.isToRead ? request.to.tagStart !== -1 : !this.#lacksTag(index, header);
     this.#keepValue(index, header);
-    if (isReadable && this.#to.tagStart === -1) {
+    if (!isTagged) {
       const from = outbound.cursor;
       outbound.put(TAG);
       outbound.putHex(request.transaction.high);
@@ -240,6 +245,13 @@ export class Responder {
       outbound.keep(from, outbound.cursor);
     }
     this.#keepLineEnd(index, header);
+  }
+
+  /** Of a To that was not read before the request was refused. What cannot be read gets no tag. Cold. */
+  #lacksTag(index: MessageIndex, header: number): boolean {
+    const start = index.valueStart(header);
+    const end = index.valueEnd(header);
+    return parseNameAddr(this.#arena.bytes, start, end, this.#to) >= 0 && this.#to.tagStart === -1;
   }
 
   #keepLine(index: MessageIndex, header: number): void {

@@ -256,6 +256,11 @@ export class Outbound {
     this.#flags |= EGRESS_FLAG.MOVED;
   }
 
+  /** The message begun may leave before those that were committed before it: nobody waits for it and for another one of its call. */
+  inAnyOrder(): void {
+    this.#flags |= EGRESS_FLAG.ANY_ORDER;
+  }
+
   /** The server that the message goes to must have a certificate for this name (RFC 5922 7.3). Of the message begun, before anything
    *  is appended to it: the name travels as its first span (layout.ts), and is no part of what `length` and `keepIn` say. */
   toServer(name: string): void {

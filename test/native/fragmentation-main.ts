@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { createArena } from '../../src/memory/arena.ts';
 import {
   EGRESS,
+  EGRESS_FLAG,
   EGRESS_STRIDE_BYTES,
   RECEIVE_BATCH,
   SLOT,
@@ -40,10 +41,12 @@ const PATIENCE_MS = 30_000;
 const arena = createArena({ shardCount: 1, slotCount: 256, jumboCount: 1 });
 const { bytes, words, map } = arena;
 
-const [mtu, batches, ...lengths] = process.argv.slice(2).map(Number);
-main(mtu!, batches!, lengths);
+const [mtu, batches, ...given] = process.argv.slice(2).map(Number);
+main(mtu!, batches!, given);
 
-function main(mtu: number, batches: number, lengths: readonly number[]): void {
+/** `given`: the lengths of the messages, below 0 of those that may leave in any order. */
+function main(mtu: number, batches: number, given: readonly number[]): void {
+  const lengths = given.map(Math.abs);
   execFileSync('ip', ['link', 'set', 'lo', 'mtu', String(mtu), 'up']);
   attach(bytes);
   for (let i = 0; i < RECEIVE_BATCH; i++) words[(map.plan >> 2) + i] = i;
@@ -53,7 +56,7 @@ function main(mtu: number, batches: number, lengths: readonly number[]): void {
   let scratch = map.scratch;
   for (const [entry, length] of lengths.entries()) {
     bytes.set(payloadOf(length), scratch);
-    putEgress(entry, receiver.port, scratch, length);
+    putEgress(entry, receiver.port, scratch, length, given[entry]! < 0);
     scratch += length;
   }
   for (let batch = 1; batch < batches; batch++) {
@@ -100,7 +103,7 @@ function egressWord(entry: number): number {
   return (map.egress + entry * EGRESS_STRIDE_BYTES) >> 2;
 }
 
-function putEgress(entry: number, port: number, offset: number, length: number): void {
+function putEgress(entry: number, port: number, offset: number, length: number, isInAnyOrder: boolean): void {
   const word = egressWord(entry);
   words[word + EGRESS.SPAN_COUNT_WORD] = 1;
   words[word + EGRESS.SOCKET_WORD] = SENDER;
@@ -108,6 +111,7 @@ function putEgress(entry: number, port: number, offset: number, length: number):
   words[word + EGRESS.PORT_WORD] = port;
   bytes.set([127, 0, 0, 1], (word + EGRESS.ADDRESS_WORD) * 4);
   words[word + EGRESS.RESULT_WORD] = -1;
+  words[word + EGRESS.FLAGS_WORD] = isInAnyOrder ? EGRESS_FLAG.ANY_ORDER : 0;
   words[word + EGRESS.SPANS_WORD] = offset;
   words[word + EGRESS.SPANS_WORD + 1] = length;
 }

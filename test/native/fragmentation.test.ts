@@ -58,6 +58,12 @@ describe.skipIf(!hasNetworkNamespaces)('a batch over an MTU of 1500 bytes', { ti
     expect(report.intact).not.toContain(false);
     expect(report.sends).toBe('700 700 700 90, 90, 1452 1452, 1453, 1453'.split(',').length);
   });
+
+  it('joins what may leave in any order by its lengths alone', () => {
+    const { sends, arrived } = send(-700, -400, 90, -700, -400, 90, -700, -400);
+    expect(sends).toBe('700 700 700, 400 400 400, 90 90'.split(',').length);
+    expect(arrived.toSorted()).toEqual([400, 400, 400, 700, 700, 700, 90, 90].toSorted());
+  });
 });
 
 describe.skipIf(!hasNetworkNamespaces)(

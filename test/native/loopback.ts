@@ -104,6 +104,8 @@ export interface Egress {
   address?: number[];
   local?: number[];
   scope?: number;
+  /** Bits of EGRESS_FLAG. */
+  flags?: number;
   /** Either bytes, which go to the scratch, or [offset, length] of the arena as it is. */
   spans: (Uint8Array | string | [number, number])[];
 }
@@ -120,6 +122,7 @@ export function putEgress(entry: number, { socket, port, family = 4, spans, ...r
   arena.words[word + EGRESS.FAMILY_WORD] = family;
   arena.words[word + EGRESS.PORT_WORD] = port;
   arena.words[word + EGRESS.SCOPE_WORD] = rest.scope ?? 0;
+  arena.words[word + EGRESS.FLAGS_WORD] = rest.flags ?? 0;
   arena.words[word + EGRESS.RESULT_WORD] = -1;
   arena.bytes.set(rest.address ?? (family === 4 ? [127, 0, 0, 1] : IPV6_LOOPBACK), (word + EGRESS.ADDRESS_WORD) * 4);
   arena.bytes.set(rest.local ?? [], (word + EGRESS.LOCAL_WORD) * 4);

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { describe, expect, it } from 'vitest';
-import { EGRESS_ENTRIES, RECEIVE_BATCH } from '../../src/memory/layout.ts';
+import { EGRESS_ENTRIES, EGRESS_FLAG, RECEIVE_BATCH } from '../../src/memory/layout.ts';
 import { receiveBatch, sendBatch, socketErrors } from '../../src/runtime/udp-socket.ts';
 import { type Egress, open, putEgress, type Received, received, resultOf } from './loopback.ts';
 
@@ -108,6 +108,25 @@ describe('a batch to several destinations', () => {
         (to) => `${portOf(to.socket)} ${to.port}`,
       );
     }
+  });
+
+  it('delivers what may leave in any order, and keeps the order of the rest', () => {
+    const server = open();
+    const client = open();
+    const ordered = { socket: client.index, port: server.port };
+    const loose = { ...ordered, flags: EGRESS_FLAG.ANY_ORDER };
+    const lengths = [0, 100, 100, 101, 400, 1452, 2000];
+    const messages = Array.from({ length: 120 }, (_, i) =>
+      message((i * i) % 3 === 0 ? ordered : loose, lengths[((i * 7) % 11) % lengths.length]!),
+    );
+    expect(send(messages)).toBe(0);
+    const arrived = receiveAll(messages.length).map(({ payload }) => payload.toString('hex'));
+    const sent = messages.map(({ text }) => text.toString('hex'));
+    expect([...arrived].sort()).toEqual([...sent].sort());
+    const inOrder = new Set(
+      messages.filter(({ to, text }) => to === ordered && text.length > 0).map(({ text }) => text.toString('hex')),
+    );
+    expect(arrived.filter((text) => inOrder.has(text))).toEqual(sent.filter((text) => inOrder.has(text)));
   });
 
   it('keeps apart what leaves from different addresses of a wildcard socket', () => {
