@@ -49,6 +49,7 @@ export class PatternCache {
     algorithm: Algorithm,
     target: Uint8Array,
   ): boolean {
+    if (end === start) return false;
     const tags = this.#tags;
     const first = hashed & this.#setMask;
     const tag = hashed | 0;

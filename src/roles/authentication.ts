@@ -280,7 +280,8 @@ export class Authentication {
   }
 
   /** Whether the user that was verified last is the one of a canonical address-of-record: named as in it, "alice", or whole,
-   *  "alice@example.org". */
+   *  "alice@example.org". What may not stand in a URI as it is, such as a quote, is escaped there (19.1.2), and as it is in a
+   *  user name. */
   #isUser(aorStart: number, aorEnd: number): boolean {
     const { bytes, view } = this.#parts.arena;
     const { user, userStart, userEnd } = this.#verifier;
@@ -288,23 +289,28 @@ export class Authentication {
     while (start < aorEnd && bytes[start] !== COLON) start++;
     start++;
     let end = start;
-    while (end < aorEnd && bytes[end] !== AT) end++;
-    const length = userEnd - userStart;
-    const isPlain = length === end - start || length === aorEnd - start;
-    if (isPlain && equalBytes(user.view, userStart, userEnd, view, start)) return true;
-    return this.#isUserOnceUnescaped(start, end) || this.#isUserOnceUnescaped(start, aorEnd);
+    let hasEscapes = false;
+    for (; end < aorEnd && bytes[end] !== AT; end++) if (bytes[end] === PERCENT) hasEscapes = true;
+    const hostBytes = aorEnd - end;
+    // One that ends as the address does is a whole one, and not the name of somebody else.
+    const nameEnd = Math.max(userStart, userEnd - hostBytes);
+    const isWhole =
+      hostBytes > 0 && userEnd - userStart > hostBytes && equalBytes(user.view, nameEnd, userEnd, view, end);
+    const to = isWhole ? nameEnd : userEnd;
+    if (hasEscapes) return this.#isUnescaped(start, end, to);
+    return to - userStart === end - start && equalBytes(user.view, userStart, to, view, start);
   }
 
-  /** What may not stand in a URI as it is, such as a quote, is escaped there (19.1.2), and as it is in a user name. */
-  #isUserOnceUnescaped(aorStart: number, aorEnd: number): boolean {
+  /** Whether [start, end), its escapes undone, is the name of the verified user up to `nameEnd`. */
+  #isUnescaped(start: number, end: number, nameEnd: number): boolean {
     const { bytes } = this.#parts.arena;
-    const { user, userStart, userEnd } = this.#verifier;
-    let at = aorStart;
-    for (let i = userStart; i < userEnd; i++) {
-      if (at >= aorEnd || unescapedAt(bytes, at) !== user.bytes[i]) return false;
+    const { user, userStart } = this.#verifier;
+    let at = start;
+    for (let i = userStart; i < nameEnd; i++) {
+      if (at >= end || unescapedAt(bytes, at) !== user.bytes[i]) return false;
       at += bytes[at] === PERCENT ? 3 : 1;
     }
-    return at === aorEnd;
+    return at === end;
   }
 }
 

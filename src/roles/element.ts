@@ -556,9 +556,8 @@ export class Element {
     const { domain } = snapshot.routing;
     if (!registrar.checkRequire(request)) return true;
     const access = authentication === null ? ACCESS.GRANTED : authentication.checkRegister(request, domain);
-    if (access === ACCESS.GRANTED) {
-      if (!registrar.register(request, domain)) snapshot.stateful?.keepRefusal(request);
-    } else if (access === ACCESS.REPEATED && registrar.answerAgain(request, domain)) return true;
+    if (access === ACCESS.GRANTED) registrar.register(request, domain);
+    else if (access === ACCESS.REPEATED && registrar.answerAgain(request, domain)) return true;
     else if (access === ACCESS.REPEATED) authentication!.challengeStale(request);
     else if (access === ACCESS.CHALLENGED) authentication!.challenge(request);
     else if (access === ACCESS.PENDING) return this.#ask(snapshot, slot, mayAsk);
@@ -600,7 +599,7 @@ export class Element {
     if (this.#layer === null || isByStream) return false;
     const nowMs = this.#clock.wallMs;
     const recent = this.#recent.find(request, nowMs);
-    if (recent === RECENT.NEW) this.#recent.add(request.transaction, nowMs);
+    if (recent === RECENT.NEW) this.#recent.add(request, nowMs);
     return recent === RECENT.MERGED;
   }
 

@@ -74,8 +74,8 @@ export class LocatedUser {
     }
   }
 
-  /** RFC 5626 7, and of WebSockets: nobody is there any more at the end of a flow, which `flowWord` describes as a slot's header does. The bindings by
-   *  it of the user that a URI names are no more. Cold. */
+  /** RFC 5626 7, and of WebSockets: nobody is there any more at the end of a flow, which `flowWord` describes as a slot's header
+   *  does. The bindings by it of the user that a URI names are no more. Cold. */
   loseFlow(uri: UriView, flowWord: number): void {
     const length = this.#writeAddressOfRecord(uri);
     if (length < 0) return;

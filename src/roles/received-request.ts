@@ -22,6 +22,8 @@ export class ReceivedRequest {
   readonly to = new NameAddrView();
   /** `to` is that of this request. */
   isToRead = false;
+  /** Its syntax was checked and found right. */
+  isSound = false;
   readonly cseq = new CSeqView();
   /** Header of the Max-Forwards, −1: none. */
   maxForwardsHeader = -1;
@@ -62,6 +64,7 @@ export class ReceivedRequest {
     this.slot = slot;
     this.slotWord = slotWord;
     this.isToRead = false;
+    this.isSound = false;
     this.maxForwardsHeader = -1;
     this.routeHeader = -1;
     this.cutHeader = -1;

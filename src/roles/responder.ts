@@ -1,6 +1,6 @@
 /** Responses of this server's own (RFC 3261 8.2.6, 8.2.7): status line, Vias, From, To with a tag, Call-ID and CSeq of the
- *  request as spans of the request itself. Nothing is kept: a retransmission gets the same response again. Runs on the
- *  shard. Hot for redirect servers and registrars; allocates nothing. */
+ *  request as spans of the request itself. Nothing is kept here: made again, a response is the same. Runs on the shard. Hot for
+ *  redirect servers and registrars; allocates nothing. */
 
 import { ascii, Literal, literal } from '../base/ascii.ts';
 import { TOKEN } from '../base/char-class.ts';

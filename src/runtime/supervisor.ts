@@ -48,7 +48,6 @@ import type {
 } from './shard-questions.ts';
 import { type SharedAuth, shareAuth } from './shared-auth.ts';
 import type { STREAMS_TURN, StreamCommand, StreamTask } from './streams/stream-thread.ts';
-import { v8ThreadsGiveWay } from './thread-priority.ts';
 import type { TlsMaterial } from './tls/certificate-files.ts';
 import { close, createEventFd, signal } from './udp-socket.ts';
 
@@ -791,8 +790,6 @@ export class Supervisor {
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
     this.#isUp = true;
-    // Until now whoever waits for the start waited for them.
-    v8ThreadsGiveWay();
     const detector = new HangDetector();
     this.#watchdog = setInterval(() => this.#endHanging(detector), HANG_CHECK_MS);
     this.#watchdog.unref();

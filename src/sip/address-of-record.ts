@@ -7,8 +7,9 @@
  *  sip:a%40b%3bc@[2001:DB8:0::1]:05060         →   sip:a%40b;c@[2001:db8::1]
  *  ```
  *  Step 5 removes all URI parameters and undoes escapes. Beyond that: the scheme is sip (RFC 5630 5.2: addresses-of-record that
- *  differ in sip and sips alone are equivalent), the host in small letters (19.1.4 compares it without case), a host without its closing dot, addresses as RFC 5952 has them, headers left out (19.1.1 allows none
- *  in a To). The user and a password stay as they are, case and all.
+ *  differ in sip and sips alone are equivalent), the host in small letters (19.1.4 compares it without case) and without its
+ *  closing dot, addresses as RFC 5952 has them, headers left out (19.1.1 allows none in a To). The user and a password stay as
+ *  they are, case and all.
  *
  *  Departs from RFC 3261 19.1.4: the port goes. One server is behind all ports of a domain of ours, and who registers as
  *  "alice@192.0.2.1" wants to be found as "alice@192.0.2.1:5060" too. */

@@ -76,6 +76,7 @@ describe('the cache', () => {
     const longest = 'x'.repeat(64);
     for (const name of ['', longest, `${longest}y`]) keep(name, 1);
     expect([find(''), find(longest), find(`${longest}y`)]).toEqual([null, 1, null]);
+    expect(find('', { hashed: 0 }), 'as in an empty place').toBeNull();
   });
 
   it('finds nearly all of as many names as are three quarters of its places', () => {

@@ -2,10 +2,9 @@
  *  server. */
 
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { getPriority, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { BACKGROUND_NICENESS } from '../../src/runtime/thread-priority.ts';
 import { FATAL_MAX_FORWARDS, HANGING_MAX_FORWARDS } from '../process/fatal-request.ts';
 import { START_PATIENCE_MS, STOP_PATIENCE_MS } from '../process/patience.ts';
 import { endServers, ServerProcess, until } from '../process/server-process.ts';
@@ -24,33 +23,6 @@ const KEEPALIVE = Buffer.from('\r\n\r\n');
 
 /** As in supervisor.ts. */
 const CRASHES_OF_A_LOOP = 5;
-
-describe('priority of threads', () => {
-  const nicenessByName = (pid: number) => {
-    const tasks = `/proc/${pid}/task`;
-    return readdirSync(tasks).map((id) => {
-      const name = readFileSync(join(tasks, id, 'comm'), 'latin1').trim();
-      // proc_pid_stat(5): the 19th field; the second, in parentheses, may have any character.
-      const niceness = readFileSync(join(tasks, id, 'stat'), 'latin1')
-        .split(') ')
-        .at(-1)!
-        .split(' ')[16];
-      return [name, Number(niceness)] as const;
-    });
-  };
-
-  it('V8 gives way to those that serve, once they do', async () => {
-    const server = await ServerProcess.start('--listen', 'udp:127.0.0.1:0');
-    const ownNiceness = getPriority();
-    const threads = nicenessByName(server.child.pid!);
-    const ofV8 = threads.filter(([name]) => name.endsWith('V8Worker'));
-    const others = threads.filter(([name]) => !name.endsWith('V8Worker'));
-    expect(ofV8.length).toBeGreaterThan(0);
-    expect(new Set(ofV8.map(([, niceness]) => niceness))).toEqual(new Set([BACKGROUND_NICENESS]));
-    expect(others.length).toBeGreaterThan(SHARDS);
-    expect(new Set(others.map(([, niceness]) => niceness))).toEqual(new Set([ownNiceness]));
-  });
-});
 
 describe('threads that cannot start', () => {
   const folder = mkdtempSync(join(tmpdir(), 'strowger-threads-'));

@@ -275,7 +275,7 @@ export class Branches {
     const { contexts, kept } = this.#parts;
     const context = contexts.get(server);
     for (const { block } of context?.targets ?? []) kept.release(block);
-    for (const { block } of context?.unusedFlows() ?? []) kept.release(block);
+    for (const { block } of context?.unusedTargets() ?? []) kept.release(block);
     contexts.delete(server);
   }
 

@@ -44,7 +44,9 @@ export function checkSyntax(bytes: Bytes, request: ReceivedRequest, error: numbe
   if (parseUri(bytes, index.uriStart, index.uriEnd, uri) < 0) return REJECT.malformedUri;
   // Headers are not allowed in a Request-URI (table 1 of section 19.1.1).
   if (uri.headersStart !== -1) return REJECT.malformedUri;
-  return readMaxForwards(bytes, request);
+  const malformed = readMaxForwards(bytes, request);
+  request.isSound = malformed === null;
+  return malformed;
 }
 
 /** Step 2. sips needs TLS on every hop (RFC 5630 3.1.3): without it, or WebSockets over it, (`hasSecure`) there is no such scheme here. */

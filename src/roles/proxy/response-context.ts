@@ -19,8 +19,8 @@ export class ResponseContext {
   /** Targets with a URI of their own, in the order they are tried. A client transaction names one by its block; none: the
    *  Request-URI as it came. */
   readonly targets: Target[] = [];
-  /** Block of a target that is a flow of some instance → the other flows of the same one, the latest first. */
-  readonly otherFlows = new Map<number, readonly Target[]>();
+  /** Block of a target of some instance → the other targets of the same one, the latest first (RFC 5626 7). */
+  readonly ofSameInstance = new Map<number, readonly Target[]>();
   /** The first target not begun yet. */
   nextTarget = 0;
   /** q of the targets begun last. */
@@ -46,10 +46,10 @@ export class ResponseContext {
     this.targets.splice(this.nextTarget++, 0, target);
   }
 
-  /** Flows that are no targets, nor have been. */
-  unusedFlows(): Target[] {
+  /** Targets of an instance that were not needed. */
+  unusedTargets(): Target[] {
     const used = new Set(this.targets.map(({ block }) => block));
-    const unused = new Map([...this.otherFlows.values()].flat().map((target) => [target.block, target]));
+    const unused = new Map([...this.ofSameInstance.values()].flat().map((target) => [target.block, target]));
     return [...unused.values()].filter(({ block }) => !used.has(block));
   }
 

@@ -1,5 +1,6 @@
 /** Responses through a stateless proxy (RFC 3261 16.11): the topmost Via must be ours and is removed, the next one says where
- *  to (18.2.2, RFC 3581 section 4), and ours by which connection the request came. Nothing else is touched or kept. Runs on the shard. Hot, allocates nothing. */
+ *  to (18.2.2, RFC 3581 section 4), and ours by which connection the request came. Nothing else is touched or kept. Runs on the
+ *  shard. Hot, allocates nothing. */
 
 import { literal } from '../../base/ascii.ts';
 import type { Arena } from '../../memory/arena.ts';

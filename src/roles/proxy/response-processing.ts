@@ -199,14 +199,15 @@ export class ResponseProcessing {
     // The flow is broken, here or, by a 430, further on.
     const isFlowLost = status === 430 || isUnsent;
     const isTimedOut = status === 408 || (status === 0 && index !== null);
-    if ((isFlowLost || isTimedOut) && targets.addOtherFlow(server, branch)) {
+    if ((isFlowLost || isTimedOut) && targets.addOfSameInstance(server, branch)) {
       // RFC 5626 7: another one replaces the lost one, and answers for the instance.
       if (status === 408) this.#weigh(server, status, index);
       this.conclude(server);
       return;
     }
     // RFC 5626 11.5: a 430 is for who has other flows to try; who calls one of our users is told that he is not there.
-    const isGone = status === 430 && words[at + CLIENT.TARGET] !== NO_BLOCK;
+    const isPassedOn = (servers.words[serverAt + SERVER.FLAGS]! & CONTEXT.PASSED_ON) !== 0;
+    const isGone = status === 430 && words[at + CLIENT.TARGET] !== NO_BLOCK && !isPassedOn;
     const isCancelled = (servers.words[serverAt + SERVER.FLAGS]! & CONTEXT.CANCELLED) !== 0;
     const isFollowed = this.#parts.isRecursing && status >= 300 && status < 400 && !isCancelled;
     if (isFollowed && index !== null && targets.addContacts(server, index)) {

@@ -38,6 +38,7 @@ import type { HopHealth } from './hop-health.ts';
 import { identifyAcknowledged } from './identity.ts';
 import { type RequestForwarding, WHOLE_BREADTH } from './request-forwarding.ts';
 import { checkSyntax } from './request-validation.ts';
+import { MAX_TARGETS } from './response-context.ts';
 import { ResponseProcessing } from './response-processing.ts';
 import { OUTCOME, type RequestRouting } from './routing.ts';
 import { SERVED } from './served.ts';
@@ -46,11 +47,6 @@ import type { NextHops } from './target-set.ts';
 import { Targets } from './targets.ts';
 import { TICK_MS, type TransactionLayer } from './transaction-layer.ts';
 import type { Users } from './users.ts';
-
-/** What is answered without a transaction, and remembered (recent-requests.ts). */
-const ANSWERED_AT_ONCE = [METHOD.REGISTER, METHOD.OPTIONS];
-/** One in so many transactions may be of requests other than INVITEs that were refused. */
-const REFUSED_SHARE = 4;
 
 export interface StatefulSettings {
   readonly timers: { readonly t1Ms: number; readonly t2Ms: number; readonly t4Ms: number; readonly timerCSec: number };
@@ -170,6 +166,7 @@ export class StatefulProxy {
       return SERVED.REJECTED;
     }
     const outcome = routing.process(request, error);
+    if (method !== METHOD.INVITE && this.#wasRefused(request)) return SERVED.REJECTED;
     if (outcome === OUTCOME.FORWARDED) return this.#forward(request);
     if (outcome === OUTCOME.FOR_OURSELVES) return SERVED.FOR_OURSELVES;
     if (outcome === OUTCOME.FORKED) return this.#fork(request);
@@ -301,7 +298,7 @@ export class StatefulProxy {
       return this.#reject(request, rejection);
     }
     counters.count(COUNTER.redirected_total);
-    recent.add(request.transaction, nowMs);
+    recent.add(request, nowMs);
     const server = this.#openFinal(request);
     if (server !== NO_RECORD) this.#keepFinal(server);
     return SERVED.DONE;
@@ -370,16 +367,23 @@ export class StatefulProxy {
     return SERVED.REJECTED;
   }
 
-  /** A REGISTER was refused by the response that was committed last: that one again, should the request come again (17.2.2). */
-  keepRefusal(request: ReceivedRequest): void {
-    const server = this.#openFinal(request);
-    if (server !== NO_RECORD) this.#keepFinal(server);
+  /** 17.2.2: a request that is no INVITE comes again, and is refused again, whatever has changed meanwhile. The registrar sees to its
+   *  own. */
+  #wasRefused(request: ReceivedRequest): boolean {
+    const { recent, clock, counters } = this.#parts;
+    if (!recent.hasRefusals(clock.wallMs) || !request.isSound || request.index.method === METHOD.REGISTER) return false;
+    if (recent.find(request, clock.wallMs) !== RECENT.REFUSED) return false;
+    counters.count(COUNTER.request_retransmissions_total);
+    this.rejection = recent.refusal;
+    return true;
   }
 
-  /** A final response of our own. To an INVITE it is sent again until the ACK comes (17.2.1); to others a retransmission gets the same
-   *  again, whatever has changed meanwhile (17.2.2). */
+  /** A final response of our own. To an INVITE it is sent again until the ACK comes (17.2.1), which needs a transaction; of
+   *  others it is remembered for their retransmissions. */
   #reject(request: ReceivedRequest, rejection: Rejection): number {
+    const { recent, clock } = this.#parts;
     this.rejection = rejection;
+    if (request.isSound && request.index.method !== METHOD.INVITE) recent.refuse(request, rejection, clock.wallMs);
     const server = this.#openFinal(request);
     if (server === NO_RECORD) return SERVED.REJECTED;
     this.#parts.responder.reject(request, rejection);
@@ -387,18 +391,12 @@ export class StatefulProxy {
     return SERVED.DONE;
   }
 
-  /** Opens the server transaction of a request that is answered at once. NO_RECORD: the answer goes without one. */
+  /** Opens the server transaction of an INVITE that is answered at once. NO_RECORD: the answer goes without one. */
   #openFinal(request: ReceivedRequest): number {
+    if (request.index.method !== METHOD.INVITE || !this.#hasRoomFor(request)) return NO_RECORD;
     const servers = this.#servers;
-    const { method } = request.index;
-    const isByStream = this.#isByStream(request);
-    if (!this.#hasRoomFor(request)) return NO_RECORD;
-    // By a stream nothing comes again (Timer J is zero). Where many are refused, a retransmission is refused anew (8.2.7): calls have
-    // better uses for transactions.
-    const isWorthIt = method === METHOD.INVITE || (!isByStream && servers.count < servers.capacity / REFUSED_SHARE);
-    if (!isWorthIt) return NO_RECORD;
     const { high, low } = request.transaction;
-    const server = servers.open(high, low, method, isByStream);
+    const server = servers.open(high, low, METHOD.INVITE, this.#isByStream(request));
     servers.words[servers.at(server) + SERVER.FLAGS]! |= CONTEXT.DECIDED;
     this.#parts.counters.count(COUNTER.server_transactions_total);
     return server;
@@ -446,10 +444,8 @@ export class StatefulProxy {
     const { routing, forwarding, destination, counters, responder } = this.#parts;
     if (error === 0 && responder.isOwnTag(request)) return SERVED.DONE;
     let outcome = routing.process(request, error);
-    if (outcome === OUTCOME.FORKED) {
-      if (this.#parts.located.sipCount > 1) return this.#forwardAckToAll(request, high, low);
-      outcome = routing.followBest(request);
-    }
+    if (outcome === OUTCOME.FORKED) outcome = this.#followSole(request);
+    if (outcome === OUTCOME.FORKED) return this.#forwardAckToAll(request, high, low);
     if (outcome === OUTCOME.PENDING) return SERVED.PENDING;
     if (outcome === OUTCOME.FORWARDED) {
       // Comes back if it is too long for UDP and finds no TCP (18.1.1); nobody answers it.
@@ -463,25 +459,55 @@ export class StatefulProxy {
     return SERVED.REJECTED;
   }
 
-  /** An ACK to a 2xx should name the contact that sent it (12.2.1.1). One that names the user goes to all who may have, and means nothing to
-   *  the others. Cold. */
+  /** To the only contact that a user has, registered or fixed. FORKED: he has several. */
+  #followSole(request: ReceivedRequest): number {
+    const { located, routing, targetBlocks, users } = this.#parts;
+    const fixed = users.contactsOf(routing.user);
+    if (located.sipCount + fixed.length !== 1) return OUTCOME.FORKED;
+    if (located.sipCount === 1) return routing.followBest(request);
+    const block = targetBlocks.ofText(fixed[0]!.uri);
+    if (block === NO_BLOCK) return OUTCOME.FORKED;
+    // It stays as it is until the flush.
+    targetBlocks.release(block);
+    return routing.follow(request, block);
+  }
+
+  /** An ACK to a 2xx should name the contact that sent it (12.2.1.1). One that names the user goes to all who may have, and means
+   *  nothing to the others. Those that cannot be had at once, or are too long for UDP and find no TCP, are lost: nobody answers
+   *  an ACK, and the 2xx comes again. Cold. */
   #forwardAckToAll(request: ReceivedRequest, high: number, low: number): number {
-    const { located, targetBlocks, routing, forwarding, destination, counters } = this.#parts;
-    const blocks: number[] = [];
-    const view = located.open();
-    while (view.next()) {
-      if (view.remainingMs(located.nowMs) <= 0 || !located.isReachable(view)) continue;
-      const block = targetBlocks.ofBinding(view);
-      if (block !== NO_BLOCK) blocks.push(block);
-    }
-    for (const block of blocks) {
-      if (routing.follow(request, block) !== OUTCOME.FORWARDED) continue;
-      forwarding.forward(request, destination, routing.socket, routing.strictUri, high, low, WHOLE_BREADTH, 0, 0);
-      counters.count(COUNTER.requests_forwarded_total);
+    const { targetBlocks, routing, forwarding, destination, counters } = this.#parts;
+    const blocks = this.#targetsOf(routing.user);
+    let isPending = false;
+    let sent = 0;
+    for (const [i, block] of blocks.entries()) {
+      const outcome = routing.follow(request, block);
+      if (outcome === OUTCOME.FORWARDED) {
+        // 16.6 step 8: each of its own.
+        const own = high ^ i;
+        forwarding.forward(request, destination, routing.socket, routing.strictUri, own, low, WHOLE_BREADTH, 0, 0);
+        sent++;
+      } else if (outcome === OUTCOME.PENDING) {
+        isPending = true;
+      }
     }
     // They stay as they are until the flush.
     for (const block of blocks) targetBlocks.release(block);
+    if (sent === 0 && isPending) return SERVED.PENDING;
+    counters.add(COUNTER.requests_forwarded_total, sent);
+    counters.add(COUNTER.bad_acks_dropped_total, blocks.length - sent);
     return SERVED.DONE;
+  }
+
+  /** Blocks of the contacts of a user that a request can be sent to, fixed and registered. */
+  #targetsOf(user: number): number[] {
+    const { located, targetBlocks, users } = this.#parts;
+    const blocks = users.contactsOf(user).map(({ uri }) => targetBlocks.ofText(uri));
+    const view = located.open();
+    while (view.next() && blocks.length < MAX_TARGETS) {
+      if (view.remainingMs(located.nowMs) > 0 && located.isReachable(view)) blocks.push(targetBlocks.ofBinding(view));
+    }
+    return blocks.filter((block) => block !== NO_BLOCK);
   }
 
   /** Timer I lingers to absorb more ACKs; the response is not needed for that. */
@@ -514,13 +540,14 @@ export class StatefulProxy {
       return SERVED.DONE;
     }
     if (this.#layer.passToPredecessor(request)) return SERVED.DONE;
-    if (this.#isOfAnswered(request)) {
+    // 9.2: it was answered without a transaction.
+    if (this.#parts.recent.hasAnswered(request, this.#parts.clock.wallMs)) {
       counters.count(COUNTER.cancels_received_total);
       responder.accept(request);
       return SERVED.DONE;
     }
     let outcome = routing.process(request, error);
-    if (outcome === OUTCOME.FORKED && this.#parts.located.sipCount === 1) outcome = routing.followBest(request);
+    if (outcome === OUTCOME.FORKED) outcome = this.#followSole(request);
     if (outcome === OUTCOME.PENDING) return SERVED.PENDING;
     if (outcome === OUTCOME.FORWARDED) {
       const { socket, strictUri } = routing;
@@ -531,13 +558,6 @@ export class StatefulProxy {
     this.rejection = outcome === OUTCOME.REJECTED ? routing.rejection : REJECT.noTransaction;
     counters.count(this.rejection.counter);
     return SERVED.REJECTED;
-  }
-
-  /** 9.2: what a CANCEL is about was answered without a transaction. Cold. */
-  #isOfAnswered(cancel: ReceivedRequest): boolean {
-    const { recent, clock } = this.#parts;
-    const nowMs = clock.wallMs;
-    return ANSWERED_AT_ONCE.some((method) => recent.hasCancelled(cancel, method, nowMs));
   }
 
   /** Reason header lines, to be passed on (RFC 3326 section 2). Cold. */

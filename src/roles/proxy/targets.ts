@@ -139,18 +139,18 @@ export class Targets {
     for (const ofInstance of flows.values()) {
       const [first, ...others] = ofInstance.sort((a, b) => b.updatedMs - a.updatedMs).map(({ target }) => target);
       context.add(first!);
-      if (others.length > 0) context.otherFlows.set(first!.block, others);
+      if (others.length > 0) context.ofSameInstance.set(first!.block, others);
     }
   }
 
-  /** RFC 5626 7: after a 430, or no answer, another flow of the same instance. True: it is in the target set. */
-  addOtherFlow(server: number, branch: number): boolean {
+  /** RFC 5626 7: after a 430, or no answer, another target of the same instance. True: it is in the target set. */
+  addOfSameInstance(server: number, branch: number): boolean {
     const { clients, contexts } = this.#parts;
     const context = contexts.get(server);
-    const [next, ...others] = context?.otherFlows.get(clients.words[clients.at(branch) + CLIENT.TARGET]!) ?? [];
+    const [next, ...others] = context?.ofSameInstance.get(clients.words[clients.at(branch) + CLIENT.TARGET]!) ?? [];
     if (context === undefined || next === undefined || context.isClosed) return false;
     context.add({ ...next, q: context.q });
-    context.otherFlows.set(next.block, others);
+    context.ofSameInstance.set(next.block, others);
     return true;
   }
 

@@ -123,6 +123,7 @@ export class Registrar {
     if (unsupported === null) return true;
     counters.count(REJECT.badExtension.counter);
     responder.respond(request, REJECT.badExtension.statusLine, unsupported);
+    this.#parts.recent.refuse(request, REJECT.badExtension, this.#parts.clock.wallMs);
     return false;
   }
 
@@ -134,16 +135,17 @@ export class Registrar {
     return true;
   }
 
-  /** Steps 4 to 8, for a REGISTER whose Request-URI is in `domain`. It is answered. False: it was refused. */
-  register(request: ReceivedRequest, domain: number): boolean {
+  /** Steps 4 to 8, for a REGISTER whose Request-URI is in `domain`. It is answered. */
+  register(request: ReceivedRequest, domain: number): void {
     const { outbound } = this.#parts;
     this.#request = request;
     this.#isOutbound = false;
     // Opens the text area for what is put together before there is an answer.
     outbound.begin();
     const rejection = this.#register(request, domain);
-    if (rejection !== null) this.#reject(request, rejection);
-    return rejection === null;
+    if (rejection === null) return;
+    this.#reject(request, rejection);
+    this.#parts.recent.refuse(request, rejection, this.#parts.clock.wallMs);
   }
 
   #register(request: ReceivedRequest, domain: number): Rejection | null {
@@ -156,9 +158,9 @@ export class Registrar {
     const aorStart = outbound.cursor;
     const length = isUri ? writeAddressOfRecordOf(bytes, to, bytes, aorStart) : 0;
     const aorEnd = aorStart + Math.max(0, length);
+    if (!isUri) return REJECT.malformedTo;
     // Step 4.
     if (this.#parts.authentication?.mayRegister(aorStart, aorEnd) === false) return REJECT.forbidden;
-    if (!isUri) return REJECT.malformedTo;
     const refusal = this.#checkAddress(request, domain);
     if (refusal !== null) return refusal;
     outbound.putWritten(aorEnd);
@@ -186,8 +188,9 @@ export class Registrar {
     const outboundRefusal = this.#decideOutbound(request, path);
     if (outboundRefusal !== null) return outboundRefusal;
 
-    if (this.#parts.recent.find(request, this.#nowMs) === RECENT.REPEATED)
-      return this.#repeat(request, aorStart, aorEnd);
+    const known = this.#parts.recent.find(request, this.#nowMs);
+    if (known === RECENT.REPEATED) return this.#repeat(request, aorStart, aorEnd);
+    if (known === RECENT.REFUSED) return this.#parts.recent.refusal;
     if (feed !== null && !feed.hasRoom(length)) return REJECT.storeBehind;
     this.#fillBinding(request, path);
     switch (location.update(aorStart, aorEnd, this.#write)) {
@@ -199,7 +202,7 @@ export class Registrar {
         return this.#refusal ?? this.#repeat(request, aorStart, aorEnd);
       default:
         counters.count(COUNTER.registrations_total);
-        this.#parts.recent.add(request.transaction, this.#nowMs);
+        this.#parts.recent.add(request, this.#nowMs);
         feed?.add(bytes, aorStart, aorEnd);
         return this.#answer(request, location.updated);
     }
@@ -258,8 +261,10 @@ export class Registrar {
     let isAllSips = request.uri.scheme === SCHEME.SIPS;
     for (let i = 0; i < contacts.count; i++) {
       const { uri, expiresSec } = contacts.at(i);
-      if (uri.scheme !== SCHEME.SIPS) isAllSips = false;
-      else if (expiresSec > 0) bindsSips = true;
+      // One that goes is bound to nothing.
+      if (expiresSec === 0) continue;
+      if (uri.scheme === SCHEME.SIPS) bindsSips = true;
+      else isAllSips = false;
     }
     return bindsSips && !(isAllSips && this.#isPathSips(request.index, path));
   }

@@ -1,18 +1,29 @@
 /** The export thread: sends messages to a HEP collector such as Homer. A thread of its own, so that neither shards nor the main thread
  *  have a part in it, and a collector that is slow, dead or not to be found hurts nobody. Cold. */
 
+import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { EXPORT, openTrace } from '../../observe/trace/trace-layout.ts';
 import { kernelThreadId } from '../thread-cpu.ts';
-import { giveWay } from '../thread-priority.ts';
 import { wallClock } from './clock.ts';
 import { openHepLink } from './hep-link.ts';
 import { HepPump } from './hep-pump.ts';
 import { HEP_STOP, type HepOrder, type HepState, type HepTask } from './hep-task.ts';
 
+/** Where there is less CPU than there is to do, calls come first: what this thread does not get to is dropped, and counted. */
+const NICENESS = 10;
+
+function yieldToCalls(): void {
+  try {
+    // On Linux of a thread, not of its process.
+    setPriority(kernelThreadId(), NICENESS);
+  } catch {
+    // forbidden by whoever runs the process: then it is one thread among others
+  }
+}
+
 function run({ trace, reading, target, agent, isSuccessor }: HepTask): void {
-  // Calls come first: what this thread does not get to is dropped, and counted.
-  giveWay(kernelThreadId());
+  yieldToCalls();
   const memory = openTrace(trace);
   const { doubles, map } = memory;
   const count = (what: number, by: number) => {

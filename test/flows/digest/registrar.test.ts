@@ -44,7 +44,11 @@ describe.each(MODES)('10.3 with authentication in mode %s', (mode) => {
     it.each([
       ['we"ird', 'we%22ird', 'we%22irdo'],
       ['J\xc3\xa4s', 'J%c3%a4s', 'J%c3%a4'],
-      ['a%c', 'a%25c', 'a%25%63c'],
+      ['a%c', 'a%25c', 'a%2525c'],
+      ['a%25c', 'a%2525c', 'a%25c'],
+      ['we"ird@example.org', 'we%22ird', 'we%22ird%40example.org'],
+      ['a@c', 'a%40c', 'a'],
+      ['bob@example.org', 'bob', 'bob%40example.org'],
     ])('is compared once escapes are undone: %j is %s and not %s', (user, escaped, other) => {
       const { signOn } = digestRegistrar(mode, { domain: { users: [{ user: `/.*/`, password: 'x' }] } });
       const say = { username: user, password: 'x' };

@@ -143,6 +143,22 @@ describe('13.2.2.4, an ACK that names the user', () => {
     expect(proxy.occupancy().keptMessages).toBe(0);
   });
 
+  it('fixed ones, too, each with a branch of its own', () => {
+    const contacts = [at(DAVE).slice(1, -1), `sip:bob@${BOB.address}:${BOB.port}`];
+    const proxy = openProxy({ ...HOME, ...withUser({ user: 'bob', contacts }) });
+    signUp(proxy, [at(CAROL)]);
+    const sent = proxy.receive(ack, ALICE);
+    expect(brief(sent)).toEqual(['ACK to Bob', 'ACK to Carol', 'ACK to Dave']);
+    expect(new Set(sent.map(({ text }) => branchOf(text))).size).toBe(3);
+  });
+
+  it('those whose names are not known yet are waited for, if there are no others, or counted', () => {
+    const proxy = openProxy(HOME);
+    signUp(proxy, ['<sip:bob@one.example>', '<sip:bob@two.example>', at(CAROL)]);
+    expect(brief(proxy.receive(ack, ALICE))).toEqual(['ACK to Carol']);
+    expect(proxy.counters().bad_acks_dropped_total).toBe(2);
+  });
+
   it('or to the one that he has', () => {
     const proxy = openProxy(HOME);
     signUp(proxy, [at(CAROL)]);

@@ -94,6 +94,12 @@ describe('with a peer', () => {
     expect(call.proxy.counters()).toMatchObject({ drain_passed_on_total: 1 });
   });
 
+  it('its 430 is passed on: it is for who has other flows to try (RFC 5626 11.5)', () => {
+    const call = new Call({ proxy: withPeer() });
+    const sent = call.reply(PEER, '430 Flow Failed');
+    call.acknowledge(responseOf(sent, 430));
+  });
+
   it('what is sent again is the same', () => {
     const call = new Call({ proxy: withPeer() });
     const again = requestOf(call.advance(600), 'INVITE');

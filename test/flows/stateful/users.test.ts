@@ -71,9 +71,10 @@ describe('16.5, users', () => {
     }
   });
 
-  it('an ACK that names only the user of a fork is for nobody', () => {
+  it('an ACK that names only the user of a fork is for all of it', () => {
     const settings = users({ user: 'bob', contacts: ['sip:b@192.0.2.31:5080', 'sip:b@192.0.2.32:5080'] });
-    expect(openProxy({ settings }).receive(request({ method: 'ACK' }), ALICE)).toEqual([]);
+    const sent = openProxy({ settings }).receive(request({ method: 'ACK' }), ALICE);
+    expect(brief(sent)).toEqual(['ACK to Carol', 'ACK to Dave']);
   });
 
   it('challenges of one q after the other are all in the answer (16.7 step 7)', () => {
