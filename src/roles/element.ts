@@ -579,6 +579,7 @@ export class Element {
     if (request.index.find(this.#arena.bytes, HEADER_ID.REQUIRE) !== -1) {
       this.#counters.count(REJECT.badExtension.counter);
       responder.rejectRequire(request, REJECT.badExtension);
+      if (this.#layer !== null) this.#recent.refuse(request, REJECT.badExtension, this.#clock.wallMs);
       return;
     }
     if (this.#isMerged()) {

@@ -1,8 +1,8 @@
 /** The requests that this shard has answered lately as a UAS: REGISTERs that it has carried out or refused, and in stateful mode OPTIONS
- *  for itself, what it has redirected, and what it has refused but INVITEs, which have transactions. One that comes again is not
- *  carried out again, and gets the same status again, whatever has changed meanwhile (RFC 3261 17.2.2); a CANCEL of it finds it (9.2);
- *  the same request by another way is a merged one (8.2.2.2). All of a Call-ID come to the same shard. Runs on it. Hot: twice
- *  per REGISTER, allocates nothing.
+ *  for itself, what it has redirected, and what it has refused but INVITEs, which have transactions. What was carried out is not
+ *  carried out again when it comes again, and what was refused gets the same status again, whatever has changed meanwhile (RFC 3261
+ *  17.2.2); a CANCEL of it finds it (9.2); the same request by another way is a merged one (8.2.2.2). All of a Call-ID come to the
+ *  same shard. Runs on it. Hot: twice per REGISTER, allocates nothing.
  *
  *  Each From tag, Call-ID and CSeq have one place, which those of others may take from them: so many refusals cost nobody anything.
  *  Then what its binding says (registrar.ts) still tells a retransmission, unless the binding went meanwhile. */

@@ -67,6 +67,15 @@ export interface LeftContacts {
   readonly values: readonly Span[];
 }
 
+interface Registered {
+  readonly updatedMs: number;
+  readonly target: Target;
+}
+
+function byPreference(a: Registered, b: Registered): number {
+  return b.target.q - a.target.q || b.updatedMs - a.updatedMs;
+}
+
 export class Targets {
   readonly #parts: TargetsParts;
   readonly #contact = new NameAddrView();
@@ -117,11 +126,12 @@ export class Targets {
   }
 
   /** Puts the bindings of a user into the target set, from where `view` stands on: those that a SIP request can be sent to. Of
-   *  several of one instance, whether flows or not, the latest, while the others wait for its failure (RFC 5626 7). */
+   *  several of one instance, whether flows or not, the one that is preferred, else the latest, while the others wait for its failure
+   *  (RFC 5626 7). */
   addBindings(server: number, view: BindingView, nowMs: number): void {
     const { targetBlocks, located } = this.#parts;
     const context = this.contextOf(server);
-    const flows = new Map<string, { readonly updatedMs: number; readonly target: Target }[]>();
+    const instances = new Map<string, Registered[]>();
     while (view.next()) {
       if (view.remainingMs(nowMs) <= 0 || !located.isReachable(view)) continue;
       const block = context.targets.length < MAX_TARGETS ? targetBlocks.ofBinding(view) : NO_BLOCK;
@@ -132,12 +142,12 @@ export class Targets {
         continue;
       }
       const instance = textOf(view.bytes, view.instanceStart, view.instanceEnd);
-      const others = flows.get(instance);
-      if (others === undefined) flows.set(instance, [{ updatedMs: view.updatedMs, target }]);
+      const others = instances.get(instance);
+      if (others === undefined) instances.set(instance, [{ updatedMs: view.updatedMs, target }]);
       else others.push({ updatedMs: view.updatedMs, target });
     }
-    for (const ofInstance of flows.values()) {
-      const [first, ...others] = ofInstance.sort((a, b) => b.updatedMs - a.updatedMs).map(({ target }) => target);
+    for (const ofInstance of instances.values()) {
+      const [first, ...others] = ofInstance.sort(byPreference).map(({ target }) => target);
       context.add(first!);
       if (others.length > 0) context.ofSameInstance.set(first!.block, others);
     }

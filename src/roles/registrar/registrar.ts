@@ -127,10 +127,16 @@ export class Registrar {
     return false;
   }
 
-  /** Answers a REGISTER that was authenticated before, if it was carried out then. False: it is not known any more. */
+  /** Answers a REGISTER that was authenticated before, if it was carried out or refused then. False: it is not known any more. */
   answerAgain(request: ReceivedRequest, domain: number): boolean {
-    const isQuery = request.index.find(this.#parts.arena.bytes, HEADER_ID.CONTACT) === -1;
-    if (!isQuery && this.#parts.recent.find(request, this.#parts.clock.wallMs) !== RECENT.REPEATED) return false;
+    const { arena, recent, clock } = this.#parts;
+    const known = recent.find(request, clock.wallMs);
+    if (known === RECENT.REFUSED) {
+      this.#reject(request, recent.refusal);
+      return true;
+    }
+    const isQuery = request.index.find(arena.bytes, HEADER_ID.CONTACT) === -1;
+    if (!isQuery && known !== RECENT.REPEATED) return false;
     this.register(request, domain);
     return true;
   }

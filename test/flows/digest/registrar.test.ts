@@ -42,6 +42,16 @@ describe.each(MODES)('10.3 with authentication in mode %s', (mode) => {
     });
 
     it.each([
+      ['too short', { contacts: [`${CONTACT};expires=5`] }, 423],
+      ['no contact', { contacts: ['alice'] }, 400],
+      ["another user's", { user: 'bob', contacts: [CONTACT] }, 403],
+    ])('what was refused is refused again when it comes again (17.2.2): %s', (_, fields, status) => {
+      const { challenge, text, send } = digestRegistrar(mode);
+      const refused = text(challenge().nonce!, {}, fields);
+      expect([send(refused).status, send(refused).status]).toEqual([status, status]);
+    });
+
+    it.each([
       ['we"ird', 'we%22ird', 'we%22irdo'],
       ['J\xc3\xa4s', 'J%c3%a4s', 'J%c3%a4'],
       ['a%c', 'a%25c', 'a%2525c'],

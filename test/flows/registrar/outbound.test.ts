@@ -297,6 +297,17 @@ describe('RFC 5626 7, several flows of one instance', () => {
     call.acknowledge(responseOf(sent, 480));
   });
 
+  it('the one with the highest q before the latest', () => {
+    const proxy = openProxy(HOME);
+    signUp(proxy, [`<sip:bob@${CAROL.address}:${CAROL.port}>;q=0.9;+sip.instance=${ONE}`]);
+    proxy.advance(1000);
+    signUp(proxy, [`<sip:bob@${DAVE.address}:${DAVE.port}>;q=0.5;+sip.instance=${ONE}`], { callId: 'b' });
+    const call = new Call({ proxy });
+    expect(brief(call.first)).toEqual(['100 to Alice', 'INVITE to Carol']);
+    expect(brief(call.reply(CAROL, '408 Request Timeout'))).toEqual(['ACK to Carol', 'INVITE to Dave']);
+    call.reply(DAVE, '200 OK');
+  });
+
   it('another one after a 408 to something else than an INVITE, too', () => {
     const call = openWithFlows({ method: 'MESSAGE', cseq: '1 MESSAGE' });
     expect(brief(call.reply(DAVE, '408 Request Timeout', 'MESSAGE'))).toEqual(['MESSAGE to Carol']);

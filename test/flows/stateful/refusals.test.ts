@@ -57,6 +57,11 @@ describe('9.2, a CANCEL of what was answered already', () => {
   it.each([
     ['a MESSAGE that was refused', MESSAGE, 480],
     ['an OPTIONS', request({ method: 'OPTIONS', uri: 'sip:biloxi.example' }), 200],
+    [
+      'an OPTIONS that was refused',
+      request({ method: 'OPTIONS', uri: 'sip:biloxi.example', headers: ['Require: x'] }),
+      420,
+    ],
     ['a REGISTER', register({ domain: 'biloxi.example', contacts: ['<sip:alice@192.0.2.10>'] }), 200],
     ['a MESSAGE that was redirected', request({ method: 'MESSAGE', uri: 'sip:bob@moved.example' }), 302],
     ['a REGISTER that was refused', register({ domain: 'biloxi.example', contacts: ['nobody'] }), 400],
