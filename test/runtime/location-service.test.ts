@@ -105,8 +105,8 @@ function listAll(
   let parts = 0;
   for (let cursor: number | null = 0; cursor !== null; parts++) {
     const page = service.list({ cursor, limit, domain });
-    // Seven AoRs share a bucket.
-    expect(page.bindings.length).toBeLessThan(limit + 7);
+    // Seven AoRs may share a bucket, and one of them has two bindings.
+    expect(page.bindings.length).toBeLessThan(limit + 8);
     bindings.push(...page.bindings);
     cursor = page.cursor;
   }
