@@ -20,7 +20,7 @@ import type { Config } from '../config/schema.ts';
 import type { Arena } from '../memory/arena.ts';
 import { SLOT } from '../memory/layout.ts';
 import { COUNTER, type Counters } from '../observe/counters.ts';
-import { writeAddressOfRecord } from '../sip/address-of-record.ts';
+import { writeAddressOfRecordOf } from '../sip/address-of-record.ts';
 import { HEADER_ID } from '../sip/header-table.ts';
 import type { MessageEdits } from '../sip/message-edits.ts';
 import type { MessageIndex } from '../sip/message-index.ts';
@@ -86,7 +86,9 @@ export class Authentication {
   readonly #methods: readonly number[];
   readonly #exempt: TrustedSources;
   readonly #seed: number;
+  /** Of the caller whose domain was asked for last. */
   readonly #from = new UriView();
+  readonly #digestUri = new UriView();
   readonly #other: DigestCredentials;
   readonly #scratch: Text;
   /** After REFUSED. */
@@ -153,7 +155,7 @@ export class Authentication {
     const { bytes } = this.#parts.arena;
     outbound.begin();
     const start = outbound.cursor;
-    const length = writeAddressOfRecord(bytes, request.from.uriStart, request.from.uriEnd, bytes, start);
+    const length = writeAddressOfRecordOf(bytes, this.#from, bytes, start);
     if (!this.#isUser(start, start + length)) {
       counters.count(REJECT.forbidden.counter);
       this.rejection = REJECT.forbidden;
@@ -276,7 +278,7 @@ export class Authentication {
 
   #isUriSound(): boolean {
     const { rawUriStart, rawUriEnd } = this.#verifier.credentials;
-    return parseUri(this.#parts.arena.bytes, rawUriStart, rawUriEnd, this.#from) >= 0;
+    return parseUri(this.#parts.arena.bytes, rawUriStart, rawUriEnd, this.#digestUri) >= 0;
   }
 
   /** Whether the user that was verified last is the one of a canonical address-of-record: named as in it, "alice", or whole,

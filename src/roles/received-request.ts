@@ -20,9 +20,7 @@ export class ReceivedRequest {
   readonly uri = new UriView();
   readonly from = new NameAddrView();
   readonly to = new NameAddrView();
-  /** `to` is that of this request. */
-  isToRead = false;
-  /** Its syntax was checked and found right. */
+  /** Its syntax was checked and found right: the views are of this request. */
   isSound = false;
   readonly cseq = new CSeqView();
   /** Header of the Max-Forwards, −1: none. */
@@ -63,7 +61,6 @@ export class ReceivedRequest {
   begin(slot: number, slotWord: number): void {
     this.slot = slot;
     this.slotWord = slotWord;
-    this.isToRead = false;
     this.isSound = false;
     this.maxForwardsHeader = -1;
     this.routeHeader = -1;

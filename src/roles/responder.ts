@@ -235,7 +235,7 @@ export class Responder {
     const header = index.first[HEADER_ID.TO]!;
     if (header === -1) return;
     const outbound = this.#outbound;
-    const isTagged = request.isToRead ? request.to.tagStart !== -1 : !this.#lacksTag(index, header);
+    const isTagged = request.isSound ? request.to.tagStart !== -1 : !this.#lacksTag(index, header);
     this.#keepValue(index, header);
     if (!isTagged) {
       const from = outbound.cursor;
@@ -247,7 +247,7 @@ export class Responder {
     this.#keepLineEnd(index, header);
   }
 
-  /** Of a To that was not read before the request was refused. What cannot be read gets no tag. Cold. */
+  /** Of a request that was refused for its syntax, or before that was checked. What cannot be read gets no tag. Cold. */
   #lacksTag(index: MessageIndex, header: number): boolean {
     const start = index.valueStart(header);
     const end = index.valueEnd(header);

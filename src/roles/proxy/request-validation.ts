@@ -36,7 +36,6 @@ export function checkSyntax(bytes: Bytes, request: ReceivedRequest, error: numbe
   if ((index.repeated & ONLY_ONCE) !== 0) return explainRepeated(index.repeated);
   if (!isNameAddr(bytes, index, from, request)) return REJECT.malformedFrom;
   if (!isNameAddr(bytes, index, to, request)) return REJECT.malformedTo;
-  request.isToRead = true;
   if (!isCallId(bytes, index.valueStart(callId), index.valueEnd(callId))) return REJECT.malformedCallId;
   if (parseCSeq(bytes, index.valueStart(cseq), index.valueEnd(cseq), request.cseq) < 0) return REJECT.malformedCSeq;
   if (!isSameMethod(bytes, request)) return REJECT.cseqMethod;

@@ -19,7 +19,7 @@ export class ResponseContext {
   /** Targets with a URI of their own, in the order they are tried. A client transaction names one by its block; none: the
    *  Request-URI as it came. */
   readonly targets: Target[] = [];
-  /** Block of a target of some instance → the other targets of the same one, the latest first (RFC 5626 7). */
+  /** Block of a target of some instance → the other targets of the same one, the preferred first (RFC 5626 7). */
   readonly ofSameInstance = new Map<number, readonly Target[]>();
   /** The first target not begun yet. */
   nextTarget = 0;

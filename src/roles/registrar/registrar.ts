@@ -98,6 +98,8 @@ export class Registrar {
   // Of the request in hand:
   #request: ReceivedRequest | null = null;
   #nowMs = 0;
+  /** All of its Path is sips; none is, too. */
+  #isPathSips = true;
   /** The instance and reg-id of its contacts count (RFC 5626 6). */
   #isOutbound = false;
   /** Why `#write` said no; null: the request came again, or asks for nothing new. */
@@ -174,6 +176,7 @@ export class Registrar {
 
     this.#nowMs = this.#parts.clock.wallMs;
     const path = index.find(bytes, HEADER_ID.PATH);
+    this.#isPathSips = true;
     if (path !== -1 && !this.#isPath(index, path)) return REJECT.malformedPath;
     switch (this.#contacts.read(index, settings.defaultExpiresSec)) {
       case CONTACTS.MALFORMED:
@@ -187,7 +190,7 @@ export class Registrar {
       return this.#repeat(request, aorStart, aorEnd);
     }
 
-    if (this.#isInsecure(request, path)) return REJECT.insecureBinding;
+    if (this.#isInsecure(request)) return REJECT.insecureBinding;
     const brief = this.#adjustExpiries();
     if (brief !== null) return brief;
     if (path !== -1 && !this.#supports(index, PATH_TAG)) return REJECT.badExtension;
@@ -260,11 +263,11 @@ export class Registrar {
 
   /** RFC 5630 5.2: a sips contact is bound only if Request-URI, Contacts and Path are all sips, lest what is secure hang on what is
    *  not. Where no secure transport leads here nothing is secure, and no request goes to such a contact. */
-  #isInsecure(request: ReceivedRequest, path: number): boolean {
+  #isInsecure(request: ReceivedRequest): boolean {
     if (!this.#hasSecure) return false;
     const contacts = this.#contacts;
     let bindsSips = false;
-    let isAllSips = request.uri.scheme === SCHEME.SIPS;
+    let isAllSips = this.#isPathSips && request.uri.scheme === SCHEME.SIPS;
     for (let i = 0; i < contacts.count; i++) {
       const { uri, expiresSec } = contacts.at(i);
       // One that goes is bound to nothing.
@@ -272,23 +275,7 @@ export class Registrar {
       if (uri.scheme === SCHEME.SIPS) bindsSips = true;
       else isAllSips = false;
     }
-    return bindsSips && !(isAllSips && this.#isPathSips(request.index, path));
-  }
-
-  /** Of a Path that was found to be one. */
-  #isPathSips(index: MessageIndex, first: number): boolean {
-    const { bytes } = this.#parts.arena;
-    const value = this.#pathValue;
-    for (let header = first; header !== -1; header = index.next(header)) {
-      const end = index.valueEnd(header);
-      for (let start = index.valueStart(header); ; start = value.end + 1) {
-        parseNameAddr(bytes, start, end, value);
-        parseUri(bytes, value.uriStart, value.uriEnd, this.#pathUri);
-        if (this.#pathUri.scheme !== SCHEME.SIPS) return false;
-        if (value.end >= end) break;
-      }
-    }
-    return true;
+    return bindsSips && !isAllSips;
   }
 
   /** RFC 5626 6: whether instance and reg-id name the bindings. */
@@ -329,6 +316,7 @@ export class Registrar {
       for (let start = index.valueStart(header); ; start = value.end + 1) {
         if (parseNameAddr(bytes, start, end, value) < 0 || bytes[value.uriStart - 1] !== LESS) return false;
         if (parseUri(bytes, value.uriStart, value.uriEnd, this.#pathUri) < 0) return false;
+        if (this.#pathUri.scheme !== SCHEME.SIPS) this.#isPathSips = false;
         if (value.end >= end) break;
       }
     }
