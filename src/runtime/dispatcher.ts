@@ -115,11 +115,12 @@ class Dispatcher {
       }
       this.#countErrors();
       if (count === 0) continue;
-      const napUs = this.#nap.afterBatch(count, this.#intake.isFull, performance.now() * 1000);
+      const intake = this.#intake;
+      const napUs = this.#nap.afterBatch(count, intake.takeInvited(), intake.isFull, performance.now() * 1000);
       if (napUs > 0) {
         this.#counters.count(COUNTER.naps_total);
         nap(napUs);
-      } else if (!this.#intake.isFull) {
+      } else if (!intake.isFull) {
         // On a shared core the shards work first: meanwhile datagrams gather, and a batch of many costs less than many
         // of few. Elsewhere it costs a system call and changes nothing.
         yieldThread();

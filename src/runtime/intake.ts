@@ -25,7 +25,7 @@ import { MessageConsumer } from '../memory/message-ring.ts';
 import { RingConsumer, RingProducer } from '../memory/slot-ring.ts';
 import { COUNTER, type Counters } from '../observe/counters.ts';
 import { TopSourcesWriter } from '../observe/top-sources.ts';
-import { classifyDatagram, DATAGRAM, hashCallId, isSheddable } from '../sip/scan.ts';
+import { classifyDatagram, DATAGRAM, hashCallId, isSheddable, looksLikeInvite } from '../sip/scan.ts';
 import type { BanTable } from './bans/ban-table.ts';
 import type { IntakeKernel } from './intake-kernel.ts';
 import type { DroppingSocket } from './overload/filter-drops.ts';
@@ -85,6 +85,7 @@ export class Intake {
   readonly #sockets: readonly DroppingSocket[];
   readonly #shedding: KernelShedding | null;
   #isFull = false;
+  #isInvited = false;
   /** null: nobody is banned. */
   #bans: BanTable | null = null;
   /** What connections have brought; null: there are no streams. */
@@ -125,6 +126,13 @@ export class Intake {
   /** The last batch was as large as there was room for: more may wait. */
   get isFull(): boolean {
     return this.#isFull;
+  }
+
+  /** Whether an INVITE has come since this was last asked. */
+  takeInvited(): boolean {
+    const isInvited = this.#isInvited;
+    this.#isInvited = false;
+    return isInvited;
   }
 
   /** From the next datagram on, those from a source in the table are dropped. */
@@ -335,6 +343,7 @@ export class Intake {
       this.#keep(taken);
       return;
     }
+    if (looksLikeInvite(bytes, start)) this.#isInvited = true;
     words[(offset >> 2) + SLOT.OWNER_WORD] = shard;
     ring.offer(taken);
     this.#touched[shard] = 1;

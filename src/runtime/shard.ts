@@ -440,7 +440,7 @@ class Shard {
       return;
     }
     if (this.#received > 0) {
-      const napUs = this.#nap.afterBatch(this.#received, intake.isFull, nowMs * 1000);
+      const napUs = this.#nap.afterBatch(this.#received, intake.takeInvited(), intake.isFull, nowMs * 1000);
       this.#received = 0;
       if (napUs > 0 && this.#ingress.poll() < CYCLE_SLOTS) {
         this.#counters.count(COUNTER.naps_total);

@@ -76,6 +76,11 @@ export function findCallId(bytes: Bytes, words: Words, start: number, end: numbe
 /** Where the Call-ID found last ends. */
 export let foundCallIdEnd = 0;
 
+/** Whether a message begins as an INVITE does: a guess for who wants to know roughly what comes. */
+export function looksLikeInvite(bytes: Bytes, start: number): boolean {
+  return bytes[start] === 0x49 && bytes[start + 1] === 0x4e && bytes[start + 2] === 0x56; // "INV"
+}
+
 /** True for a request that begins something new, which may be shed under overload: not a response, not ACK, BYE, CANCEL
  *  or PRACK, and without a tag in its To (RFC 3261 section 12.2). Asked above the overload mark only. */
 export function isSheddable(bytes: Bytes, words: Words, start: number, end: number): boolean {

@@ -54,7 +54,7 @@ describe('the embedded defaults', () => {
     ]);
     expect(config.workers).toBe('auto');
     expect(config.trusted).toEqual(['127.0.0.0/8', '::1/128']);
-    expect(config.dispatcher).toEqual({ thread: 'auto', nap: 'adaptive', napUs: 500, batchScheduling: true });
+    expect(config.dispatcher).toEqual({ thread: 'auto', nap: 'adaptive', napUs: 2500, batchScheduling: true });
     expect(config.limits).toEqual({
       slots: 16384,
       jumboSlots: 256,
@@ -99,7 +99,7 @@ dispatcher:
       ['example.org', [{ uri: 'sip:10.0.0.7', priority: 0, weight: 1 }]],
       ['example.net', [{ uri: 'sip:[2001:db8::7]:5070', priority: 0, weight: 1 }]],
     ]);
-    expect(config.dispatcher).toEqual({ thread: 'auto', nap: 'off', napUs: 500, batchScheduling: true });
+    expect(config.dispatcher).toEqual({ thread: 'auto', nap: 'off', napUs: 2500, batchScheduling: true });
   });
 
   it('gives next hops a priority and a weight where it says so', () => {

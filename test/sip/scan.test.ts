@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { hashBytes } from '../../src/base/hash.ts';
-import { classifyDatagram, DATAGRAM, hashCallId, isSheddable } from '../../src/sip/scan.ts';
+import { classifyDatagram, DATAGRAM, hashCallId, isSheddable, looksLikeInvite } from '../../src/sip/scan.ts';
 import { message, replyTo, request } from '../flows/messages.ts';
 import { bytes, place, words } from './arena-text.ts';
 import { lws, token } from './grammar.ts';
@@ -175,6 +175,24 @@ describe('hashCallId', () => {
 
   it('takes what is there of a Call-ID that the datagram cuts off', () => {
     expect(hashOf('INVITE sip:a SIP/2.0\r\nCall-ID: ab', 0x63)).toBe(hashOf(request({ callId: 'ab' })));
+  });
+});
+
+describe('looksLikeInvite', () => {
+  it.each([
+    ['INVITE', true],
+    ['INFO', false],
+    ['invite', false],
+    ['ACK', false],
+    ['BYE', false],
+  ])('%s: %s', (method, expected) => {
+    const { start } = place(Buffer.from(request({ method }), 'latin1'));
+    expect(looksLikeInvite(bytes, start)).toBe(expected);
+  });
+
+  it('a response to INVITE: false', () => {
+    const { start } = place(Buffer.from('SIP/2.0 200 OK\r\nCSeq: 1 INVITE\r\n\r\n', 'latin1'));
+    expect(looksLikeInvite(bytes, start)).toBe(false);
   });
 });
 
