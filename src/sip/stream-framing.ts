@@ -54,6 +54,7 @@ const SMALL_L = 0x6c;
 const PING_BYTES = 4;
 const CONTENT_LENGTH = ascii('content-length');
 const SIP_SLASH = ascii('sip/');
+const SCHEMES = [ascii('sip:'), ascii('sips:')];
 /** "SIP/2.0", with which a request line ends. */
 const VERSION_BYTES = 7;
 /** Content-Length before there is one, and after one that is wrong. */
@@ -210,14 +211,17 @@ function readLength(bytes: Uint8Array, start: number, end: number): number {
   return at === end ? length : BAD_LENGTH;
 }
 
-/** Whether [start, end) could be a request or a status line: "SIP/" is in it. */
+/** Whether [start, end) could be a request or a status line: "SIP/" is in it, or its second word is a URI that only SIP has, so that a
+ *  request line without a version is answered. */
 export function isStartLine(bytes: Uint8Array, start: number, end: number): boolean {
   const lineEnd = bytes[end - 1] === CR ? end - 1 : end;
   if (isWordAt(bytes, start, lineEnd, SIP_SLASH)) return true;
   for (let at = lineEnd - VERSION_BYTES; at > start; at--) {
     if (isWordAt(bytes, at, lineEnd, SIP_SLASH)) return true;
   }
-  return false;
+  let at = start;
+  while (at < lineEnd && TOKEN[bytes[at]!] === 1) at++;
+  return at > start && bytes[at] === SPACE && SCHEMES.some((scheme) => isWordAt(bytes, at + 1, lineEnd, scheme));
 }
 
 /** In any case. */

@@ -168,12 +168,22 @@ describe('what is no SIP', () => {
     { what: 'HTTP', text: 'GET / HTTP/1.1\r\nHost: a\r\n' },
     { what: 'STUN, which is for datagrams', text: '\x00\x01\x00\x00\x21\x12\xa4\x42' },
     { what: 'a header without a start line', text: 'Via: a\r\n' },
+    { what: 'a request line of another scheme without a version', text: 'GET http://a\r\n' },
+    { what: 'a URI alone', text: 'sip:a@b\r\n' },
     { what: 'a blank', text: ' MESSAGE' },
   ])('$what is told at once', ({ text }) => {
     expect(read([text])).toEqual({ ...CLEAN, messages: [], fault: FRAME_FAULT.GARBAGE });
     expect(read([`${OK}${text}`])).toEqual({ ...CLEAN, messages: [OK], fault: FRAME_FAULT.GARBAGE });
   });
 });
+
+it.each(['MESSAGE sip:a@b', 'MESSAGE SIPS:a@b', 'MESSAGE sip:a@b 2.0'])(
+  'a request line without a version is framed like others: %s',
+  (line) => {
+    const text = OK.replace(/^[^\r]*/, line);
+    expect(read([text, OK])).toEqual({ ...CLEAN, messages: [text, OK] });
+  },
+);
 
 describe('any bytes', () => {
   const piece = fc.oneof(

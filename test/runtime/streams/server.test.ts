@@ -160,6 +160,16 @@ describe('a message whose end cannot be known is answered, and its connection cl
   });
 });
 
+it('a request line without a version is answered 400, and the connection goes on', async () => {
+  const { connect, options } = await start();
+  const peer = await connect();
+  peer.send(options('unversioned', peer.hostPort).toString('latin1').replace(' SIP/2.0', ''));
+  await peer.receive('SIP/2.0 400 ');
+  peer.send(options('versioned', peer.hostPort));
+  await peer.receive('SIP/2.0 200 ');
+  expect(answers(peer.text)).toEqual({ unversioned: '400', versioned: '200' });
+});
+
 describe.each(INTAKES)(
   '18.1.1, 18.4 in stateless mode, intake at $intake: a request that cannot be delivered',
   ({ flags }) => {
