@@ -231,6 +231,22 @@ int32_t Receiver::wait(napi_env env, SocketTable& sockets, int32_t wait_ms) {
   return is_ready ? 1 : 0;
 }
 
+bool Receiver::nap(int32_t microseconds) {
+  timespec left = {microseconds / 1'000'000, microseconds % 1'000'000 * 1000L};
+  if (loop_ == nullptr) {
+    while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR) {
+    }
+    return false;
+  }
+  const int32_t limit_ms = loop_timeout(loop_);
+  if (limit_ms == 0) return true;
+  const bool is_limited = limit_ms > 0 && limit_ms < microseconds / 1000;
+  if (is_limited) left = {limit_ms / 1000, limit_ms % 1000 * 1'000'000L};
+  pollfd loop = {uv_backend_fd(loop_), POLLIN, 0};
+  const int ready = ppoll(&loop, 1, &left, nullptr);
+  return ready > 0 || (ready == 0 && is_limited);
+}
+
 napi_value set_wake(napi_env env, napi_callback_info info) {
   const Arguments<1> arguments(env, info);
   int32_t fd;

@@ -29,6 +29,9 @@ class Receiver {
   // Fills the slots of the receive plan, see receiveBatch in src/runtime/udp-socket.ts. −1: an exception is pending.
   int32_t receive(napi_env env, const Arena& arena, SocketTable& sockets, int32_t count, int32_t wait_ms);
 
+  // Sleeps, whatever comes to the sockets. True: less than that, as the event loop has something to do.
+  bool nap(int32_t microseconds);
+
  private:
   // Room for one in_pktinfo or in6_pktinfo.
   static constexpr size_t CONTROL_BYTES = CMSG_SPACE(sizeof(in6_pktinfo));

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 
+#include "addon.h"
 #include "arguments.h"
 #include "errors.h"
 
@@ -34,10 +35,9 @@ napi_value nap(napi_env env, napi_callback_info info) {
   const Arguments<1> arguments(env, info);
   int32_t microseconds;
   if (!arguments.integer(0, "microseconds", 0, 1'000'000, &microseconds)) return nullptr;
-  timespec left = {microseconds / 1'000'000, microseconds % 1'000'000 * 1000L};
-  while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR) {
-  }
-  return nullptr;
+  napi_value is_loop_due = nullptr;
+  napi_get_boolean(env, arguments.addon().receiver.nap(microseconds), &is_loop_due);
+  return is_loop_due;
 }
 
 napi_value yield_thread(napi_env, napi_callback_info) {

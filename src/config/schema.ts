@@ -695,11 +695,11 @@ const settings = z.strictObject({
           reload: 'restart',
         }),
         nap: about(z.enum(['adaptive', 'off']).default('adaptive'), {
-          help: 'Whether the dispatcher naps so that datagrams gather: a third to a half of the CPU at medium rates, for up to `napUs` of latency. `off`: every datagram is served at once.',
+          help: 'Whether the dispatcher naps so that datagrams gather, unless that slows callers down who wait for answers: it spares a third to a half of the CPU at medium rates, and a message waits for up to `napUs`. `off`: every datagram is served at once.',
           reload: 'restart',
         }),
         napUs: about(z.int().min(50).max(5000).default(2500), {
-          help: 'The longest nap in microseconds. One lasts until about 20 datagrams have gathered, from 500 microseconds on; there are none where fewer than 4 would gather in the longest.',
+          help: 'The longest nap in microseconds. One lasts until about 20 datagrams have gathered, but no less than 500 microseconds or this; where naps last a millisecond or more, every other one behind an INVITE lasts 150 microseconds. There are none where fewer than 4 datagrams would gather in the longest.',
           reload: 'restart',
         }),
         batchScheduling: about(z.boolean().default(true), {

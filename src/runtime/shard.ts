@@ -220,6 +220,8 @@ class Shard {
   #hasAwaited = false;
   /** Something was begun that only a turn of the event loop brings further. */
   #hasMicrotasks = false;
+  /** The last nap ended for the event loop. */
+  #isLoopDue = false;
   #finish: () => void = () => undefined;
 
   constructor(task: ShardTask) {
@@ -399,7 +401,7 @@ class Shard {
         }
         continue;
       }
-      if (cycle >= CYCLES_PER_TURN) {
+      if (cycle >= CYCLES_PER_TURN || this.#isLoopDue) {
         this.#takeTurn();
         return;
       }
@@ -429,6 +431,7 @@ class Shard {
   #onSignal(): void {
     this.#isTurnPending = false;
     this.#hasMicrotasks = false;
+    this.#isLoopDue = false;
     this.#work();
   }
 
@@ -442,9 +445,9 @@ class Shard {
     if (this.#received > 0) {
       const napUs = this.#nap.afterBatch(this.#received, intake.takeInvited(), intake.isFull, nowMs * 1000);
       this.#received = 0;
-      if (napUs > 0 && this.#ingress.poll() < CYCLE_SLOTS) {
+      if (napUs > 0 && !this.#hasMicrotasks && this.#ingress.poll() < CYCLE_SLOTS) {
         this.#counters.count(COUNTER.naps_total);
-        nap(napUs);
+        this.#isLoopDue = nap(napUs);
       } else if (!intake.isFull) {
         return;
       }

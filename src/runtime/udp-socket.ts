@@ -150,7 +150,7 @@ interface Addon {
   closeStream(fd: number): void;
   resetStream(fd: number): void;
   scheduleThread(options: { readonly batch: boolean; readonly timerSlackNs: number }): void;
-  nap(microseconds: number): void;
+  nap(microseconds: number): boolean;
   yieldThread(): void;
   threadCpuNs(): number;
   adviseHugePages(bytes: Uint8Array<SharedArrayBuffer>): number;
@@ -309,7 +309,7 @@ export const resetStream = addon.resetStream;
 /** Scheduling of the calling thread: SCHED_BATCH or the ordinary class, and how exact its sleeps are. */
 export const scheduleThread = addon.scheduleThread;
 
-/** Sleeps, 0 … 1,000,000 µs. */
+/** Sleeps, 0 … 1,000,000 µs, whatever comes to the sockets. True, after `wakeForLoop`: it ended early, as the event loop has something to do. */
 export const nap = addon.nap;
 
 /** Lets other threads that wait for this core run first (sched_yield). */

@@ -84,13 +84,15 @@ export function parseMessage(bytes: Bytes, words: Words, start: number, end: num
       : readRequestLine(bytes, at, lineEnd, index);
   if (startLineError === MESSAGE_ERROR.NOT_SIP) return startLineError;
   const headerError = readHeaders(bytes, words, newline + 1, end, index);
-  // Somebody waits for an answer to what has a Via, though it lacks its version.
-  if (startLineError === NO_VERSION) {
-    return index.first[HEADER_ID.VIA] === -1 ? MESSAGE_ERROR.NOT_SIP : MESSAGE_ERROR.REQUEST_LINE;
-  }
+  if (startLineError === NO_VERSION) return errorWithoutVersion(index);
   if (startLineError !== MESSAGE_ERROR.NONE) return startLineError;
   if (headerError !== MESSAGE_ERROR.NONE) return headerError;
   return readContentLength(bytes, index);
+}
+
+/** Cold: somebody waits for an answer to what has a Via, though it lacks its version. */
+function errorWithoutVersion(index: MessageIndex): number {
+  return index.first[HEADER_ID.VIA] === -1 ? MESSAGE_ERROR.NOT_SIP : MESSAGE_ERROR.REQUEST_LINE;
 }
 
 /** Cold: a start line that ends in LF alone. What follows is still read, so that a request can be answered. */
@@ -107,9 +109,9 @@ function rejectLineEnd(
   const error = isResponse
     ? readStatusLine(bytes, start, newline, index)
     : readRequestLine(bytes, start, newline, index);
-  if (error === MESSAGE_ERROR.NOT_SIP || error === NO_VERSION) return MESSAGE_ERROR.NOT_SIP;
+  if (error === MESSAGE_ERROR.NOT_SIP) return error;
   readHeaders(bytes, words, newline + 1, end, index);
-  return MESSAGE_ERROR.LINE_END;
+  return error === NO_VERSION ? errorWithoutVersion(index) : MESSAGE_ERROR.LINE_END;
 }
 
 /** Request-Line = Method SP Request-URI SP SIP-Version CRLF; exactly one SP each (section 7.1). */

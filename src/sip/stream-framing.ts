@@ -137,9 +137,12 @@ export class StreamFramer {
     let at = this.#scanned;
     for (;;) {
       at = findNewlineIn(view, start + at, start + have) - start;
-      if (at < have && this.#line === 0 && !isStartLine(bytes, start, start + at)) {
-        this.#fail(FRAME_FAULT.GARBAGE, 0);
-        return;
+      if (at < have && this.#line === 0) {
+        const isSip = isStartLine(bytes, start, start + at) || lacksVersion(bytes, start, start + at);
+        if (!isSip) {
+          this.#fail(FRAME_FAULT.GARBAGE, 0);
+          return;
+        }
       }
       const next = at + 1;
       // Behind an LF one byte tells whether there is a fold, and behind CR another one whether this is the empty line.
@@ -211,17 +214,22 @@ function readLength(bytes: Uint8Array, start: number, end: number): number {
   return at === end ? length : BAD_LENGTH;
 }
 
-/** Whether [start, end) could be a request or a status line: "SIP/" is in it, or its second word is a URI that only SIP has, so that a
- *  request line without a version is answered. */
+/** Whether [start, end) could be a request or a status line: "SIP/" is in it. */
 export function isStartLine(bytes: Uint8Array, start: number, end: number): boolean {
   const lineEnd = bytes[end - 1] === CR ? end - 1 : end;
   if (isWordAt(bytes, start, lineEnd, SIP_SLASH)) return true;
   for (let at = lineEnd - VERSION_BYTES; at > start; at--) {
     if (isWordAt(bytes, at, lineEnd, SIP_SLASH)) return true;
   }
+  return false;
+}
+
+/** Whether [start, end) is a request line but for its version: the second word is a URI that only SIP has. Such a request is framed as
+ *  any other, so that it is answered. */
+function lacksVersion(bytes: Uint8Array, start: number, end: number): boolean {
   let at = start;
-  while (at < lineEnd && TOKEN[bytes[at]!] === 1) at++;
-  return at > start && bytes[at] === SPACE && SCHEMES.some((scheme) => isWordAt(bytes, at + 1, lineEnd, scheme));
+  while (at < end && TOKEN[bytes[at]!] === 1) at++;
+  return at > start && bytes[at] === SPACE && SCHEMES.some((scheme) => isWordAt(bytes, at + 1, end, scheme));
 }
 
 /** In any case. */

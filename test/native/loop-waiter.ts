@@ -8,6 +8,7 @@ import { createArena } from '../../src/memory/arena.ts';
 import {
   addSocket,
   attach,
+  nap,
   openUdp,
   receiveBatch,
   setWake,
@@ -34,13 +35,15 @@ wakeForLoop();
 /** Set before the wake. */
 const told = new Int32Array(new SharedArrayBuffer(4));
 let waits = 0;
-const { fd, wakeFd } = workerData as { fd: number; wakeFd: number };
+/** With `napUs` it naps for so long in place of waiting. */
+const { fd, wakeFd, napUs = 0 } = workerData as { fd: number; wakeFd: number; napUs?: number };
 setWake(wakeFd);
 const say = (about: string) => parentPort!.postMessage({ about, waits });
 
 watch(fd, () => {
   waits++;
-  if (receiveBatch(1, -1) > 0) say('datagram');
+  if (napUs > 0) nap(napUs);
+  else if (receiveBatch(1, -1) > 0) say('datagram');
   if (Atomics.exchange(told, 0, 0) === 1) say('wake');
   signal(fd);
 });

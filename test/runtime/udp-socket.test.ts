@@ -604,6 +604,31 @@ describe('wakeForLoop', () => {
   });
 });
 
+describe('nap after wakeForLoop', () => {
+  it('ends for whatever the event loop has to do', async () => {
+    const fd = createEventFd();
+    const wakeFd = createEventFd();
+    const workerData = { fd, wakeFd, napUs: 1_000_000 };
+    const thread = new Worker(new URL('../native/loop-waiter.ts', import.meta.url), { workerData });
+    await once(thread, 'message');
+    const startedAt = performance.now();
+    for (const about of ['message', 'timer', 'file', 'immediate', 'message', 'timer']) {
+      thread.postMessage(about);
+      const [message] = await once(thread, 'message');
+      expect(message.about).toBe(about);
+    }
+    // Without it, each would wait for a nap of a second.
+    expect(performance.now() - startedAt).toBeLessThan(3000);
+    await thread.terminate();
+    close(fd);
+    close(wakeFd);
+  });
+
+  it('says whether it was cut short', () => {
+    expect(nap(1000)).toBe(false);
+  });
+});
+
 describe('scheduleThread, nap, threadCpuNs', () => {
   it('sets the scheduling class of this thread', () => {
     const policyOf = () => readFileSync('/proc/thread-self/sched', 'utf8').match(/^policy\s*:\s*(\d)/m)?.[1];

@@ -242,6 +242,9 @@ describe('7.1 Requests', () => {
       expect(parse(lines(startLine, 'v: SIP/2.0/UDP h', 'Call-ID: 1'))).toBe(MESSAGE_ERROR.REQUEST_LINE);
       expect(header(index.first[HEADER_ID.CALL_ID]!)).toEqual([HEADER_ID.CALL_ID, '1']);
       expect(parse(lines(startLine, 'Call-ID: 1'))).toBe(MESSAGE_ERROR.NOT_SIP);
+      // With a line end that is none, too.
+      expect(parse(`${startLine}\nv: SIP/2.0/UDP h\r\n\r\n`)).toBe(MESSAGE_ERROR.REQUEST_LINE);
+      expect(parse(`${startLine}\nCall-ID: 1\r\n\r\n`)).toBe(MESSAGE_ERROR.NOT_SIP);
     },
   );
 
