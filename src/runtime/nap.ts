@@ -6,8 +6,8 @@
  *  INVITE is a short one, for the time in which a neighbour answers.
  *
  *  A nap must not cost throughput though: a sender that waits for answers (a closed loop) would be slowed down by every nap
- *  and, seen from here, look like a lower rate. So the habit is on trial: every now and then, and when naps seem to have brought
- *  the rate down, it is compared with that of some hundred datagrams of the contrary. If staying awake raises the rate by a
+ *  and, seen from here, look like a lower rate. So the habit is on trial: every now and then, and when the rate has changed beside
+ *  naps, it is compared with that of some hundred datagrams of the contrary. If staying awake raises the rate by a
  *  fifth, naps stop until a later trial shows that they do no harm. Trials grow rarer while they change nothing, and end early
  *  where chance cannot be what is seen. */
 
@@ -36,7 +36,7 @@ const MEASURE_US = 5_000;
 /** and until so many datagrams have come, or this time is over. */
 const MEASURE_DATAGRAMS = 1024;
 const LAST_MEASURE_US = 100_000;
-/** A trial may take longer than this many datagrams would at the rate that it is compared with, by half. */
+/** A trial ends when so many would have come at the rate that it is compared with. */
 const TRIAL_DATAGRAMS = MEASURE_DATAGRAMS * 1.5;
 /** Datagrams come a call at a time, about seven in it: three standard deviations of what comes are this times the root of it. */
 const CHANCE = 8;
@@ -61,8 +61,9 @@ export class Nap {
   #count = 0;
   #intervalUs = FIRST_INTERVAL_US;
   #trialAtUs = 0;
-  /** With the habit: when it was judged, and just before the trial in hand. */
-  #judgedRate = 0;
+  /** With naps, when they were judged last. */
+  #judgedNapRate = 0;
+  /** With the habit, as measured last: just before the trial in hand. */
   #habitRate = 0;
 
   /** `longestUs` 0 switches naps off. */
@@ -110,7 +111,7 @@ export class Nap {
     if (elapsed < MEASURE_US || (this.#count < MEASURE_DATAGRAMS && !isLong)) return;
     this.#habitRate = this.#count / elapsed;
     const hasChanged =
-      this.#habitRate * CHANGE_FACTOR < this.#judgedRate || this.#habitRate > this.#judgedRate * CHANGE_FACTOR;
+      this.#habitRate * CHANGE_FACTOR < this.#judgedNapRate || this.#habitRate > this.#judgedNapRate * CHANGE_FACTOR;
     this.#isTrial = nowUs >= this.#trialAtUs || (this.#isNapper && hasChanged);
     this.#begin(nowUs);
   }
@@ -133,7 +134,7 @@ export class Nap {
     const intervalUs =
       shouldNap === this.#isNapper ? Math.min(this.#intervalUs * INTERVAL_GROWTH, lastIntervalUs) : FIRST_INTERVAL_US;
     this.#isNapper = shouldNap;
-    this.#judgedRate = shouldNap ? napRate : awakeRate;
+    this.#judgedNapRate = napRate;
     this.#beginHabit(intervalUs, nowUs);
   }
 }

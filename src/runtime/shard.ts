@@ -218,10 +218,8 @@ class Shard {
   /** Datagrams that came last and are not yet accounted for. */
   #received = 0;
   #hasAwaited = false;
-  /** Something was begun that only a turn of the event loop brings further. */
-  #hasMicrotasks = false;
-  /** The last nap ended for the event loop. */
-  #isLoopDue = false;
+  /** Something waits that only a turn of the event loop brings further: what was begun here, or what ended a nap. No nap before that. */
+  #isTurnDue = false;
   #finish: () => void = () => undefined;
 
   constructor(task: ShardTask) {
@@ -387,7 +385,7 @@ class Shard {
         }
         this.#flushTimers();
         if (intake !== null) {
-          if (cycle < CYCLES_PER_TURN && !this.#hasMicrotasks && this.#await(intake)) {
+          if (cycle < CYCLES_PER_TURN && !this.#isTurnDue && this.#await(intake)) {
             if (nowMs < turnAtMs) cycle = 0;
             continue;
           }
@@ -401,7 +399,7 @@ class Shard {
         }
         continue;
       }
-      if (cycle >= CYCLES_PER_TURN || this.#isLoopDue) {
+      if (cycle >= CYCLES_PER_TURN) {
         this.#takeTurn();
         return;
       }
@@ -430,8 +428,7 @@ class Shard {
 
   #onSignal(): void {
     this.#isTurnPending = false;
-    this.#hasMicrotasks = false;
-    this.#isLoopDue = false;
+    this.#isTurnDue = false;
     this.#work();
   }
 
@@ -445,9 +442,9 @@ class Shard {
     if (this.#received > 0) {
       const napUs = this.#nap.afterBatch(this.#received, intake.takeInvited(), intake.isFull, nowMs * 1000);
       this.#received = 0;
-      if (napUs > 0 && !this.#hasMicrotasks && this.#ingress.poll() < CYCLE_SLOTS) {
+      if (napUs > 0 && !this.#isTurnDue && this.#ingress.poll() < CYCLE_SLOTS) {
         this.#counters.count(COUNTER.naps_total);
-        this.#isLoopDue = nap(napUs);
+        if (nap(napUs)) this.#isTurnDue = true;
       } else if (!intake.isFull) {
         return;
       }
@@ -589,7 +586,7 @@ class Shard {
   #defer(resume: () => void, untilResolved: Promise<void>): boolean {
     if (this.#parked >= this.#config.limits.parkedRequests) return false;
     this.#noteParked(1);
-    this.#hasMicrotasks = true;
+    this.#isTurnDue = true;
     this.#counters.count(COUNTER.parked_total);
     const onSettled = () => {
       this.#noteParked(-1);

@@ -137,12 +137,9 @@ export class StreamFramer {
     let at = this.#scanned;
     for (;;) {
       at = findNewlineIn(view, start + at, start + have) - start;
-      if (at < have && this.#line === 0) {
-        const isSip = isStartLine(bytes, start, start + at) || lacksVersion(bytes, start, start + at);
-        if (!isSip) {
-          this.#fail(FRAME_FAULT.GARBAGE, 0);
-          return;
-        }
+      if (at < have && this.#line === 0 && !mayStart(bytes, start, start + at)) {
+        this.#fail(FRAME_FAULT.GARBAGE, 0);
+        return;
       }
       const next = at + 1;
       // Behind an LF one byte tells whether there is a fold, and behind CR another one whether this is the empty line.
@@ -222,6 +219,10 @@ export function isStartLine(bytes: Uint8Array, start: number, end: number): bool
     if (isWordAt(bytes, at, lineEnd, SIP_SLASH)) return true;
   }
   return false;
+}
+
+function mayStart(bytes: Uint8Array, start: number, end: number): boolean {
+  return isStartLine(bytes, start, end) || lacksVersion(bytes, start, end);
 }
 
 /** Whether [start, end) is a request line but for its version: the second word is a URI that only SIP has. Such a request is framed as

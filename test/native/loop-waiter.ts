@@ -36,7 +36,7 @@ wakeForLoop();
 const told = new Int32Array(new SharedArrayBuffer(4));
 let waits = 0;
 /** With `napUs` it naps for so long in place of waiting. */
-const { fd, wakeFd, napUs = 0 } = workerData as { fd: number; wakeFd: number; napUs?: number };
+const { fd, wakeFd, napUs } = workerData as { fd: number; wakeFd: number; napUs: number };
 setWake(wakeFd);
 const say = (about: string) => parentPort!.postMessage({ about, waits });
 

@@ -311,11 +311,6 @@ function steadyNaps(nap: Nap, perSecond: number, batches: number, hasInvite: (i:
 }
 
 describe('the length of a nap', () => {
-  function lengthAt(perSecond: number, longestUs: number): number {
-    const [length] = steadyNaps(new Nap(longestUs), perSecond, 1, () => false);
-    return length!;
-  }
-
   it.each([
     [1_500, 2000, 0],
     [7_000, 2000, 2000],
@@ -324,7 +319,7 @@ describe('the length of a nap', () => {
     [100_000, 2000, 500],
     [100_000, 50, 50],
   ])('at %i/s with at most %i us is %i us', (perSecond, longestUs, expected) => {
-    const length = lengthAt(perSecond, longestUs);
+    const [length] = steadyNaps(new Nap(longestUs), perSecond, 1, () => false);
     expect(length).toBeGreaterThanOrEqual(expected);
     expect(length).toBeLessThanOrEqual(Math.min(expected * 1.01, longestUs));
   });

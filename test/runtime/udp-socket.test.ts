@@ -578,12 +578,30 @@ describe('watch', () => {
   });
 });
 
+/** A thread that waits for its event loop beside datagrams, or naps for so long each time (native/loop-waiter.ts). */
+async function startLoopWaiter(napUs = 0) {
+  const fd = createEventFd();
+  const wakeFd = createEventFd();
+  const workerData = { fd, wakeFd, napUs };
+  const thread = new Worker(new URL('../native/loop-waiter.ts', import.meta.url), { workerData });
+  const [{ port, told }] = await once(thread, 'message');
+  const end = async () => {
+    await thread.terminate();
+    close(fd);
+    close(wakeFd);
+  };
+  /** What it says next, which must be about this. Returns how often it has waited by then. */
+  const hear = async (about: string): Promise<number> => {
+    const [message] = await once(thread, 'message');
+    expect(message.about).toBe(about);
+    return message.waits;
+  };
+  return { thread, wakeFd, port, told, hear, end };
+}
+
 describe('wakeForLoop', () => {
   it('lets a wait end for whatever the event loop has to do, for datagrams, and for the wake of setWake', async () => {
-    const fd = createEventFd();
-    const wakeFd = createEventFd();
-    const thread = new Worker(new URL('../native/loop-waiter.ts', import.meta.url), { workerData: { fd, wakeFd } });
-    const [{ port, told }] = await once(thread, 'message');
+    const { thread, wakeFd, port, told, hear, end } = await startLoopWaiter();
     const client = open();
     let waits = 0;
     for (const about of ['message', 'timer', 'file', 'immediate', 'datagram', 'wake', 'message', 'wake', 'datagram']) {
@@ -592,36 +610,25 @@ describe('wakeForLoop', () => {
         Atomics.store(told, 0, 1);
         signal(wakeFd);
       } else thread.postMessage(about);
-      const [message] = await once(thread, 'message');
-      expect(message.about).toBe(about);
-      waits = message.waits;
+      waits = await hear(about);
     }
     // It sleeps where nothing is due: none of these takes more than a few turns.
     expect(waits).toBeLessThan(60);
-    await thread.terminate();
-    close(fd);
-    close(wakeFd);
+    await end();
   });
 });
 
 describe('nap after wakeForLoop', () => {
   it('ends for whatever the event loop has to do', async () => {
-    const fd = createEventFd();
-    const wakeFd = createEventFd();
-    const workerData = { fd, wakeFd, napUs: 1_000_000 };
-    const thread = new Worker(new URL('../native/loop-waiter.ts', import.meta.url), { workerData });
-    await once(thread, 'message');
+    const { thread, hear, end } = await startLoopWaiter(1_000_000);
     const startedAt = performance.now();
     for (const about of ['message', 'timer', 'file', 'immediate', 'message', 'timer']) {
       thread.postMessage(about);
-      const [message] = await once(thread, 'message');
-      expect(message.about).toBe(about);
+      await hear(about);
     }
     // Without it, each would wait for a nap of a second.
     expect(performance.now() - startedAt).toBeLessThan(3000);
-    await thread.terminate();
-    close(fd);
-    close(wakeFd);
+    await end();
   });
 
   it('says whether it was cut short', () => {

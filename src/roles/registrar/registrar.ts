@@ -162,11 +162,10 @@ export class Registrar {
     const { bytes } = arena;
 
     const to = this.#to;
-    const isUri = parseUri(bytes, request.to.uriStart, request.to.uriEnd, to) === URI_ERROR.NONE;
+    if (parseUri(bytes, request.to.uriStart, request.to.uriEnd, to) !== URI_ERROR.NONE) return REJECT.malformedTo;
     const aorStart = outbound.cursor;
-    const length = isUri ? writeAddressOfRecordOf(bytes, to, bytes, aorStart) : 0;
+    const length = writeAddressOfRecordOf(bytes, to, bytes, aorStart);
     const aorEnd = aorStart + Math.max(0, length);
-    if (!isUri) return REJECT.malformedTo;
     // Step 4.
     if (this.#parts.authentication?.mayRegister(aorStart, aorEnd) === false) return REJECT.forbidden;
     const refusal = this.#checkAddress(request, domain);
