@@ -17,6 +17,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { assert } from '../base/assert.ts';
+import { allocateLines, wordsOf } from '../base/cache-lines.ts';
 
 type Words = Int32Array<SharedArrayBuffer>;
 
@@ -62,8 +63,8 @@ const REPETITION_SHIFT_MS = 2 ** 15;
 export function createNonceTable(entryCount = NONCE_ENTRIES): SharedArrayBuffer {
   assert(entryCount >= 1 && entryCount <= MAX_NONCE_ENTRIES, 'entryCount out of range');
   assert((entryCount & (entryCount - 1)) === 0, 'entryCount must be a power of two');
-  const buffer = new SharedArrayBuffer((HEADER_WORDS + entryCount * ENTRY_WORDS) * 4);
-  const words = new Int32Array(buffer);
+  const buffer = allocateLines((HEADER_WORDS + entryCount * ENTRY_WORDS) * 4);
+  const words = wordsOf(buffer);
   words[HEADER.MAGIC_WORD] = TABLE_MAGIC;
   words[HEADER.VERSION_WORD] = TABLE_VERSION;
   words[HEADER.ENTRIES_WORD] = entryCount;

@@ -8,6 +8,7 @@
 
 import { createHash } from 'node:crypto';
 import { assert } from '../base/assert.ts';
+import { wordsOf } from '../base/cache-lines.ts';
 import { MAX_NONCE_COUNT, NonceCounts, type Use } from './nonce-counts.ts';
 import { SIPHASH_KEY_WORDS, SIPHASH_WORDS, siphash } from './siphash.ts';
 
@@ -54,7 +55,7 @@ export class Nonces {
   /** Opens the table on a thread. All threads have the same secret; a nonce is good with the table and the secret it was made
    *  with, for `lifetimeSec`. */
   constructor(buffer: SharedArrayBuffer, secret: Uint8Array, lifetimeSec: number) {
-    this.#counts = new NonceCounts(new Int32Array(buffer));
+    this.#counts = new NonceCounts(wordsOf(buffer));
     assert(secret.length >= MIN_SECRET_BYTES, 'the secret of the nonces is too short');
     assert(lifetimeSec > 0 && lifetimeSec < 2 ** 30, 'lifetimeSec out of range');
     this.#lifetimeSec = lifetimeSec;

@@ -8,6 +8,7 @@
  *  word 0 realm | 1 algorithm | 2 length of the name, 0: the place is empty | 4 the HA1, 32 bytes | 12 the name, 64 bytes
  *  ``` */
 
+import { ownWords } from '../base/cache-lines.ts';
 import { copyBytes, equalBytes } from '../base/spans.ts';
 import { type Algorithm, DIGEST_BYTES } from './algorithms.ts';
 
@@ -33,9 +34,9 @@ export class PatternCache {
 
   /** `places`: a power of two, WAYS at least. */
   constructor(places = PLACES) {
-    this.#tags = new Int32Array(places);
-    this.#words = new Int32Array(places << PLACE_SHIFT);
-    this.#view = new DataView(this.#words.buffer);
+    this.#tags = ownWords(places);
+    this.#words = ownWords(places << PLACE_SHIFT);
+    this.#view = new DataView(this.#words.buffer, this.#words.byteOffset);
     this.#setMask = (places - 1) & ~(WAYS - 1);
   }
 

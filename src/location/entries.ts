@@ -94,9 +94,7 @@ export class Entries {
   find(hash: number, aorBytes: number): number {
     const words = this.#words;
     const home = this.#homeOf(hash);
-    // Partner: the compare-exchange in `#reachOut`, which comes before the entry is used.
-    const reach = Atomics.load(words, this.#bucketWord(home, 0) + BUCKET_REACH_WORD);
-    for (let distance = 0; distance <= reach; distance++) {
+    for (let distance = 0; ; distance++) {
       const first = this.#bucketWord(home, distance);
       for (let entry = first; entry < first + 2 * BUCKET_ENTRIES; entry += 2) {
         // Partner: the store in `#putIn`. A stale hash is that of an entry which did not hold this AoR all the while.
@@ -107,8 +105,9 @@ export class Entries {
         const line = reference >> STATE_BITS;
         if (this.#isAorOf(line, aorBytes)) return line;
       }
+      // Partner: the compare-exchange in `#reachOut`, which comes before the entry is used.
+      if (distance >= Atomics.load(words, this.#bucketWord(home, 0) + BUCKET_REACH_WORD)) return NO_RECORD;
     }
-    return NO_RECORD;
   }
 
   /** Puts what `build` makes from the current record of an AoR in its place, at once and as a whole. `build` is called again

@@ -6,7 +6,8 @@
  *  one REGISTER left them, never some of one and some of another. */
 
 import { assert } from '../base/assert.ts';
-import { hashBytes } from '../base/hash.ts';
+import { allocateLines, FIRST_LINE, wordsOf } from '../base/cache-lines.ts';
+import { copyAndHash } from '../base/hash.ts';
 import { BindingView, RecordDraft, type TextSource } from './bindings.ts';
 import { BUILD, Entries, SWAP, type Swap } from './entries.ts';
 import { Epochs } from './epochs.ts';
@@ -65,8 +66,8 @@ const RECLAIM_BUDGET = 1024;
 /** Allocates and labels a table. `seed` makes hashes unforeseeable from outside. */
 export function createLocationTable(shape: TableShape, seed = 0): SharedArrayBuffer {
   const map = mapTable(shape);
-  const buffer = new SharedArrayBuffer(map.wordCount * 4);
-  const words = new Int32Array(buffer);
+  const buffer = allocateLines(map.wordCount * 4);
+  const words = wordsOf(buffer);
   words[TABLE.MAGIC_WORD] = TABLE_MAGIC;
   words[TABLE.VERSION_WORD] = TABLE_VERSION;
   words[TABLE.CAPACITY_WORD] = map.capacity;
@@ -104,8 +105,8 @@ export class LocationTable {
 
   /** `thread`: below the threadCount of the table, one for each. AoRs and texts come from `source`, e.g. the arena. */
   constructor(buffer: SharedArrayBuffer, thread: number, source: TextSource) {
-    this.bytes = new Uint8Array(buffer);
-    this.words = new Int32Array(buffer);
+    this.bytes = new Uint8Array(buffer, FIRST_LINE);
+    this.words = wordsOf(buffer);
     this.map = openMap(this.words);
     assert(thread >= 0 && thread < this.map.threadCount, 'the table knows no such thread');
     this.#source = source;
@@ -157,9 +158,9 @@ export class LocationTable {
     this.#epochs.rest();
   }
 
-  /** The bytes that blocks are cut from, one after the other. */
-  get recordArea(): Uint8Array<SharedArrayBuffer> {
-    return this.bytes.subarray(this.map.firstLine * LINE_BYTES, this.map.endLine * LINE_BYTES);
+  /** The buckets, and the bytes that blocks are cut from, one after the other. */
+  get searchedArea(): Uint8Array<SharedArrayBuffer> {
+    return this.bytes.subarray(this.map.buckets * 4, this.map.endLine * LINE_BYTES);
   }
 
   /** AoRs in the table. Each thread that died while it put one in or removed one may have made it wrong by one. */
@@ -253,22 +254,8 @@ export class LocationTable {
   #take(start: number, end: number): boolean {
     const aorBytes = end - start;
     if (aorBytes > MAX_AOR_BYTES) return false;
-    const source = this.#source.words;
-    const aor = this.#aor;
-    const shift = (start & 3) << 3;
-    const back = 31 - shift;
-    const count = (aorBytes + 3) >> 2;
-    let word = start >> 2;
-    let low = source[word]!;
-    for (let i = 0; i < count; i++) {
-      const high = source[++word]!;
-      aor[i] = (low >>> shift) | ((high << 1) << back);
-      low = high;
-    }
-    const left = aorBytes & 3;
-    if (left !== 0) aor[count - 1] = aor[count - 1]! & ((1 << (left << 3)) - 1);
     this.#aorBytes = aorBytes;
-    this.#hash = hashBytes(aor, 0, aorBytes, this.#seed);
+    this.#hash = copyAndHash(this.#source.words, start, end, this.#seed, this.#aor);
     return true;
   }
 

@@ -7,7 +7,7 @@
  *              RECORDS     blocks of whole cache lines, cut as they are first needed
  *  ```
  *  A record, or a block without one, is known by its line: its offset in the table divided by 64. All offsets here are
- *  indices of Int32 words. The kernel gives the pages as they are first touched; of records they may be huge ones
+ *  indices of Int32 words. The kernel gives the pages as they are first touched; they may be huge ones
  *  (runtime/location-service.ts). */
 
 import { assert } from '../base/assert.ts';

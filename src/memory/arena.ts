@@ -1,6 +1,7 @@
 /** The arena: one SharedArrayBuffer and the views every thread has of it. Any thread; views are made once. */
 
 import { assert } from '../base/assert.ts';
+import { allocateLines, FIRST_LINE, wordsOf } from '../base/cache-lines.ts';
 import { type ArenaMap, type ArenaShape, HEADER, LAYOUT_MAGIC, LAYOUT_VERSION, mapArena } from './layout.ts';
 
 export interface Arena {
@@ -15,7 +16,7 @@ export interface Arena {
 /** Allocates and labels an arena. The kernel gives the pages as they are first touched. */
 export function createArena(shape: ArenaShape): Arena {
   const map = mapArena(shape);
-  const arena = viewArena(new SharedArrayBuffer(map.totalBytes), map);
+  const arena = viewArena(allocateLines(map.totalBytes), map);
   const header = arena.words;
   header[HEADER.MAGIC_WORD] = LAYOUT_MAGIC;
   header[HEADER.VERSION_WORD] = LAYOUT_VERSION;
@@ -37,7 +38,7 @@ export function createArena(shape: ArenaShape): Arena {
 
 /** Another thread's view of an arena made by `createArena`. */
 export function openArena(buffer: SharedArrayBuffer): Arena {
-  const header = new Int32Array(buffer, 0, HEADER.HAS_STREAMS_WORD + 1);
+  const header = wordsOf(buffer);
   assert(header[HEADER.MAGIC_WORD] === LAYOUT_MAGIC, 'not an arena');
   assert(header[HEADER.VERSION_WORD] === LAYOUT_VERSION, 'an arena of another layout version');
   return viewArena(
@@ -53,13 +54,13 @@ export function openArena(buffer: SharedArrayBuffer): Arena {
 }
 
 function viewArena(buffer: SharedArrayBuffer, map: ArenaMap): Arena {
-  assert(buffer.byteLength === map.totalBytes, 'arena and map disagree about the size');
+  assert(buffer.byteLength === FIRST_LINE + map.totalBytes, 'arena and map disagree about the size');
   return {
     buffer,
-    bytes: new Uint8Array(buffer),
-    view: new DataView(buffer),
-    words: new Int32Array(buffer),
-    doubles: new Float64Array(buffer),
+    bytes: new Uint8Array(buffer, FIRST_LINE),
+    view: new DataView(buffer, FIRST_LINE),
+    words: wordsOf(buffer),
+    doubles: new Float64Array(buffer, FIRST_LINE),
     map,
   };
 }

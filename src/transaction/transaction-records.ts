@@ -2,6 +2,7 @@
  *  transactions have in common. Runs on the shard. Hot: a few times per message, allocates nothing. */
 
 import { assert } from '../base/assert.ts';
+import { ownWords } from '../base/cache-lines.ts';
 import { ACTION } from './actions.ts';
 import { actionsOf, nextOf, type StateTable } from './state-table.ts';
 import type { TimerWheel } from './timer-wheel.ts';
@@ -128,7 +129,7 @@ export class TransactionRecords {
   count = 0;
 
   constructor(capacity: number, clock: Clock, wheel: TimerWheel, firstTimer: number) {
-    this.words = new Int32Array(capacity * RECORD_WORDS);
+    this.words = ownWords(capacity * RECORD_WORDS);
     this.capacity = capacity;
     this.clock = clock;
     this.#wheel = wheel;

@@ -2,6 +2,7 @@
  *  that all share, deaths included. What is broken on purpose is caught. */
 
 import { describe, expect, it } from 'vitest';
+import { wordsOf } from '../../src/base/cache-lines.ts';
 import { type Ending, explore, machine, type Thread } from '../interleaving/explorer.ts';
 import { loadNonceCounts, type NonceModule, type NonceMutation } from './nonce-source.ts';
 
@@ -42,7 +43,7 @@ function walk(
   mutation: NonceMutation | null = null,
 ): readonly Ending[] {
   const real = loadNonceCounts(Atomics);
-  const table = new Int32Array(real.createNonceTable(1));
+  const table = wordsOf(real.createNonceTable(1));
   const counts = new real.NonceCounts(table);
   for (let i = 0; i < issued; i++) counts.issue();
   runSteps(real, used)({ ...machine, words: table, note: () => {} });

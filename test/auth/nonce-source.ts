@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { compileFunction } from 'node:vm';
 import type * as nonceCounts from '../../src/auth/nonce-counts.ts';
 import { assert } from '../../src/base/assert.ts';
+import { allocateLines, wordsOf } from '../../src/base/cache-lines.ts';
 import { withoutTypes } from '../interleaving/without-types.ts';
 
 export type NonceModule = Pick<typeof nonceCounts, 'NonceCounts' | 'USE' | 'createNonceTable'>;
@@ -54,6 +55,8 @@ export function loadNonceCounts(atomics: Partial<typeof Atomics>, mutation: Nonc
     'Atomics',
     'assert',
     'randomBytes',
+    'allocateLines',
+    'wordsOf',
   ]);
-  return make(atomics, assert, Buffer.alloc) as NonceModule;
+  return make(atomics, assert, Buffer.alloc, allocateLines, wordsOf) as NonceModule;
 }

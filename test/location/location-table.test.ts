@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { wordsOf } from '../../src/base/cache-lines.ts';
 import { NewBinding } from '../../src/location/bindings.ts';
 import { createLocationTable, LocationTable, UPDATE, type WriteBindings } from '../../src/location/location-table.ts';
 import { TABLE } from '../../src/location/table-layout.ts';
@@ -209,7 +210,7 @@ describe('epochs', () => {
 
   it('wrap round', () => {
     const world = new LocationWorld({ capacity: 4 });
-    const words = new Int32Array(world.buffer);
+    const words = wordsOf(world.buffer);
     words[32] = 2 ** 31 - 3;
     for (let i = 0; i < 1000; i++) {
       expect(world.set(ALICE, [PHONE])).toBe(UPDATE.DONE);

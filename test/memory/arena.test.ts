@@ -3,6 +3,7 @@
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import { AssertionError } from '../../src/base/assert.ts';
+import { FIRST_LINE } from '../../src/base/cache-lines.ts';
 import { createArena, openArena } from '../../src/memory/arena.ts';
 import { HEADER, LAYOUT_MAGIC, LAYOUT_VERSION, mapArena, slotOffset } from '../../src/memory/layout.ts';
 
@@ -12,10 +13,10 @@ describe('createArena', () => {
   it('makes one buffer of the size that the map says, all zeros but for the header', () => {
     const { buffer, bytes, words, doubles, map } = createArena(SHAPE);
     expect(map).toEqual(mapArena(SHAPE));
-    expect(buffer.byteLength).toBe(map.totalBytes);
+    expect(buffer.byteLength).toBe(FIRST_LINE + map.totalBytes);
     for (const view of [bytes, words, doubles]) {
       expect(view.buffer).toBe(buffer);
-      expect(view.byteLength).toBe(buffer.byteLength);
+      expect([view.byteOffset, view.byteLength]).toEqual([FIRST_LINE, map.totalBytes]);
     }
     expect(words.subarray(HEADER.PLAN_WORD + 1).every((word) => word === 0)).toBe(true);
   });

@@ -3,7 +3,7 @@
  *  Timed are that alone, that and the first binding, AoRs that are not there, a refresh, the sweep where nothing expired; and to
  *  compare with, a bare load of a word of the table at random, each waiting for the one before. The other thread refreshes the
  *  same AoRs as fast as it can. Goal: a look-up under 300 ns at a million, where a bare load takes 100, with and without it.
- *  CPU time of this thread. Records are in huge pages, as the server has them (runtime/location-service.ts); `--small-pages`: they are not.
+ *  CPU time of this thread. All of it is in huge pages, as the server has it (runtime/location-service.ts); `--small-pages`: it is not.
  *  `--quick` runs a few rounds only. */
 
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
@@ -149,7 +149,7 @@ function writeOn({ buffer, size, stop }: WriterTask): void {
 async function measure(size: number): Promise<number> {
   const buffer = createLocationTable({ capacity: size, threadCount: 2 });
   const bench = new Bench(buffer, 0);
-  if (!SMALL_PAGES) adviseHugePages(bench.table.recordArea);
+  if (!SMALL_PAGES) adviseHugePages(bench.table.searchedArea);
   bench.fill(size);
   const report = (what: string, run: () => void) => {
     const ns = medianCpuNs(ROUNDS, run);
