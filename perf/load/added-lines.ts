@@ -28,7 +28,7 @@ export class AddedLines {
   /** Keeps its constants at [at, at + ADDED_LINES_BYTES) of the arena. */
   constructor(arena: Arena, at: number, way: Way) {
     this.#arena = arena;
-    this.#view = new DataView(arena.buffer);
+    this.#view = arena.view;
     this.#hops = way.hops;
     const via = `Via: ${serverVia(way)}`;
     const recordRoute = `Record-Route: ${serverRoute(way)}`;

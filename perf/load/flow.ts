@@ -87,7 +87,7 @@ export abstract class Flow {
     this.arena = arena;
     this.bytes = arena.bytes;
     this.words = arena.words;
-    this.view = new DataView(arena.buffer);
+    this.view = arena.view;
     this.way = parts.way;
     this.client = parts.client;
     this.agent = parts.agent;

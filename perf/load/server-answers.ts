@@ -26,7 +26,7 @@ export class ServerAnswers {
   constructor(arena: Arena, request: string) {
     this.lines = new HeaderLines(arena);
     this.#bytes = arena.bytes;
-    this.#view = new DataView(arena.buffer);
+    this.#view = arena.view;
     this.#starts = Int32Array.from(ECHOED_NAMES, (name) => request.indexOf(name) + 2);
     this.#lengths = Int32Array.from(this.#starts, (start) => request.indexOf('\r\n', start) - start);
     this.#toAt = request.indexOf('\r\nTo: ') + 2;

@@ -110,7 +110,7 @@ export class TcpNetwork implements Network {
   /** Has the first slots of the arena. Returns once all connections of the UAC are there. */
   constructor(arena: Arena, way: Way, clockUs: () => number) {
     this.#bytes = arena.bytes;
-    this.#view = new DataView(arena.buffer);
+    this.#view = arena.view;
     this.#clockUs = clockUs;
     this.#at = slotOffset(arena.map, 0);
     this.#room = 2 * way.connections + SPARE_CONNECTIONS;

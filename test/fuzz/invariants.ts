@@ -232,7 +232,7 @@ function headerOf({ bytes }: Arena, index: MessageIndex, id: number): string | u
 /** Puts a message that was sent into the pad and returns its start. */
 function placeOn({ bytes, map }: Arena, pad: number, text: string): number {
   const start = slotOffset(map, pad) + SLOT_HEADER_BYTES;
-  Buffer.from(bytes.buffer, start, text.length).write(text, 'latin1');
+  Buffer.from(bytes.buffer, bytes.byteOffset + start, text.length).write(text, 'latin1');
   return start;
 }
 

@@ -398,7 +398,7 @@ class Session {
     if (text.charCodeAt(0) < 4 || length > MAX_SENT_BYTES) return null;
     // The last jumbo slot is nobody's.
     const pad = slotOffset(map, SLOTS + JUMBOS) + SLOT_HEADER_BYTES;
-    Buffer.from(bytes.buffer, pad, length).write(text, 'latin1');
+    Buffer.from(bytes.buffer, bytes.byteOffset + pad, length).write(text, 'latin1');
     const error = parseMessage(bytes, words, pad, pad + length, this.#index);
     return error === MESSAGE_ERROR.NONE || error === MESSAGE_ERROR.TOO_MANY_HEADERS
       ? null
@@ -438,7 +438,7 @@ class Session {
         const start = words[word + EGRESS.SPANS_WORD + i]!;
         const length = words[word + EGRESS.SPANS_WORD + i + 1]!;
         spans.push(start, length);
-        text += Buffer.from(bytes.buffer, start, length).toString('latin1');
+        text += Buffer.from(bytes.buffer, bytes.byteOffset + start, length).toString('latin1');
       }
       const errno = text.length > MAX_SENT_BYTES ? EMSGSIZE : this.#refusal();
       words[word + EGRESS.RESULT_WORD] = errno;

@@ -220,13 +220,13 @@ describe('attach', () => {
   });
 
   it('refuses bytes that are no arena, or not all of one', () => {
-    const { buffer } = createArena({ shardCount: 1, slotCount: 128, jumboCount: 1 });
-    expect(() => face.attach(new Uint8Array(buffer, 0, buffer.byteLength - 1024))).toThrow(/not as long as it says/);
-    expect(() => face.attach(new Uint8Array(buffer, 4))).toThrow(/not aligned/);
-    expect(() => face.attach(new Uint8Array(buffer, 8))).toThrow(/wrong magic/);
-    expect(() => face.attach(new Uint8Array(buffer, 0, 0))).toThrow();
+    const { bytes } = createArena({ shardCount: 1, slotCount: 128, jumboCount: 1 });
+    expect(() => face.attach(bytes.subarray(0, -1024))).toThrow(/not as long as it says/);
+    expect(() => face.attach(bytes.subarray(4))).toThrow(/not aligned/);
+    expect(() => face.attach(bytes.subarray(8))).toThrow(/wrong magic/);
+    expect(() => face.attach(bytes.subarray(0, 0))).toThrow();
     expect(() => face.attach(new Uint8Array(new SharedArrayBuffer(4096)))).toThrow(/wrong magic/);
-    face.attach(new Uint8Array(buffer));
+    face.attach(bytes);
     face.attach(arena.bytes);
   });
 

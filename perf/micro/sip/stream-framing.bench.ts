@@ -11,7 +11,7 @@ const PASSES = isQuick ? 10 : 10_000;
 
 const arena = createMessageArena();
 const { bytes } = arena;
-const view = new DataView(arena.buffer);
+const view = arena.view;
 const framer = new StreamFramer(65_535);
 let checksum = 0;
 
