@@ -7,7 +7,6 @@ import type { Arena } from '../../memory/arena.ts';
 import type { Outbound } from '../../sip/outbound.ts';
 import { equalUris } from '../../sip/uri-equality.ts';
 import type { LocatedUser } from '../located-user.ts';
-import { unsupportedOf } from '../option-tags.ts';
 import type { FixedContact } from '../proxy/users.ts';
 import type { ReceivedRequest } from '../received-request.ts';
 import { putBinding, putFixedContact } from '../registrar/binding-list.ts';
@@ -16,13 +15,6 @@ import type { Responder } from '../responder.ts';
 
 const MOVED_TEMPORARILY = literal('SIP/2.0 302 Moved Temporarily\r\n');
 const CONTACT_BYTES = ascii('Contact: <').length;
-/** Registered option-tags: of what the parties do with each other, or proxies on the way. Where somebody is can be said all the same.
- *  Others may change what a request means (8.2.2.3). */
-const KNOWN_TAGS = [
-  '100rel 199 answermode early-session eventlist explicitsub from-change geolocation-http geolocation-sip gruu histinfo ice join',
-  'multiple-refer norefersub nosub outbound path policy precondition pref privacy recipient-list-invite recipient-list-message',
-  'recipient-list-subscribe record-aware replaces resource-priority sdp-anat sec-agree siprec tdialog timer trickle-ice uui',
-].flatMap((line) => line.split(' ').map(ascii));
 /** Above any q. */
 const ABOVE_ALL = 1001;
 
@@ -41,15 +33,11 @@ export class Redirect {
     this.#located = located;
   }
 
-  /** Answers 302 with the bindings that `located` found and the fixed contacts, the highest q first; or 420, if something is required that
-   *  nobody knows. Else, if there is none to go to, nothing was sent, and what is returned is to be. */
+  /** Answers 302 with the bindings that `located` found and the fixed contacts, the highest q first. Else, if there is none to go to,
+   *  nothing was sent, and what is returned is to be. What the request requires is for those who get it to know: "Redirect servers MUST
+   *  ignore features that are not understood (including … any unknown option tags in Require …)" (8.3), which goes before 8.2.2.3. */
   redirect(request: ReceivedRequest, fixed: readonly FixedContact[]): Rejection | null {
     const outbound = this.#outbound;
-    const unsupported = unsupportedOf(this.#arena.bytes, request.index, KNOWN_TAGS);
-    if (unsupported !== null) {
-      this.#responder.respond(request, REJECT.badExtension.statusLine, unsupported);
-      return null;
-    }
     this.#isThere = false;
     this.#responder.begin(request, MOVED_TEMPORARILY);
     const from = outbound.cursor;
