@@ -79,7 +79,7 @@ export function domainRows(config: Config): [string, string][] {
     const places = [
       ...(services.isRegistrar(i) ? ['registered users'] : []),
       ...(haveContacts(users) ? ['contacts of its users'] : []),
-      ...hopsOf.get(name)!.map(({ uri }) => uri),
+      ...(role === 'redirect' ? [] : hopsOf.get(name)!.map(({ uri }) => uri)),
     ];
     const asked = authenticate.length === 0 ? '' : `, asks for passwords: ${authenticate.join(', ')}`;
     return ['domain', `${name} → ${role === 'redirect' ? '302 to ' : ''}${places.join(', ') || 'nowhere'}${asked}`];
@@ -94,7 +94,10 @@ export function warningsOf(config: Config): string[] {
   const hopsOf = nextHopsByDomain(config);
   const services = new DomainServices(config);
   const deadEnds = config.domains
-    .filter(({ name, users }, i) => hopsOf.get(name)!.length === 0 && !haveContacts(users) && !services.isRegistrar(i))
+    .filter(({ name, role, users }, i) => {
+      const hasHops = role === 'proxy' && hopsOf.get(name)!.length > 0;
+      return !hasHops && !haveContacts(users) && !services.isRegistrar(i);
+    })
     .map(({ name }) => name);
   if (deadEnds.length > 0) {
     const which = deadEnds.slice(0, SHOWN_DOMAINS).join(', ');
@@ -108,8 +111,9 @@ export function warningsOf(config: Config): string[] {
   if (config.trusted.some((block) => block.endsWith('/0'))) {
     warnings.push('trusted covers the whole Internet: this is an open relay');
   }
+  // Who is redirected may have contacts in either mode.
   const isForked = config.domains.some(
-    ({ users }) => users !== 'any' && users.some(({ contacts }) => contacts.length > 0),
+    ({ role, users }) => role === 'proxy' && users !== 'any' && users.some(({ contacts }) => contacts.length > 0),
   );
   if (config.mode === 'stateless' && isForked) warnings.push('contacts of users need mode: stateful');
   return warnings;

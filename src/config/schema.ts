@@ -12,10 +12,12 @@ import {
   SLOT_PAYLOAD_BYTES,
   SLOT_STRIDE_BYTES,
 } from '../memory/layout.ts';
+import { METHOD_NAMES } from '../sip/methods.ts';
 import { parseAdminAddress } from './admin-address.ts';
 import { parseCidr } from './cidr.ts';
 import { parseHepTarget } from './hep-target.ts';
 import { isHostName, type ListenPoint, overlap, parseAdvertised, parseListenEntry } from './listen-point.ts';
+import { nearest } from './nearest.ts';
 import { contactProblem, nextHopProblem, peerProblem, serviceRouteProblem } from './next-hop.ts';
 import { originProblem } from './origins.ts';
 import { userProblem } from './user-pattern.ts';
@@ -328,6 +330,9 @@ const users = about(
   },
 );
 
+/** Methods that are told apart; a name that is none of them would be a setting without effect. */
+const METHODS: readonly string[] = METHOD_NAMES.filter((name) => name !== '');
+
 function methodList(otherwise: string[], { help, accepted }: Pick<Required<About>, 'help' | 'accepted'>) {
   return about(
     z
@@ -335,7 +340,7 @@ function methodList(otherwise: string[], { help, accepted }: Pick<Required<About
         about(checkedString(methodProblem), {
           help: 'A method.',
           reload: 'live',
-          accepted: 'a method in capitals, such as INVITE',
+          accepted: `one of ${METHODS.join(', ')}`,
         }),
       )
       .max(MAX_METHODS)
@@ -1247,10 +1252,9 @@ export type DomainEntry = Config['domains'][number];
 export type UserEntry = Exclude<DomainEntry['users'], 'any'>[number];
 
 function methodProblem(text: string): string | null {
-  if (/^[A-Z0-9.!%*_+`'~-]+$/.test(text)) return null;
-  const upper = text.toUpperCase();
-  const isMethod = /^[A-Z0-9.!%*_+`'~-]+$/.test(upper);
-  return `${JSON.stringify(text)} is not a method${isMethod ? `; did you mean ${upper}?` : ''}`;
+  if (METHODS.includes(text)) return null;
+  const guess = nearest(text.toUpperCase(), METHODS);
+  return `${JSON.stringify(text)} is not a method${guess === null ? '' : `; did you mean ${guess}?`}`;
 }
 
 function cidrProblem(text: string): string | null {

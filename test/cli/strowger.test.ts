@@ -152,6 +152,18 @@ describe('strowger check', () => {
     expect(stdout).toContain('contacts of users need mode: stateful');
   });
 
+  it('says of a domain that redirects where it redirects to: not to next hops', async () => {
+    const domain = '--set=domains[0]={name: example.org, role: redirect, nextHops: [sip:192.0.2.10]}';
+    const { code, stdout } = await runCommand('check', domain);
+    expect(code).toBe(0);
+    expect(stdout).toContain('example.org → 302 to nowhere');
+    expect(stdout).toContain('no next hop and no registrar for example.org');
+    const users = '--set=domains[0].users=[{user: alice, contacts: [sip:192.0.2.10]}]';
+    const withUsers = await runCommand('check', domain, '--mode', 'stateless', users);
+    expect(withUsers.stdout).toContain('example.org → 302 to contacts of its users');
+    expect(withUsers.stdout).not.toContain('need mode: stateful');
+  });
+
   it('prints every problem with its place and exits 1', async () => {
     const file = join(directory, 'bad.yaml');
     writeFileSync(file, 'mode: stateful\nworkers: 99\n');

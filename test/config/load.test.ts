@@ -246,9 +246,16 @@ dispatcher:
     ['recordRoute: INVITE', /^FILE:1:14: recordRoute: "INVITE" is not accepted; accepted: a list of methods/],
     [
       'recordRoute:\n- INVITE\n- refer',
-      'FILE:3:3: recordRoute[1]: "refer" is not a method; did you mean REFER? accepted: a method in capitals, such as INVITE',
+      /^FILE:3:3: recordRoute\[1\]: "refer" is not a method; did you mean REFER\? accepted: one of INVITE, ACK, CANCEL, /,
     ],
-    ['recordRoute: [IN VITE]', /^FILE:1:15: recordRoute\[0\]: "IN VITE" is not a method; accepted: /],
+    [
+      'recordRoute: [IN VITE]',
+      /^FILE:1:15: recordRoute\[0\]: "IN VITE" is not a method; did you mean INVITE\? accepted: /,
+    ],
+    [
+      'domains: [{name: a.example, authenticate: [EXTENSION]}]',
+      /authenticate\[0\]: "EXTENSION" is not a method; accepted: /,
+    ],
     ['recordRoute: [""]', /^FILE:1:15: recordRoute\[0\]: "" is not a method; accepted: /],
     ['recordRoute: [INVITE, INVITE]', /^FILE:1:23: recordRoute\[1\]: "INVITE" is there twice; /],
     ['timers:\n  t1Ms: 5', 'FILE:2:9: timers.t1Ms: 5 is out of range; accepted: a whole number from 10 to 10000'],

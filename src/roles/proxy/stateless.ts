@@ -70,7 +70,10 @@ export class StatelessProxy {
   }
 
   /** 8.3, without a transaction: the same answer to the same request. An ACK to it ends here, a CANCEL comes too late and is
-   *  answered 200. */
+   *  answered 200.
+   *
+   *  Departs from RFC 3261 8.3: "The redirect server maintains transaction state for an entire SIP transaction." Here it does not, as
+   *  the mode says: the answer is not sent again until the ACK comes (17.2.1), but whenever the request is. */
   #redirect(request: ReceivedRequest): number {
     const { routing, redirect, users, responder, counters } = this.#parts;
     const { method } = request.index;

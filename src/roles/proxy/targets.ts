@@ -7,6 +7,7 @@ import type { Arena } from '../../memory/arena.ts';
 import { type KeptMessages, NO_BLOCK } from '../../memory/kept-messages.ts';
 import { COUNTER, type Counters } from '../../observe/counters.ts';
 import { HEADER_ID } from '../../sip/header-table.ts';
+import { instanceIdOf } from '../../sip/instance-id.ts';
 import { skipLws } from '../../sip/lexis.ts';
 import type { MessageIndex } from '../../sip/message-index.ts';
 import { NameAddrView, parseNameAddr } from '../../sip/name-addr.ts';
@@ -141,7 +142,7 @@ export class Targets {
         this.#addUnlessThere(context, target);
         continue;
       }
-      const instance = textOf(view.bytes, view.instanceStart, view.instanceEnd);
+      const instance = instanceIdOf(view.text, view.instanceStart, view.instanceEnd);
       const others = instances.get(instance);
       if (others === undefined) instances.set(instance, [{ updatedMs: view.updatedMs, target }]);
       else others.push({ updatedMs: view.updatedMs, target });
@@ -396,10 +397,4 @@ export class Targets {
     }
     return Q_ONE;
   }
-}
-
-function textOf(bytes: Uint8Array<SharedArrayBuffer>, start: number, end: number): string {
-  let text = '';
-  for (let i = start; i < end; i++) text += String.fromCharCode(bytes[i]!);
-  return text;
 }

@@ -1,8 +1,9 @@
 /** The registrar (RFC 3261 10.3): its steps in their order. Runs on the shard. Hot: once per REGISTER, allocates nothing for one
  *  that is in order.
  *
- *  It keeps no transaction: each binding says which request wrote it, so a REGISTER that comes again is known and gets the
- *  answer that it got (8.2.7). All changes of a request are one swap of the AoR's record, so they are made all or not at all. */
+ *  It keeps no transaction: each binding says which request wrote it and when, so a REGISTER that comes again is known and gets the
+ *  answer that it got (8.2.7, 17.2.2), unless another has changed the bindings meanwhile. All changes of a request are one swap of the
+ *  AoR's record, so they are made all or not at all. */
 
 import { ascii, type Literal, literal } from '../../base/ascii.ts';
 import { equalBytes } from '../../base/spans.ts';
@@ -17,6 +18,7 @@ import { COUNTER, type Counters } from '../../observe/counters.ts';
 import { writeAddressOfRecordOf } from '../../sip/address-of-record.ts';
 import { HEADER_ID } from '../../sip/header-table.ts';
 import { HOST_KIND } from '../../sip/host.ts';
+import { equalInstanceIds } from '../../sip/instance-id.ts';
 import { isWord } from '../../sip/lexis.ts';
 import type { MessageIndex } from '../../sip/message-index.ts';
 import { NameAddrView, parseNameAddr } from '../../sip/name-addr.ts';
@@ -197,7 +199,7 @@ export class Registrar {
     if (outboundRefusal !== null) return outboundRefusal;
 
     const known = this.#parts.recent.find(request, this.#nowMs);
-    if (known === RECENT.REPEATED) return this.#repeat(request, aorStart, aorEnd);
+    if (known === RECENT.REPEATED) return this.#answerAsBefore(request, aorStart, aorEnd);
     if (known === RECENT.REFUSED) return this.#parts.recent.refusal;
     if (feed !== null && !feed.hasRoom(length)) return REJECT.storeBehind;
     this.#fillBinding(request, path);
@@ -207,7 +209,7 @@ export class Registrar {
       case UPDATE.TOO_LARGE:
         return REJECT.bindingTooLarge;
       case UPDATE.UNCHANGED:
-        return this.#refusal ?? this.#repeat(request, aorStart, aorEnd);
+        return this.#refusal ?? this.#answerAsBefore(request, aorStart, aorEnd);
       default:
         counters.count(COUNTER.registrations_total);
         this.#parts.recent.add(request, this.#nowMs);
@@ -221,6 +223,24 @@ export class Registrar {
     const { location, counters } = this.#parts;
     counters.count(COUNTER.registration_queries_total);
     return this.#answer(request, location.lookup(aorStart, aorEnd));
+  }
+
+  /** The answer to a request that has been carried out is that of then (17.2.2): as long as what it wrote is there, which says when
+   *  that was. */
+  #answerAsBefore(request: ReceivedRequest, aorStart: number, aorEnd: number): null {
+    const record = this.#parts.location.lookup(aorStart, aorEnd);
+    const { index, cseq, transaction } = request;
+    const callId = index.first[HEADER_ID.CALL_ID]!;
+    const view = this.#view;
+    if (record !== NO_RECORD) view.open(record);
+    while (record !== NO_RECORD && view.next()) {
+      if (view.cseq !== cseq.number || view.transaction !== transaction.high) continue;
+      const { callIdStart, callIdEnd } = view;
+      if (!this.#equalsStored(view, callIdStart, callIdEnd, index.valueStart(callId), index.valueEnd(callId))) continue;
+      this.#nowMs = view.updatedMs;
+      break;
+    }
+    return this.#repeat(request, aorStart, aorEnd);
   }
 
   /** Step 5: the address-of-record is one of the domain in the Request-URI, and of a user that there is. */
@@ -400,9 +420,13 @@ export class Registrar {
     return false;
   }
 
-  /** 8.2.2.2: the same request has been carried out that came by another way. */
+  /** 8.2.2.2: the same request has been carried out that came by another way. By a stream its transaction is over then (17.2.2: Timer
+   *  J). */
   #isMerged(): boolean {
-    return this.#parts.recent.find(this.#request!, this.#nowMs) === RECENT.MERGED;
+    const { arena, sockets, recent } = this.#parts;
+    const request = this.#request!;
+    const { transport } = sockets[arena.words[request.slotWord + SLOT.SOCKET_WORD]!]!;
+    return !isReliable(transport) && recent.find(request, this.#nowMs) === RECENT.MERGED;
   }
 
   /** What the request says of a binding; of several values that mean the same one, the last, and the others say nothing. */
@@ -421,10 +445,11 @@ export class Registrar {
   #isOf(contact: RequestedContact, binding: BindingView): boolean {
     if (contact.isFlow !== (binding.regId !== 0)) return false;
     if (contact.isFlow) {
-      const { instanceStart, instanceEnd } = binding;
+      const { view } = this.#parts.arena;
+      const { text, instanceStart, instanceEnd } = binding;
       return (
         contact.regId === binding.regId &&
-        this.#equalsStored(binding, instanceStart, instanceEnd, contact.instanceStart, contact.instanceEnd)
+        equalInstanceIds(view, contact.instanceStart, contact.instanceEnd, text, instanceStart, instanceEnd)
       );
     }
     const { contactStart, contactEnd } = binding;

@@ -2,8 +2,9 @@
  *  the shard. Hot: once per REGISTER, allocates nothing once warm. */
 
 import { ascii } from '../../base/ascii.ts';
-import { equalBytes, viewOf } from '../../base/spans.ts';
+import { viewOf } from '../../base/spans.ts';
 import { HEADER_ID } from '../../sip/header-table.ts';
+import { equalInstanceIds } from '../../sip/instance-id.ts';
 import { isWord, skipLws } from '../../sip/lexis.ts';
 import type { MessageIndex } from '../../sip/message-index.ts';
 import { NameAddrView, parseNameAddr } from '../../sip/name-addr.ts';
@@ -149,8 +150,11 @@ export class RequestedContacts {
     const bytes = this.#bytes;
     if (a.isFlow !== b.isFlow) return false;
     if (!a.isFlow) return equalUris(bytes, a.uri.start, a.uri.end, b.uri.start, b.uri.end);
-    if (a.regId !== b.regId || a.instanceEnd - a.instanceStart !== b.instanceEnd - b.instanceStart) return false;
-    return equalBytes(this.#view, a.instanceStart, a.instanceEnd, this.#view, b.instanceStart);
+    const view = this.#view;
+    return (
+      a.regId === b.regId &&
+      equalInstanceIds(view, a.instanceStart, a.instanceEnd, view, b.instanceStart, b.instanceEnd)
+    );
   }
 
   /** Keeps what is not known as one text: where it stands, or put together in the text area if others stand between. */

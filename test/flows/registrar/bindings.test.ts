@@ -414,4 +414,18 @@ describe('17.2, a request that comes late', () => {
     registrar.receive(first, PHONE);
     expect(registrar.bindings()).toEqual([]);
   });
+
+  it('gets the answer that it got, as long as what it wrote is there (17.2.2)', () => {
+    const registrar = registrarOf();
+    registrar.register({ callId: 'other', contacts: [`<${CELL}>;expires=600`] });
+    registrar.advance(10_000);
+    const text = register({ cseq: 7, contacts: [`<${DESK}>;expires=60`] });
+    const [first] = registrar.receive(text, PHONE);
+    for (let i = 0; i < 3; i++) {
+      registrar.advance(1_100);
+      expect(registrar.receive(text, PHONE).map((sent) => sent.text)).toEqual([first!.text]);
+    }
+    // A query is another matter.
+    expect(registrar.bindings()).toEqual([`<${CELL}>;expires=587`, `<${DESK}>;expires=57`].sort());
+  });
 });

@@ -49,6 +49,17 @@ describe.each(MODES)('RFC 5626 6, the registrar in mode %s', (mode) => {
     expect(registrar.register({ callId: 'two', contacts: [`<${CELL}>`] }).headers('Flow-Timer')).toEqual([]);
   });
 
+  it('the same instance in another spelling is the same (4.1)', () => {
+    const registrar = open();
+    registrar.register({ contacts: [flow(DESK, 1)], headers: OUTBOUND });
+    const spelling = ONE.replace('urn:uuid', 'URN:Uuid').replace('AABBCCDDEEFF', 'aabbCCddeeff');
+    registrar.register({ cseq: 2, contacts: [flow(CELL, 1, spelling)], headers: OUTBOUND });
+    expect(registrar.uris()).toEqual([CELL]);
+    const both = [`${flow(DESK, 1)};expires=0`, flow(CELL, 1, spelling)];
+    expect(registrar.register({ cseq: 3, contacts: both, headers: OUTBOUND }).status).toBe(200);
+    expect(registrar.uris()).toEqual([CELL]);
+  });
+
   it('another reg-id, and another instance, are another binding, with one URI too', () => {
     const registrar = open();
     registrar.register({ contacts: [flow(DESK, 1)], headers: OUTBOUND });

@@ -39,6 +39,15 @@ describe.each(MODES)('in mode %s', (mode) => {
     });
   });
 
+  it('the same CSeq by another transaction is out of order: none is left that it could be merged with (8.2.2.2, Timer J)', () => {
+    const proxy = open(mode);
+    const contact = '<sip:bob@10.0.0.5>';
+    signUp(proxy, contact, { cseq: 3 });
+    const via = `10.0.0.5;branch=z9hG4bKr${++branches}`;
+    const again = register({ user: 'bob', domain: 'biloxi.example', contacts: [contact], cseq: 3, via });
+    expect(answerOf(proxy.receive(again.replace('SIP/2.0/UDP', 'SIP/2.0/TCP'), PHONE, TCP)).status).toBe(500);
+  });
+
   it('the contact that is himself is reached by his connection, or else by a new one to the contact', () => {
     const proxy = open(mode);
     signUp(proxy, '<sip:bob@10.0.0.5:5070;transport=tcp>');
