@@ -515,7 +515,7 @@ const settings = z.strictObject({
           reload: 'restart',
         }),
         hugePages: about(z.boolean().default(true), {
-          help: 'Whether the kernel is asked to hold bindings in huge pages, where it has them (`madvise` or `always` in /sys/kernel/mm/transparent_hugepage/enabled): look-ups among very many users are faster. Costs 2 MB at the most, and what finds them, 16 bytes per AoR of `capacity`, is in memory from some users on, not from some thousand.',
+          help: 'Whether the kernel is asked to hold bindings in huge pages, where it has them (`madvise` or `always` in /sys/kernel/mm/transparent_hugepage/enabled): look-ups among very many users are faster. Costs 2 MB at the most, and the index, 16 bytes per AoR of `capacity`, is in memory as a whole from the first users on.',
           reload: 'restart',
         }),
       })

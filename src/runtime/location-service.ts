@@ -441,7 +441,7 @@ export class LocationService implements LocationOperations {
 /** A look-up is at two random places of hundreds of MB, and with small pages the CPU has to find out first where each lies. Records
  *  are cut one after the other, so at most one huge page is in memory before it is needed. Buckets are spread by the hash: with room
  *  for a million all 16 MB of them are in memory from some users on, as they are in small pages from some thousand on; a look-up
- *  among a million takes 375 ns in place of 425.
+ *  among a million takes 390 ns in place of 435.
  *
  *  The kernel zeroes a huge page at its first touch, once for some 8,000 new AoRs: 0.2 ms, less than 512 small ones take (4 ms were
  *  seen where a virtual machine had not used that memory yet). If there is no huge page at hand and `defrag` in

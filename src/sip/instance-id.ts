@@ -3,6 +3,7 @@
  *  the digits of a UUID (RFC 4122 3) and those of an escape. Any thread. Hot: once for each flow of an AoR, allocates nothing but for
  *  `instanceIdOf`. */
 
+import { ascii } from '../base/ascii.ts';
 import { equalBytes } from '../base/spans.ts';
 
 const QUOTE = 0x22;
@@ -10,8 +11,8 @@ const PERCENT = 0x25;
 const COLON = 0x3a;
 const LESS = 0x3c;
 const CASE_BIT = 0x20;
-const URN = [...'urn:'].map((letter) => letter.charCodeAt(0));
-const UUID = [...'uuid'].map((letter) => letter.charCodeAt(0));
+const URN = ascii('urn:');
+const UUID = ascii('uuid');
 
 /** True if the values [aStart, aEnd) of `a` and [bStart, bEnd) of `b` are the same instance. Spellings of one have one length. */
 export function equalInstanceIds(
@@ -61,7 +62,7 @@ function caselessEnd(text: DataView, start: number, end: number): number {
 }
 
 /** `word`: in lower case. */
-function isWordAt(text: DataView, at: number, end: number, word: readonly number[]): boolean {
+function isWordAt(text: DataView, at: number, end: number, word: Uint8Array): boolean {
   if (end - at < word.length) return false;
   for (let i = 0; i < word.length; i++) {
     const byte = text.getUint8(at + i);
