@@ -19,6 +19,11 @@ export function wordsOf(buffer: SharedArrayBuffer): Int32Array<SharedArrayBuffer
   return new Int32Array(buffer, FIRST_LINE);
 }
 
+/** Its bytes, with what Node.js knows to do with them. */
+export function bufferOf(buffer: SharedArrayBuffer): Buffer {
+  return Buffer.from(buffer, FIRST_LINE);
+}
+
 /** Words of one thread. */
 export function ownWords(count: number): Int32Array<ArrayBuffer> {
   return new Int32Array(new ArrayBuffer(FIRST_LINE + count * 4), FIRST_LINE);

@@ -29,30 +29,6 @@ export function hashBytes(words: Words, start: number, end: number, seed: number
   return finish(hash ^ (end - start));
 }
 
-/** The same hash, and the bytes in `target` from its first word on, padded with zeros to a whole word. */
-export function copyAndHash(words: Words, start: number, end: number, seed: number, target: Int32Array): number {
-  const shift = (start & 3) << 3;
-  const back = 31 - shift;
-  let hash = seed;
-  let word = start >> 2;
-  let left = end - start;
-  let low = words[word]!;
-  let to = 0;
-  for (; left >= 4; left -= 4) {
-    const high = words[++word]!;
-    const value = (low >>> shift) | ((high << 1) << back);
-    target[to++] = value;
-    hash = mix(hash, value);
-    low = high;
-  }
-  if (left > 0) {
-    const tail = ((low >>> shift) | ((words[word + 1]! << 1) << back)) & ((1 << (left << 3)) - 1);
-    target[to] = tail;
-    hash ^= scramble(tail);
-  }
-  return finish(hash ^ (end - start));
-}
-
 /** A second hash of the same bytes in one pass with `hashBytes`: a pair has 64 bits. Returns the first of the pair; the
  *  second is `secondHash`. */
 export function hashBytesTwice(words: Words, start: number, end: number, seed: number, secondSeed: number): number {

@@ -3,7 +3,7 @@
 import { pino } from 'pino';
 import { loadConfig } from '../config/load.ts';
 import { nextHopsByDomain } from '../config/next-hops-by-domain.ts';
-import { type Config, type DomainEntry, shardCountOf } from '../config/schema.ts';
+import { type Config, type DomainEntry, type NextHopEntry, shardCountOf } from '../config/schema.ts';
 import { DomainServices } from '../roles/domain-services.ts';
 import { readToken } from '../runtime/control/token-gate.ts';
 import { CertificateFiles, CertificateFilesError } from '../runtime/tls/certificate-files.ts';
@@ -72,14 +72,14 @@ function certificatesProblem(config: Config): string | null {
 
 export function domainRows(config: Config): [string, string][] {
   const { domains } = config;
-  const hopsOf = nextHopsByDomain(config);
+  const hops = nextHopsUsed(config);
   const services = new DomainServices(config);
   if (services.isOpen) return [['registrar', 'of every domain that a REGISTER names; nobody is asked for a password']];
   const rows = domains.slice(0, SHOWN_DOMAINS).map(({ name, role, users, authenticate }, i): [string, string] => {
     const places = [
       ...(services.isRegistrar(i) ? ['registered users'] : []),
       ...(haveContacts(users) ? ['contacts of its users'] : []),
-      ...(role === 'redirect' ? [] : hopsOf.get(name)!.map(({ uri }) => uri)),
+      ...hops[i]!.map(({ uri }) => uri),
     ];
     const asked = authenticate.length === 0 ? '' : `, asks for passwords: ${authenticate.join(', ')}`;
     return ['domain', `${name} → ${role === 'redirect' ? '302 to ' : ''}${places.join(', ') || 'nowhere'}${asked}`];
@@ -91,13 +91,10 @@ export function domainRows(config: Config): [string, string][] {
 /** What is valid and yet hardly meant. */
 export function warningsOf(config: Config): string[] {
   const warnings: string[] = [];
-  const hopsOf = nextHopsByDomain(config);
+  const hops = nextHopsUsed(config);
   const services = new DomainServices(config);
   const deadEnds = config.domains
-    .filter(({ name, role, users }, i) => {
-      const hasHops = role === 'proxy' && hopsOf.get(name)!.length > 0;
-      return !hasHops && !haveContacts(users) && !services.isRegistrar(i);
-    })
+    .filter(({ users }, i) => hops[i]!.length === 0 && !haveContacts(users) && !services.isRegistrar(i))
     .map(({ name }) => name);
   if (deadEnds.length > 0) {
     const which = deadEnds.slice(0, SHOWN_DOMAINS).join(', ');
@@ -117,6 +114,12 @@ export function warningsOf(config: Config): string[] {
   );
   if (config.mode === 'stateless' && isForked) warnings.push('contacts of users need mode: stateful');
   return warnings;
+}
+
+/** The next hops of each domain; one that redirects sends nothing to its own. */
+function nextHopsUsed(config: Config): (readonly NextHopEntry[])[] {
+  const hopsOf = nextHopsByDomain(config);
+  return config.domains.map(({ name, role }) => (role === 'redirect' ? [] : hopsOf.get(name)!));
 }
 
 /** Whoever exists has a place of its own. */

@@ -7,7 +7,8 @@
 
 import { assert } from '../base/assert.ts';
 import { allocateLines, FIRST_LINE, wordsOf } from '../base/cache-lines.ts';
-import { copyAndHash } from '../base/hash.ts';
+import { hashBytes } from '../base/hash.ts';
+import { copyBytes, viewOf } from '../base/spans.ts';
 import { BindingView, RecordDraft, type TextSource } from './bindings.ts';
 import { BUILD, Entries, SWAP, type Swap } from './entries.ts';
 import { Epochs } from './epochs.ts';
@@ -85,6 +86,7 @@ export class LocationTable {
   readonly words: Words;
   readonly map: TableMap;
   readonly #source: TextSource;
+  readonly #sourceView: DataView;
   readonly #seed: number;
   readonly #epochs: Epochs;
   readonly #memory: RecordMemory;
@@ -94,6 +96,7 @@ export class LocationTable {
   /** Made by the first import. */
   #staged: StagedRecord | null = null;
   readonly #aor = new Int32Array(new SharedArrayBuffer(((MAX_AOR_BYTES >> 2) + 2) * 4));
+  readonly #aorView = new DataView(this.#aor.buffer);
   #aorBytes = 0;
   #hash = 0;
   #write: WriteBindings = removeAll;
@@ -110,6 +113,7 @@ export class LocationTable {
     this.map = openMap(this.words);
     assert(thread >= 0 && thread < this.map.threadCount, 'the table knows no such thread');
     this.#source = source;
+    this.#sourceView = viewOf(source.bytes);
     this.#bindingsWord = threadWord(this.map, thread) + THREAD.BINDINGS_WORD;
     this.#seed = this.words[TABLE.SEED_WORD]!;
     this.#epochs = new Epochs(this.words, this.map, thread);
@@ -255,7 +259,10 @@ export class LocationTable {
     const aorBytes = end - start;
     if (aorBytes > MAX_AOR_BYTES) return false;
     this.#aorBytes = aorBytes;
-    this.#hash = copyAndHash(this.#source.words, start, end, this.#seed, this.#aor);
+    // The last word is padded with zeros.
+    if (aorBytes > 0) this.#aor[(aorBytes - 1) >> 2] = 0;
+    copyBytes(this.#sourceView, start, end, this.#aorView, 0);
+    this.#hash = hashBytes(this.#aor, 0, aorBytes, this.#seed);
     return true;
   }
 

@@ -24,7 +24,7 @@ import { writeAddressOfRecordOf } from '../sip/address-of-record.ts';
 import { HEADER_ID } from '../sip/header-table.ts';
 import type { MessageEdits } from '../sip/message-edits.ts';
 import type { MessageIndex } from '../sip/message-index.ts';
-import { METHOD, METHOD_NAMES } from '../sip/methods.ts';
+import { METHOD, methodBits } from '../sip/methods.ts';
 import type { Outbound } from '../sip/outbound.ts';
 import { parseUri, SCHEME, transportAskedBy, UriView, unescapedAt } from '../sip/uri.ts';
 import type { BoundSocket } from './bound-socket.ts';
@@ -106,7 +106,7 @@ export class Authentication {
     this.#nonces = new Nonces(ports.nonceTable, ports.secret, config.auth.nonceSec);
     this.#verifier = new DigestVerifier(arena, this.#nonces, ports.source, ports.secret);
     this.#challenges = realms.map((realm) => new Challenges(realm, this.#nonces));
-    this.#methods = config.domains.map(({ authenticate }) => bitsOf(authenticate) & ~NEVER_ASKED);
+    this.#methods = config.domains.map(({ authenticate }) => methodBits(authenticate) & ~NEVER_ASKED);
     this.#seed = new DataView(ports.secret.buffer, ports.secret.byteOffset).getInt32(0);
     this.#exempt = new TrustedSources(arena.words, config.auth.exempt, sockets);
     const scratch = new SharedArrayBuffer(SCRATCH_BYTES);
@@ -314,8 +314,4 @@ export class Authentication {
     }
     return at === end;
   }
-}
-
-function bitsOf(methods: readonly string[]): number {
-  return methods.reduce((bits, name) => bits | (1 << Math.max(0, METHOD_NAMES.indexOf(name))), 0) & ~1;
 }

@@ -3,7 +3,7 @@
 
 import { randomInt } from 'node:crypto';
 import { type Text, textOver } from '../auth/digest-credentials.ts';
-import { FIRST_LINE } from '../base/cache-lines.ts';
+import { bufferOf } from '../base/cache-lines.ts';
 import type { Config } from '../config/schema.ts';
 import { BindingView, NewBinding, type RecordDraft } from '../location/bindings.ts';
 import { createLocationTable, LocationTable, UPDATE, type WriteBindings } from '../location/location-table.ts';
@@ -99,7 +99,7 @@ export class LocationService implements LocationOperations {
     this.#table = new LocationTable(this.buffer, shardCount + 1, texts);
     if (config.location.hugePages) askForHugePages(this.#table);
     this.#view = new BindingView(this.#table);
-    this.#tableText = Buffer.from(this.buffer, FIRST_LINE);
+    this.#tableText = bufferOf(this.buffer);
     this.#texts = texts;
     this.#source = texts.bytes;
     this.#sourceText = Buffer.from(source);

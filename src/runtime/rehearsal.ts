@@ -8,7 +8,7 @@
 
 import { hash } from 'node:crypto';
 import { ALGORITHM_NAMES, NODE_HASHES } from '../auth/algorithms.ts';
-import { FIRST_LINE } from '../base/cache-lines.ts';
+import { bufferOf } from '../base/cache-lines.ts';
 import type { Config } from '../config/schema.ts';
 import { createLocationTable, LocationTable } from '../location/location-table.ts';
 import { createArena } from '../memory/arena.ts';
@@ -120,7 +120,7 @@ function plotOf(number: number): number {
 /** The server under rehearsal, who calls and who is called, in one: what leaves the element is answered at once. */
 class Stage {
   readonly #arena = createArena({ shardCount: 1, slotCount: SLOTS, jumboCount: 1, keptBytes: KEPT_BYTES });
-  readonly #buffer = Buffer.from(this.#arena.buffer, FIRST_LINE);
+  readonly #buffer = bufferOf(this.#arena.buffer);
   readonly #callerWord = wordOf(CALLER);
   readonly #calleeWord = wordOf(CALLEE);
   readonly #location: LocationTable;

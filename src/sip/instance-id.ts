@@ -1,83 +1,64 @@
 /** Instance-ids: the URN of a phone as it stands in `+sip.instance`, in quotes and angle brackets. Two are the same by the rules of
  *  their namespace where those are known, else lexically (RFC 5626 4.1, RFC 2141 5): "urn" and the namespace are without case, and so are
- *  the digits of a UUID (RFC 4122 3) and those of an escape. Any thread. Hot: once for each flow of an AoR, allocates nothing but for
- *  `instanceIdOf`. */
+ *  the digits of a UUID (RFC 4122 3) and those of an escape. Any thread. `equalInstanceIds` allocates nothing. */
 
 import { ascii } from '../base/ascii.ts';
-import { equalBytes } from '../base/spans.ts';
+import { LOWER } from '../base/char-class.ts';
+import { isWord } from './lexis.ts';
+
+type Bytes = Uint8Array<SharedArrayBuffer>;
 
 const QUOTE = 0x22;
 const PERCENT = 0x25;
 const COLON = 0x3a;
 const LESS = 0x3c;
-const CASE_BIT = 0x20;
 const URN = ascii('urn:');
 const UUID = ascii('uuid');
 
 /** True if the values [aStart, aEnd) of `a` and [bStart, bEnd) of `b` are the same instance. Spellings of one have one length. */
 export function equalInstanceIds(
-  a: DataView,
+  a: Bytes,
   aStart: number,
   aEnd: number,
-  b: DataView,
+  b: Bytes,
   bStart: number,
   bEnd: number,
 ): boolean {
-  if (aEnd - aStart !== bEnd - bStart) return false;
-  if (equalBytes(a, aStart, aEnd, b, bStart)) return true;
-  const caseless = caselessEnd(a, aStart, aEnd);
-  for (let i = aStart; i < aEnd; i++) {
-    const byte = a.getUint8(i);
-    const other = b.getUint8(i - aStart + bStart);
-    if (byte === other) continue;
-    if ((byte | CASE_BIT) !== (other | CASE_BIT) || !isLetter(byte)) return false;
-    if (i >= caseless && !isInEscape(a, aStart, i)) return false;
+  const length = aEnd - aStart;
+  if (bEnd - bStart !== length) return false;
+  const aCaseless = caselessEnd(a, aStart, aEnd);
+  const bCaseless = caselessEnd(b, bStart, bEnd);
+  for (let i = 0; i < length; i++) {
+    if (foldedAt(a, aStart, aCaseless, aStart + i) !== foldedAt(b, bStart, bCaseless, bStart + i)) return false;
   }
   return true;
 }
 
-/** One spelling of all those of an instance, as Latin-1. Cold. */
-export function instanceIdOf(text: DataView, start: number, end: number): string {
-  const caseless = caselessEnd(text, start, end);
+/** One spelling of all those of an instance, as Latin-1. */
+export function instanceIdOf(bytes: Bytes, start: number, end: number): string {
+  const caseless = caselessEnd(bytes, start, end);
   let id = '';
-  for (let i = start; i < end; i++) {
-    const byte = text.getUint8(i);
-    const isFolded = isLetter(byte) && (i < caseless || isInEscape(text, start, i));
-    id += String.fromCharCode(isFolded ? byte | CASE_BIT : byte);
-  }
+  for (let i = start; i < end; i++) id += String.fromCharCode(foldedAt(bytes, start, caseless, i));
   return id;
 }
 
+function foldedAt(bytes: Bytes, start: number, caseless: number, at: number): number {
+  const byte = bytes[at]!;
+  return at < caseless || isInEscape(bytes, start, at) ? LOWER[byte]! : byte;
+}
+
 /** Up to where letters mean the same in either case; `start`: it is no URN. */
-function caselessEnd(text: DataView, start: number, end: number): number {
-  let at = start;
-  if (at < end && text.getUint8(at) === QUOTE) at++;
-  if (at < end && text.getUint8(at) === LESS) at++;
-  if (!isWordAt(text, at, end, URN)) return start;
-  const namespace = at + URN.length;
+function caselessEnd(bytes: Bytes, start: number, end: number): number {
+  let urn = start;
+  if (urn < end && bytes[urn] === QUOTE) urn++;
+  if (urn < end && bytes[urn] === LESS) urn++;
+  const namespace = urn + URN.length;
+  if (namespace > end || !isWord(bytes, urn, namespace, URN)) return start;
   let colon = namespace;
-  while (colon < end && text.getUint8(colon) !== COLON) colon++;
-  const isUuid = colon - namespace === UUID.length && isWordAt(text, namespace, end, UUID);
-  return isUuid ? end : colon;
+  while (colon < end && bytes[colon] !== COLON) colon++;
+  return isWord(bytes, namespace, colon, UUID) ? end : colon;
 }
 
-/** `word`: in lower case. */
-function isWordAt(text: DataView, at: number, end: number, word: Uint8Array): boolean {
-  if (end - at < word.length) return false;
-  for (let i = 0; i < word.length; i++) {
-    const byte = text.getUint8(at + i);
-    if ((isLetter(byte) ? byte | CASE_BIT : byte) !== word[i]) return false;
-  }
-  return true;
-}
-
-function isInEscape(text: DataView, start: number, at: number): boolean {
-  return (
-    (at - start >= 1 && text.getUint8(at - 1) === PERCENT) || (at - start >= 2 && text.getUint8(at - 2) === PERCENT)
-  );
-}
-
-function isLetter(byte: number): boolean {
-  const lower = byte | CASE_BIT;
-  return lower >= 0x61 && lower <= 0x7a;
+function isInEscape(bytes: Bytes, start: number, at: number): boolean {
+  return (at - start >= 1 && bytes[at - 1] === PERCENT) || (at - start >= 2 && bytes[at - 2] === PERCENT);
 }

@@ -27,6 +27,11 @@ export const METHOD_NAMES: readonly string[] = Object.entries(METHOD)
   .toSorted((a, b) => a[1] - b[1])
   .map(([name, id]) => (id === METHOD.OTHER ? '' : name));
 
+/** Bit 1 << METHOD for each of these names, all of them of METHOD_NAMES. */
+export function methodBits(names: readonly string[]): number {
+  return names.reduce((bits, name) => bits | (1 << METHOD_NAMES.indexOf(name)), 0);
+}
+
 const NAME_STRIDE = 16;
 const nameBytes = new Uint8Array(METHOD_NAMES.length * NAME_STRIDE);
 

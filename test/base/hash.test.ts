@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { copyAndHash, hashBytes } from '../../src/base/hash.ts';
+import { hashBytes } from '../../src/base/hash.ts';
 import { bytes, words } from '../sip/arena-text.ts';
 
 const MAX_BYTES = 70;
@@ -89,21 +89,3 @@ function bitsOf(value: number): number {
   for (let rest = value >>> 0; rest > 0; rest = (rest & (rest - 1)) >>> 0) count++;
   return count;
 }
-
-describe('copyAndHash', () => {
-  it('is hashBytes, and puts the bytes down as whole words, with zeros behind them', () => {
-    fc.assert(
-      fc.property(content, seed, fc.nat(15), fc.nat(255), (text, seedOfText, shift, around) => {
-        const target = new Int32Array(MAX_BYTES).fill(-1);
-        const hash = hashAt(text, shift, around, seedOfText);
-        const start = PLACE + shift;
-        expect(copyAndHash(words, start, start + text.length, seedOfText, target)).toBe(hash);
-        const count = Math.ceil(text.length / 4);
-        const padded = Buffer.alloc(4 * count);
-        padded.set(text);
-        expect(Buffer.from(target.buffer, 0, 4 * count)).toEqual(padded);
-        expect(target.subarray(count).every((word) => word === -1)).toBe(true);
-      }),
-    );
-  });
-});

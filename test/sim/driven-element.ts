@@ -2,7 +2,7 @@
  *  told apart by what it left because of. No thread, no socket, nothing is awaited: a look-up settles when virtual time says
  *  so. */
 
-import { FIRST_LINE } from '../../src/base/cache-lines.ts';
+import { bufferOf } from '../../src/base/cache-lines.ts';
 import { createArena } from '../../src/memory/arena.ts';
 import {
   EGRESS,
@@ -78,7 +78,7 @@ export class DrivenElement {
     this.#surroundings = surroundings;
     const arena = createArena({ shardCount: 1, slotCount: SLOTS, jumboCount: JUMBOS, keptBytes: world.keptKib * 1024 });
     this.#arena = arena;
-    this.#buffer = Buffer.from(arena.buffer, FIRST_LINE);
+    this.#buffer = bufferOf(arena.buffer);
     this.#kernel = new Random(world.seed ^ 0x6b65726e);
     const cookies = new Random(world.seed ^ 0x636f6f6b);
     for (const host of [...world.callers, ...world.callees]) this.#hosts.set(keyOf(wordOf(host), host.port), host);

@@ -4,9 +4,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { equalInstanceIds, instanceIdOf } from '../../src/sip/instance-id.ts';
 
-const viewOf = (text: string) => new DataView(Uint8Array.from(text, (c) => c.charCodeAt(0)).buffer);
-const isEqual = (a: string, b: string) => equalInstanceIds(viewOf(`x${a}`), 1, a.length + 1, viewOf(b), 0, b.length);
-const idOf = (text: string) => instanceIdOf(viewOf(`"${text}`), 1, text.length + 1);
+function bytesOf(text: string): Uint8Array<SharedArrayBuffer> {
+  const bytes = new Uint8Array(new SharedArrayBuffer(text.length));
+  bytes.set(Buffer.from(text, 'latin1'));
+  return bytes;
+}
+
+const isEqual = (a: string, b: string) => equalInstanceIds(bytesOf(`x${a}`), 1, a.length + 1, bytesOf(b), 0, b.length);
+const idOf = (text: string) => instanceIdOf(bytesOf(`"${text}`), 1, text.length + 1);
 
 describe('instance-ids', () => {
   it.each([

@@ -6,7 +6,7 @@ import type { Arena } from '../../memory/arena.ts';
 import { SLOT } from '../../memory/layout.ts';
 import { HEADER_ID } from '../../sip/header-table.ts';
 import type { MessageEdits } from '../../sip/message-edits.ts';
-import { METHOD_NAMES, METHOD as METHODS } from '../../sip/methods.ts';
+import { METHOD as METHODS, methodBits } from '../../sip/methods.ts';
 import { NameAddrView, parseNameAddr } from '../../sip/name-addr.ts';
 import type { Outbound } from '../../sip/outbound.ts';
 import { defaultPortOf, isReliable, isSecure } from '../../sip/transport.ts';
@@ -101,7 +101,7 @@ export class RequestForwarding {
     this.#authentication = authentication;
     this.#maxForwards = settings.maxForwards;
     this.#maxBreadth = settings.maxBreadth;
-    this.#recordRouted = settings.recordRoute.reduce((mask, name) => mask | (1 << METHOD_NAMES.indexOf(name)), 0);
+    this.#recordRouted = methodBits(settings.recordRoute);
   }
 
   /** Sends the request to `destination` by `socket`, or by TCP if it is too long for UDP. `strictUri`: the first Route's if it has no

@@ -142,7 +142,7 @@ export class Targets {
         this.#addUnlessThere(context, target);
         continue;
       }
-      const instance = instanceIdOf(view.text, view.instanceStart, view.instanceEnd);
+      const instance = instanceIdOf(view.bytes, view.instanceStart, view.instanceEnd);
       const others = instances.get(instance);
       if (others === undefined) instances.set(instance, [{ updatedMs: view.updatedMs, target }]);
       else others.push({ updatedMs: view.updatedMs, target });

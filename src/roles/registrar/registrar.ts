@@ -199,7 +199,7 @@ export class Registrar {
     if (outboundRefusal !== null) return outboundRefusal;
 
     const known = this.#parts.recent.find(request, this.#nowMs);
-    if (known === RECENT.REPEATED) return this.#answerAsBefore(request, aorStart, aorEnd);
+    if (known === RECENT.REPEATED) return this.#repeat(request, aorStart, aorEnd);
     if (known === RECENT.REFUSED) return this.#parts.recent.refusal;
     if (feed !== null && !feed.hasRoom(length)) return REJECT.storeBehind;
     this.#fillBinding(request, path);
@@ -209,7 +209,7 @@ export class Registrar {
       case UPDATE.TOO_LARGE:
         return REJECT.bindingTooLarge;
       case UPDATE.UNCHANGED:
-        return this.#refusal ?? this.#answerAsBefore(request, aorStart, aorEnd);
+        return this.#refusal ?? this.#repeat(request, aorStart, aorEnd);
       default:
         counters.count(COUNTER.registrations_total);
         this.#parts.recent.add(request, this.#nowMs);
@@ -218,29 +218,15 @@ export class Registrar {
     }
   }
 
-  /** Step 8 where nothing was to be done, or has been done. */
+  /** Step 8 where nothing was to be done, or has been done: then the answer is that of then (17.2.2), as long as what the request wrote
+   *  is there, which says when that was. */
   #repeat(request: ReceivedRequest, aorStart: number, aorEnd: number): null {
     const { location, counters } = this.#parts;
     counters.count(COUNTER.registration_queries_total);
-    return this.#answer(request, location.lookup(aorStart, aorEnd));
-  }
-
-  /** The answer to a request that has been carried out is that of then (17.2.2): as long as what it wrote is there, which says when
-   *  that was. */
-  #answerAsBefore(request: ReceivedRequest, aorStart: number, aorEnd: number): null {
-    const record = this.#parts.location.lookup(aorStart, aorEnd);
-    const { index, cseq, transaction } = request;
-    const callId = index.first[HEADER_ID.CALL_ID]!;
+    const record = location.lookup(aorStart, aorEnd);
     const view = this.#view;
-    if (record !== NO_RECORD) view.open(record);
-    while (record !== NO_RECORD && view.next()) {
-      if (view.cseq !== cseq.number || view.transaction !== transaction.high) continue;
-      const { callIdStart, callIdEnd } = view;
-      if (!this.#equalsStored(view, callIdStart, callIdEnd, index.valueStart(callId), index.valueEnd(callId))) continue;
-      this.#nowMs = view.updatedMs;
-      break;
-    }
-    return this.#repeat(request, aorStart, aorEnd);
+    for (view.open(record); view.next(); ) if (this.#isWriter(request, view)) this.#nowMs = view.updatedMs;
+    return this.#answer(request, record);
   }
 
   /** Step 5: the address-of-record is one of the domain in the Request-URI, and of a user that there is. */
@@ -360,14 +346,14 @@ export class Registrar {
   }
 
   #fillBinding(request: ReceivedRequest, path: number): void {
-    const { arena, outbound, sockets } = this.#parts;
+    const { arena, outbound } = this.#parts;
     const { index, slotWord } = request;
     const binding = this.#binding;
     binding.clear();
     binding.updatedMs = this.#nowMs;
     binding.cseq = request.cseq.number;
     binding.transaction = request.transaction.high;
-    binding.receivedIn(arena.words, slotWord, sockets[arena.words[slotWord + SLOT.SOCKET_WORD]!]!.transport);
+    binding.receivedIn(arena.words, slotWord, this.#transportOf(request));
     const callId = index.first[HEADER_ID.CALL_ID]!;
     binding.callIdStart = index.valueStart(callId);
     binding.callIdEnd = index.valueEnd(callId);
@@ -402,9 +388,9 @@ export class Registrar {
         next.keep(current);
         continue;
       }
-      if (this.#isSameCallId(current) && current.cseq >= this.#binding.cseq) {
+      if (this.#isSameCallId(this.#request!.index, current) && current.cseq >= this.#binding.cseq) {
         // The very same request once more, or one that comes late.
-        const isRepeated = current.cseq === this.#binding.cseq && current.transaction === this.#binding.transaction;
+        const isRepeated = this.#isWriter(this.#request!, current);
         this.#refusal = isRepeated ? null : this.#isMerged() ? REJECT.merged : REJECT.outOfOrder;
         return false;
       }
@@ -423,10 +409,13 @@ export class Registrar {
   /** 8.2.2.2: the same request has been carried out that came by another way. By a stream its transaction is over then (17.2.2: Timer
    *  J). */
   #isMerged(): boolean {
-    const { arena, sockets, recent } = this.#parts;
     const request = this.#request!;
-    const { transport } = sockets[arena.words[request.slotWord + SLOT.SOCKET_WORD]!]!;
-    return !isReliable(transport) && recent.find(request, this.#nowMs) === RECENT.MERGED;
+    return !isReliable(this.#transportOf(request)) && this.#parts.recent.find(request, this.#nowMs) === RECENT.MERGED;
+  }
+
+  #transportOf({ slotWord }: ReceivedRequest): number {
+    const { arena, sockets } = this.#parts;
+    return sockets[arena.words[slotWord + SLOT.SOCKET_WORD]!]!.transport;
   }
 
   /** What the request says of a binding; of several values that mean the same one, the last, and the others say nothing. */
@@ -445,11 +434,12 @@ export class Registrar {
   #isOf(contact: RequestedContact, binding: BindingView): boolean {
     if (contact.isFlow !== (binding.regId !== 0)) return false;
     if (contact.isFlow) {
-      const { view } = this.#parts.arena;
-      const { text, instanceStart, instanceEnd } = binding;
+      if (contact.regId !== binding.regId) return false;
+      const { instanceStart, instanceEnd } = binding;
+      const { instanceStart: start, instanceEnd: end } = contact;
       return (
-        contact.regId === binding.regId &&
-        equalInstanceIds(view, contact.instanceStart, contact.instanceEnd, text, instanceStart, instanceEnd)
+        this.#equalsStored(binding, instanceStart, instanceEnd, start, end) ||
+        equalInstanceIds(this.#parts.arena.bytes, start, end, binding.bytes, instanceStart, instanceEnd)
       );
     }
     const { contactStart, contactEnd } = binding;
@@ -473,9 +463,14 @@ export class Registrar {
     return equalUris(arena.bytes, contact.uri.start, contact.uri.end, from, end);
   }
 
-  #isSameCallId(view: BindingView): boolean {
-    const { callIdStart, callIdEnd } = this.#binding;
-    return this.#equalsStored(view, view.callIdStart, view.callIdEnd, callIdStart, callIdEnd);
+  /** The binding was written by this very request. */
+  #isWriter({ index, cseq, transaction }: ReceivedRequest, view: BindingView): boolean {
+    return view.cseq === cseq.number && view.transaction === transaction.high && this.#isSameCallId(index, view);
+  }
+
+  #isSameCallId(index: MessageIndex, view: BindingView): boolean {
+    const callId = index.first[HEADER_ID.CALL_ID]!;
+    return this.#equalsStored(view, view.callIdStart, view.callIdEnd, index.valueStart(callId), index.valueEnd(callId));
   }
 
   #add(next: RecordDraft, contact: RequestedContact): void {
@@ -497,14 +492,14 @@ export class Registrar {
    *  or because it is behind a NAT: it says in its Via and in its contact that it is somewhere, and its datagram came from
    *  elsewhere. A contact that is another place than the client is taken at its word. */
   #isAtSource(contact: RequestedContact): boolean {
-    const { arena, sockets, marker } = this.#parts;
+    const { arena, marker } = this.#parts;
     const { bytes, words } = arena;
     const request = this.#request!;
     const { topVia: via, slotWord } = request;
     if (!this.#isFirstHop(request)) return false;
     if (contact.isFlow) return true;
     const { uri } = contact;
-    const { transport } = sockets[words[slotWord + SLOT.SOCKET_WORD]!]!;
+    const transport = this.#transportOf(request);
     // Who asks for a WebSocket is reached by his, whatever host he names (RFC 7118 B.1); with a sips URI it must be secure (9.2).
     if (isWebSocket(transport) && isWebSocket(uri.transport)) {
       return uri.scheme === SCHEME.SIP || (uri.scheme === SCHEME.SIPS && isSecure(transport));

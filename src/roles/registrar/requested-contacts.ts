@@ -2,7 +2,6 @@
  *  the shard. Hot: once per REGISTER, allocates nothing once warm. */
 
 import { ascii } from '../../base/ascii.ts';
-import { viewOf } from '../../base/spans.ts';
 import { HEADER_ID } from '../../sip/header-table.ts';
 import { equalInstanceIds } from '../../sip/instance-id.ts';
 import { isWord, skipLws } from '../../sip/lexis.ts';
@@ -62,7 +61,6 @@ export class RequestedContact {
 
 export class RequestedContacts {
   readonly #bytes: Bytes;
-  readonly #view: DataView;
   readonly #outbound: Outbound;
   readonly #contacts: RequestedContact[] = [];
   readonly #value = new NameAddrView();
@@ -75,7 +73,6 @@ export class RequestedContacts {
   /** `outbound`: whose text area takes parameters that were not side by side. */
   constructor(bytes: Bytes, outbound: Outbound) {
     this.#bytes = bytes;
-    this.#view = viewOf(bytes);
     this.#outbound = outbound;
   }
 
@@ -150,10 +147,9 @@ export class RequestedContacts {
     const bytes = this.#bytes;
     if (a.isFlow !== b.isFlow) return false;
     if (!a.isFlow) return equalUris(bytes, a.uri.start, a.uri.end, b.uri.start, b.uri.end);
-    const view = this.#view;
     return (
       a.regId === b.regId &&
-      equalInstanceIds(view, a.instanceStart, a.instanceEnd, view, b.instanceStart, b.instanceEnd)
+      equalInstanceIds(bytes, a.instanceStart, a.instanceEnd, bytes, b.instanceStart, b.instanceEnd)
     );
   }
 

@@ -15,7 +15,7 @@ import {
   type TLSSocket,
 } from 'node:tls';
 import { parentPort, workerData } from 'node:worker_threads';
-import { FIRST_LINE } from '../../base/cache-lines.ts';
+import { bufferOf } from '../../base/cache-lines.ts';
 import type { Config } from '../../config/schema.ts';
 import { type Arena, openArena } from '../../memory/arena.ts';
 import {
@@ -177,7 +177,7 @@ class StreamThread implements ConnectionHost {
     const { map, words } = arena;
     this.#task = task;
     this.#arena = arena;
-    this.#memory = Buffer.from(arena.buffer, FIRST_LINE);
+    this.#memory = bufferOf(arena.buffer);
     this.#topVia = new TopVia(arena);
     this.#aliases = new ConnectionAliases(arena, this.#topVia);
     arena.words[(arena.map.dispatcher >> 2) + DISPATCHER.STREAMS_THREAD_ID_WORD] = kernelThreadId();
